@@ -1,0 +1,53 @@
+# Everything here sets up what it needs. PYTHON names the interpreter to build with (3.11 or newer).
+PYTHON ?= python3
+SERVERDIR ?= serverdir
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: serve test full crash lint types bench clean
+
+serve: $(VENV)/installed
+	$(BIN)/simpleindex-server serve --serverdir=$(SERVERDIR)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
+	$(BIN)/python -m pytest -m "not full"
+
+full: $(VENV)/installed-test
+	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
+	$(BIN)/python -m pytest
+
+crash: $(VENV)/installed-test
+	$(BIN)/python -m pytest tests/crash
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.first_table
+	$(BIN)/python -m benchmarks.footprint
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "venv is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,dev]"
+	@touch $@ $(VENV)/installed $(VENV)/installed-test

@@ -1,0 +1,96 @@
+"""Puts the parts together. Nothing is opened, read or listened to before the first request."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from simpleindex.access import Authenticator, Logins, Rules
+from simpleindex.config import Config, read_config
+from simpleindex.initialise import SECRET_FILE, initialise, read_secret
+from simpleindex.rendered import RenderedPages
+from simpleindex.routes.asking import in_thread
+from simpleindex.routes.devpi import DevpiDoor
+from simpleindex.routes.files import FilesDoor
+from simpleindex.routes.front import Front
+from simpleindex.routes.simple import SimpleDoor
+from simpleindex.routes.upload import UploadDoor
+from simpleindex.routes.web import WebDoor
+from simpleindex_storage.opening import FolderState, open_store, state_of, utc_now
+from simpleindex_storage.store import Store
+
+
+def create_app(
+    config: Config | None = None, now: Callable[[], datetime] = utc_now
+) -> "Application":
+    """An ASGI application that serves one server directory; it may be mounted in another.
+
+    Below a mount, hosts do not run a lifespan, so the directory is opened at the first request,
+    and made if it is not there yet. `open` does it sooner, `close` lets go of it.
+    """
+    return Application(config or read_config({}, {}), now)
+
+
+class Application:
+    """The index as an ASGI application."""
+
+    def __init__(self, config: Config, now: Callable[[], datetime]) -> None:
+        self._config = config
+        self._now = now
+        self._store: Store | None = None
+        self._front: ASGIApp | None = None
+        self._opening = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or follow the server's lifespan."""
+        if scope["type"] == "lifespan":
+            await self._follow_lifespan(receive, send)
+        elif scope["type"] == "http":
+            front = self._front
+            if front is None:
+                async with self._opening:
+                    if self._front is None:
+                        await in_thread(self.open)
+                    front = self._front
+            assert front is not None
+            await front(scope, receive, send)
+
+    def open(self) -> None:
+        """Open the server directory. Raises Refused, Unavailable."""
+        root = self._config.serverdir
+        if state_of(root) is FolderState.EMPTY:
+            initialise(root, self._now())
+        secret = read_secret(self._config.secretfile or root / SECRET_FILE)
+        self._store = open_store(root, self._now)
+        self._front = _join(self._config, self._store, secret, self._now)
+
+    def close(self) -> None:
+        """Finish what is being written, and let go of the directory."""
+        if self._store is not None:
+            self._store.close()
+            self._store = self._front = None
+
+    async def _follow_lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await in_thread(self.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _join(config: Config, store: Store, secret: bytes, now: Callable[[], datetime]) -> Front:
+    catalog = store.catalog
+    authenticator = Authenticator(catalog, Logins(secret, config.login_seconds, now))
+    rules = Rules(config.restrict_modify)
+    return Front(
+        catalog=catalog,
+        simple=SimpleDoor(catalog, RenderedPages(config.page_memory_bytes)),
+        files=FilesDoor(store),
+        upload=UploadDoor(store, authenticator, rules, config.upload_bytes_max),
+        devpi=DevpiDoor(store, authenticator, rules, config.outside_url, config.trusted_proxy, now),
+        web=WebDoor(catalog, config.outside_url, config.trusted_proxy),
+    )

@@ -1,0 +1,81 @@
+"""The command line: `simpleindex-server VERB ...`. Every verb lies in a file of its own.
+
+Verbs are imported when they are asked for, so that none pays for the others.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from simpleindex import __version__
+from simpleindex.config import ConfigError
+from simpleindex_storage.errors import StoreError
+
+_VERBS = {
+    "serve": "simpleindex.cli.serve",
+    "init": "simpleindex.cli.init",
+    "add": "simpleindex.cli.add",
+    "passwd": "simpleindex.cli.passwd",
+    "config": "simpleindex.cli.config",
+    "shims": "simpleindex.cli.shims",
+}
+_HELP_FLAGS = ("-h", "--help", "--version")
+
+
+class _Verbs(click.Group):
+    """Finds a verb's command in the module of that verb."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = importlib.import_module(_VERBS[cmd_name]).command
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def _main() -> None:
+    """A Python package index that you host yourself.
+
+    Without a verb, or with options only, it serves: `simpleindex-server --serverdir=/srv/index`.
+    `simpleindex-server VERB --help` tells all about a verb.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; the exit code. Whatever fails is told in one line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or (given[0].startswith("-") and given[0] not in _HELP_FLAGS):
+        given.insert(0, "serve")
+    try:
+        _main.main(given, prog_name="simpleindex-server", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.Abort:
+        return _fail("interrupted")
+    except click.UsageError as error:
+        return _fail(_with_help(error))
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except (StoreError, ConfigError) as error:
+        return _fail(str(error))
+    except OSError as error:  # a path that was named and cannot be looked at, for example
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return 0
+
+
+def _with_help(error: click.UsageError) -> str:
+    """What is wrong with the command line, and where to read how it should be."""
+    message = error.format_message()
+    command = error.ctx.command_path if error.ctx else "simpleindex-server"
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`."
+
+
+def _fail(line: str) -> int:
+    click.echo(f"simpleindex-server: {' '.join(line.split())}", err=True)
+    return 1

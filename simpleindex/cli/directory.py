@@ -1,0 +1,27 @@
+"""How verbs that work on a server directory get at it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from simpleindex.cli.options import require_owner, this_command
+from simpleindex_storage.opening import FolderState, open_store, state_of
+from simpleindex_storage.store import Store
+
+
+@contextmanager
+def open_as_owner(root: Path) -> Iterator[Store]:
+    """The store of a server directory that is there, for the time of the block."""
+    require_owner(root)
+    if state_of(root) is not FolderState.OURS:
+        raise click.ClickException(
+            f"{root} is not a directory of simpleindex-server; make one with "
+            f"`{this_command()} init --serverdir={root}`, or name another with --serverdir"
+        )
+    store = open_store(root)
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,172 @@
+"""Options that several verbs share, made from the list of settings."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import click
+
+from simpleindex.config import Config, read_config, settings
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+# What devpi-server's unit files and scripts may pass, and what has no meaning here.
+_DEVPI_WITH_VALUE = (
+    "connection-limit", "documentation-path", "file-replication-skip-indexes",
+    "file-replication-threads", "indexer-backend", "keyfs-cache-size", "logger-cfg", "master-url",
+    "mirror-cache-expiry", "primary-url", "profile-requests", "proxy-timeout",
+    "replica-file-search-path", "request-timeout", "role", "storage", "theme", "threads",
+    "trusted-proxy-count", "trusted-proxy-headers", "unix-socket-perms",
+)  # fmt: skip
+_DEVPI_FLAGS = (
+    "absolute-urls", "autocreate-users", "debug", "debug-macros", "enable-core-metadata",
+    "hard-links", "keep-docs-packed", "no-replica-streaming", "requests-only",
+)  # fmt: skip
+
+
+def setting_options(*names: str) -> Callable[[Decorated], Decorated]:
+    """Options for the settings of these names, and `--config`. No names: for all settings."""
+
+    def decorate(function: Decorated) -> Decorated:
+        wanted = [entry for entry in settings() if not names or entry.name in names]
+        for entry in reversed(wanted):
+            option = entry.name.replace("_", "-")
+            spellings = [f"--{spelling}" for spelling in (option, *entry.metadata["also"])]
+            shown = "" if entry.default in (None, ()) else f" [default: {_shown(entry.default)}]"
+            help_text = entry.metadata["help"] + shown
+            arguments: dict[str, Any] = {"default": None, "help": help_text}
+            if isinstance(entry.default, bool):
+                spellings = [f"--{option}/--no-{option}"]
+            elif entry.name == "listen":
+                arguments |= {"multiple": True, "callback": _none_if_empty}
+            if entry.metadata["metavar"]:
+                arguments["metavar"] = entry.metadata["metavar"]
+            function = click.option(*spellings, entry.name, **arguments)(function)
+        return click.option(
+            "-c",
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path),
+            help="Settings file [default: SERVERDIR/simpleindex.toml].",
+        )(function)
+
+    return decorate
+
+
+def devpi_options(function: Decorated) -> Decorated:
+    """devpi-server's options that make no sense here: taken, so that old scripts keep working."""
+    for option in _DEVPI_WITH_VALUE:
+        function = click.option(f"--{option}", hidden=True, expose_value=False, callback=_ignore)(
+            function
+        )
+    for option in _DEVPI_FLAGS:
+        function = click.option(
+            f"--{option}",
+            is_flag=True,
+            default=None,
+            hidden=True,
+            expose_value=False,
+            callback=_ignore,
+        )(function)
+    return function
+
+
+def warn_of_ignored(context: click.Context) -> None:
+    """One line for all options of devpi-server that were given and do nothing here."""
+    ignored = sorted(context.meta.get(_IGNORED, ()))
+    if ignored:
+        click.echo(
+            f"simpleindex-server: warning: ignored, since it has no meaning here: "
+            f"{', '.join(ignored)}",
+            err=True,
+        )
+
+
+def config_from(config_file: Path | None, flags: dict[str, object]) -> Config:
+    """The settings, with the flags of a command line on top. Raises ConfigError."""
+    try:
+        return read_config(flags, os.environ, config_file)
+    except PermissionError as error:  # a server directory can be looked into by its owner only
+        raise click.ClickException(
+            f"{error.filename} cannot be read by {_this_user()}; run this command as the owner "
+            "of the server directory"
+        ) from None
+
+
+def require_owner(root: Path) -> None:
+    """Refuse to work as somebody else than the directory's owner.
+
+    What another user creates there, root above all, the server could not read or remove.
+    """
+    if not hasattr(os, "getuid") or not root.exists():
+        return
+    owner = root.stat().st_uid
+    if owner != os.getuid():
+        raise click.ClickException(
+            f"{root} belongs to {_user_name(owner)}, and you are {_this_user()}; "
+            "run this command as its owner"
+        )
+
+
+def first_line(file: TextIO) -> str:
+    """The first line of a file that holds a password."""
+    try:
+        return file.readline().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name} is not text in UTF-8") from None
+
+
+def this_command() -> str:
+    """How the user can call us again."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{_relative(Path(sys.executable))} -m simpleindex"
+    found = shutil.which(called.name)
+    return called.name if found and Path(found) == called.absolute() else _relative(called)
+
+
+_IGNORED = "simpleindex.ignored_options"
+
+
+def _ignore(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    if value is not None:
+        context.meta.setdefault(_IGNORED, set()).add(parameter.opts[0])
+
+
+def _none_if_empty(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    return value or None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return (
+        ",".join(map(str, value))
+        if isinstance(value, Iterable) and not isinstance(value, str)
+        else str(value)
+    )
+
+
+def _this_user() -> str:
+    return _user_name(os.getuid()) if hasattr(os, "getuid") else "this user"
+
+
+def _user_name(uid: int) -> str:
+    try:
+        import pwd  # noqa: PLC0415  not there on Windows
+
+        return pwd.getpwuid(uid).pw_name
+    except (ImportError, KeyError):
+        return f"user {uid}"
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,203 @@
+"""`serve`: answer requests until told to stop."""
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import uvicorn
+
+from simpleindex import __version__
+from simpleindex.app import Application, create_app
+from simpleindex.cli.options import (
+    config_from,
+    devpi_options,
+    require_owner,
+    setting_options,
+    this_command,
+    warn_of_ignored,
+)
+from simpleindex.config import Config
+from simpleindex.initialise import PASSWORD_FILE
+from simpleindex.protocol import IndexProtocol
+from simpleindex_storage.errors import Refused
+from simpleindex_storage.opening import FolderState, state_of
+
+_KEEP_ALIVE_SECONDS = 30
+_GRACE_SECONDS = 10
+
+
+@click.command("serve")
+@click.version_option(__version__, message="%(version)s")
+@setting_options()
+@devpi_options
+@click.pass_context
+def command(context: click.Context, /, config_file: Path | None, **flags: object) -> None:
+    """Serve the index. Makes the server directory at the first run."""
+    config = config_from(config_file, flags)
+    warn_of_ignored(context)
+    if state_of(config.serverdir) is FolderState.FOREIGN:
+        raise Refused(
+            str(config.serverdir),
+            "other things lie in this folder; choose an empty one, or a directory of "
+            "simpleindex-server",
+        )
+    require_owner(config.serverdir)
+    sockets = _bind(config)  # before anything is made: the port may be in use
+    try:
+        app = create_app(config)
+        app.open()
+        _log_to_stderr(config.access_log)
+        _serve(app, config, sockets)
+    finally:
+        for listening in sockets:
+            listening.close()
+        if config.unix_socket is not None:
+            config.unix_socket.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            click.echo(self._greeting)
+            sys.stdout.flush()
+
+
+def _serve(app: Application, config: Config, sockets: list[socket.socket]) -> None:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=IndexProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=config.access_log,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        ),
+        _greeting(config, sockets),
+    )
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # For a signal that comes before uvicorn listens to them. And uvicorn raises the signal that
+    # ended it again when all is done; ending so is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    server.run(sockets)
+
+
+def _bind(config: Config) -> list[socket.socket]:
+    """Take the addresses. Nothing is answered there yet, but nobody else can have them."""
+    with ExitStack() as taken:
+        sockets = []
+        for address in config.listen or [(config.host, config.port)]:
+            sockets.append(taken.enter_context(_bind_tcp(*address)))
+        if config.unix_socket is not None:
+            sockets.append(taken.enter_context(_bind_unix(config.unix_socket)))
+        taken.pop_all()
+    return sockets
+
+
+def _bind_tcp(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:  # the latter from names that DNS could not have
+        raise click.ClickException(
+            f"{host} is no address to listen on ({_why(error)}); see --host"
+        ) from None
+    try:
+        if sys.platform != "win32":  # there it means that two servers may share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        # Now, not when the server is ready: a port that is bound only can be bound twice.
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise click.ClickException(
+            f"cannot listen on {host}:{port} ({_why(error)}); another program may have the "
+            "port: stop it, or choose another one with --port"
+        ) from None
+    return listening
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and not _is_answered(path):
+            path.unlink(missing_ok=True)  # of a server that was killed
+        listening.bind(str(path))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise click.ClickException(
+            f"cannot listen on {path} ({_why(error)}); another program may have it: stop it, or "
+            "choose another path with --unix-socket"
+        ) from None
+    return listening
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        return caller.connect_ex(str(path)) == 0
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
+    """What an admin needs to know now, and the next thing to type."""
+    root = config.serverdir
+    urls = [_url(listening) for listening in sockets]
+    lines = [f"simpleindex-server {__version__}", f"  Open      {urls[0]}"]
+    lines += [f"            {url}" for url in urls[1:]]
+    lines.append(f"  Packages  {root}")
+    if (root / PASSWORD_FILE).exists():
+        lines.append(f"  Password  of the user root: in {root / PASSWORD_FILE}")
+    lines += [
+        f"  Next      {this_command()} add FOLDER --serverdir={root}",
+        "            (takes a folder of wheels and source distributions into root/local)",
+        f"  Then      pip install --index-url {urls[0]}root/local/ NAME",
+    ]
+    return "\n".join(lines)
+
+
+def _url(listening: socket.socket) -> str:
+    address = listening.getsockname()
+    if isinstance(address, str):
+        return f"unix:{address}"
+    host, port = address[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _log_to_stderr(access_log: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for name, level in (
+        ("simpleindex", logging.INFO),
+        ("uvicorn.error", logging.WARNING),
+        ("uvicorn.access", logging.INFO if access_log else logging.WARNING),
+    ):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.propagate = False
+        if name != "uvicorn.access" or access_log:
+            logger.addHandler(handler)

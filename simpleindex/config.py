@@ -1,0 +1,255 @@
+"""All settings: one list, read once, from flags, environment, a TOML file and defaults.
+
+`Config` is that list. The command line's options, the names in the environment
+(`SIMPLEINDEX_PORT`) and the keys of `simpleindex.toml` (`port`) are all derived from it.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+ENVIRONMENT_PREFIX = "SIMPLEINDEX_"
+FILE_NAME = "simpleindex.toml"
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used; the text says which, where it came from, and what would do."""
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value.isprintable():
+        return value
+    raise ValueError("a line of text is needed")
+
+
+def _path(value: object) -> Path:
+    text = _text(value)
+    if not text:
+        raise ValueError("a path is needed")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home folder; a full path is needed") from None
+
+
+def _optional_path(value: object) -> Path | None:
+    return None if value == "" else _path(value)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError("true or false is needed")
+
+
+def _port(value: object) -> int:
+    number = _number(value)
+    if not 0 <= number <= 65535:
+        raise ValueError("a port is a number from 0 (any free one) to 65535")
+    return number
+
+
+def _size(value: object) -> int:
+    number = _number(value)
+    if number < 1:
+        raise ValueError("a number of bytes above 0 is needed")
+    return number
+
+
+def _number(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
+        return int(value)
+    raise ValueError("a whole number is needed")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """A list, or text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError("a list of names is needed")
+    return tuple(name for name in (_text(part).strip() for part in parts) if name)
+
+
+def _addresses(value: object) -> tuple[tuple[str, int], ...]:
+    return tuple(_address(text) for text in _names(value))
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]").replace("*", "") or "0.0.0.0", _port(port)  # noqa: S104  asked for
+
+
+def _outside_url(value: object) -> str | None:
+    text = _text(value).rstrip("/")
+    if not text:
+        return None
+    parts = urlsplit(text)
+    complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    if not complete or parts.query or parts.fragment or " " in text:
+        raise ValueError("a URL like https://packages.example/index is needed")
+    return text
+
+
+def _setting(
+    default: Any, parse: Callable[[object], Any], help_text: str, *also: str, metavar: str = ""
+) -> Any:
+    """A setting: how its value is read, what it is for, and other options that mean it."""
+    return field(
+        default=default,
+        metadata={"parse": parse, "help": help_text, "also": also, "metavar": metavar},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set. Sizes are in bytes, times in seconds."""
+
+    serverdir: Path = _setting(
+        Path("~/.simpleindex/server"),
+        _path,
+        "Folder for the packages and all that is known about them.",
+        metavar="DIR",
+    )
+    host: str = _setting("127.0.0.1", _text, "Address to listen on; 0.0.0.0 for all.")
+    port: int = _setting(3141, _port, "Port to listen on; 0 for any free one.")
+    listen: tuple[tuple[str, int], ...] = _setting(
+        (), _addresses, "HOST:PORT to listen on, instead of --host and --port; repeatable."
+    )
+    unix_socket: Path | None = _setting(
+        None, _optional_path, "Also listen on this socket.", metavar="PATH"
+    )
+    outside_url: str | None = _setting(
+        None, _outside_url, "URL under which clients see this server, when a proxy is in front."
+    )
+    trusted_proxy: tuple[str, ...] = _setting(
+        (),
+        _names,
+        "Addresses of proxies whose X-Forwarded-Proto, X-Forwarded-Host and X-Outside-Url count.",
+    )
+    restrict_modify: tuple[str, ...] = _setting(
+        ("root",), _names, "Users who may create and change users and indexes, with commas between."
+    )
+    upload_bytes_max: int = _setting(
+        4 << 30, _size, "Largest file that is taken.", "max-request-body-size", metavar="BYTES"
+    )
+    login_seconds: int = _setting(36_000, _size, "How long a login is good for.")
+    secretfile: Path | None = _setting(
+        None, _optional_path, "Key that signs logins [default: SERVERDIR/secret].", metavar="PATH"
+    )
+    page_memory_bytes: int = _setting(
+        32 << 20, _size, "Memory for finished pages.", metavar="BYTES"
+    )
+    access_log: bool = _setting(True, _flag, "Print a line for each request.")
+    offline_mode: bool = _setting(False, _flag, "Never connect to another index.")
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each value came from; a setting that is not in here has its default."""
+
+    def source_of(self, name: str) -> str:
+        """Where a value came from, for people."""
+        return self.sources.get(name, "default")
+
+
+def settings() -> tuple[Field[Any], ...]:
+    """All settings, in the order in which people are shown them."""
+    return tuple(entry for entry in fields(Config) if entry.metadata)
+
+
+def read_config(
+    flags: Mapping[str, object], environment: Mapping[str, str], config_file: Path | None = None
+) -> Config:
+    """Settings from flags, else the environment, else a file, else defaults.
+
+    The file is `config_file`, else `simpleindex.toml` in the server directory if there is one.
+    Raises ConfigError for a value or a file that cannot be used; a setting is never skipped.
+    """
+    known = {entry.name: entry for entry in settings()}
+    variables = {ENVIRONMENT_PREFIX + name.upper(): name for name in known}
+    layers: list[_Layer] = [
+        (_flag_of, {name: value for name, value in flags.items() if value is not None}),
+        (
+            _variable_of,
+            {variables[key]: value for key, value in environment.items() if key in variables},
+        ),
+    ]
+    serverdir = _first(known["serverdir"], layers)[0]
+    path = config_file or serverdir / FILE_NAME
+    content = _read_file(path, known, may_be_missing=config_file is None)
+    layers.append((lambda _: str(path), content))
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, entry in known.items():
+        values[name], source = _first(entry, layers)
+        if source is not None:
+            sources[name] = source
+    return Config(**values, sources=sources)
+
+
+_Layer: TypeAlias = tuple[Callable[[str], str], Mapping[str, object]]
+"""Values as they were given, and how to say of one by its name where that was."""
+
+
+def _flag_of(name: str) -> str:
+    return f"flag --{name.replace('_', '-')}"
+
+
+def _variable_of(name: str) -> str:
+    return f"environment {ENVIRONMENT_PREFIX}{name.upper()}"
+
+
+def _first(entry: Field[Any], layers: Sequence[_Layer]) -> tuple[Any, str | None]:
+    """A setting's value from the first layer that has one, and where that was."""
+    for describe, layer in layers:
+        if entry.name in layer:
+            source = describe(entry.name)
+            return _parsed(entry, layer[entry.name], source), source
+    assert entry.default is not MISSING
+    default = entry.default
+    return (_parsed(entry, str(default), "default") if isinstance(default, Path) else default), None
+
+
+def _parsed(entry: Field[Any], value: object, source: str) -> Any:
+    try:
+        return entry.metadata["parse"](value)
+    except ValueError as error:
+        raise ConfigError(f"{entry.name} = {value!r} ({source}): {error}") from None
+
+
+def _read_file(
+    path: Path, known: Mapping[str, object], *, may_be_missing: bool
+) -> Mapping[str, object]:
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        if may_be_missing and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return {}
+        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {path} is not valid TOML: {error}") from None
+    found: dict[str, object] = {}
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name == "serverdir":
+            raise ConfigError(
+                f"settings file {path}: serverdir can only be given by flag or environment"
+            )
+        if name not in known:
+            raise ConfigError(
+                f"settings file {path}: there is no setting {key!r}; "
+                "`simpleindex-server config show` lists them all"
+            )
+        if name in found:
+            raise ConfigError(f"settings file {path}: {key!r} is there twice, as {name!r} too")
+        found[name] = value
+    return found

@@ -1,0 +1,141 @@
+"""What a client sees of an index: its own files, then those of its bases, in order.
+
+Pure functions over a snapshot of the catalog. Resolution is devpi's: breadth first through
+`bases`, each index once (so circles are harmless), missing bases skipped, mirrors last.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from packaging.version import Version
+
+from simpleindex.wire.simple_page import (
+    PageDepth,
+    PageFile,
+    ProjectListPage,
+    ProjectPage,
+    relative_url,
+)
+from simpleindex_storage.errors import NotStored
+from simpleindex_storage.model import DistFile, Index, MirrorSettings, Project
+from simpleindex_storage.names import IndexName, ProjectName
+from simpleindex_storage.ports import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an index shows of a project, before it is made into a page."""
+
+    index: IndexName
+    project: ProjectName
+    files: tuple[DistFile, ...]
+    """A file name that several indexes have is here once: from the first of them."""
+    fingerprint: Hashable
+    """Equal for two sights of one project that show the same."""
+    serial: int
+    """Of the last change to any of it."""
+
+
+def chain(seen: Snapshot, name: IndexName) -> tuple[Index, ...]:
+    """The index and its bases, in the order in which they are searched. Raises NotStored."""
+    first = seen.index(name)
+    if first is None:
+        raise NotStored(f"index {name}")
+    found: dict[IndexName, Index] = {}
+    waiting = deque([first])
+    while waiting:
+        index = waiting.popleft()
+        if index.name in found:
+            continue
+        found[index.name] = index
+        if not isinstance(index.settings, MirrorSettings):
+            bases = (seen.index(base) for base in index.settings.bases)
+            waiting.extend(base for base in bases if base is not None)
+    mirrors_last = sorted(found.values(), key=_is_mirror)
+    return tuple(mirrors_last)
+
+
+def shown_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Sight:
+    """What an index shows of a project. Raises NotStored for an unknown index or project.
+
+    A project that is known and has no files is shown empty, which tells installers something
+    else than one that never was.
+    """
+    entries = _entries(seen, name, project)
+    if not any(entry for _, entry in entries):
+        raise NotStored(f"project {project} in {name}")
+    files: dict[str, DistFile] = {}
+    for index, entry in entries:
+        if entry is not None:
+            for file in seen.files(index.name, project):
+                files.setdefault(file.key, file)
+    serials = [index.serial for index, _ in entries]
+    serials += [entry.serial for _, entry in entries if entry is not None]
+    return Sight(name, project, tuple(files.values()), _fingerprint(entries), max(serials))
+
+
+def fingerprint_of_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Hashable:
+    """The fingerprint that `shown_project` would give, without reading the files."""
+    return _fingerprint(_entries(seen, name, project))
+
+
+def shown_projects(seen: Snapshot, name: IndexName) -> ProjectListPage:
+    """The projects of an index and its bases. Raises NotStored."""
+    indexes = chain(seen, name)
+    _require_stage(indexes[0])
+    names = {project.name for index in indexes for project in seen.projects(index.name)}
+    return ProjectListPage(tuple(sorted(names)), seen.serial)
+
+
+def page_of(sight: Sight, depth: PageDepth) -> ProjectPage:
+    """The page for a URL that lies `depth` levels below its index."""
+    files = tuple(
+        PageFile(
+            filename=file.filename,
+            url=relative_url(file.place, index=sight.index, depth=depth),
+            hashes={"sha256": file.sha256},
+            size_bytes=file.size_bytes,
+            uploaded_at=file.uploaded_at,
+            requires_python=file.requires_python,
+            metadata=_metadata_digests(file),
+            yanked=file.yanked,
+        )
+        for file in sight.files
+    )
+    versions = sorted({file.version for file in sight.files}, key=Version)
+    return ProjectPage(sight.project, files, tuple(versions), serial=sight.serial)
+
+
+def _metadata_digests(file: DistFile) -> dict[str, str] | None:
+    """Installers may take a dependency list from a wheel's metadata; from an sdist's only in part.
+
+    So that of sdists is stored and not announced (its Dynamic fields are for a build to fill).
+    """
+    if file.metadata_sha256 is None or not file.filename.endswith(".whl"):
+        return None
+    return {"sha256": file.metadata_sha256}
+
+
+def _entries(
+    seen: Snapshot, name: IndexName, project: ProjectName
+) -> list[tuple[Index, Project | None]]:
+    """What each index of the chain knows of a project."""
+    indexes = chain(seen, name)
+    _require_stage(indexes[0])
+    return [(index, seen.project(index.name, project)) for index in indexes]
+
+
+def _fingerprint(entries: list[tuple[Index, Project | None]]) -> Hashable:
+    return tuple((index.name, index.serial, entry and entry.serial) for index, entry in entries)
+
+
+def _require_stage(index: Index) -> None:
+    if _is_mirror(index):
+        raise NotStored(
+            f"page of {index.name}", "this version does not fetch from other indexes yet"
+        )
+
+
+def _is_mirror(index: Index) -> bool:
+    return isinstance(index.settings, MirrorSettings)

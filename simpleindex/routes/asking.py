@@ -1,0 +1,67 @@
+"""What the doors ask of a request, and how they leave the event loop."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio.to_thread
+from starlette.requests import Request
+
+from simpleindex.wire.credentials import Credentials, parse_credentials
+from simpleindex.wire.origin import Peer, origin
+
+T = TypeVar("T")
+
+JSON_BODY_BYTES_MAX = 64 << 10
+
+
+async def in_thread(job: Callable[[], T]) -> T:
+    """Do a job that waits for the disk or burns time. Once begun it is finished, come what may."""
+    return await anyio.to_thread.run_sync(job)
+
+
+def accept_of(request: Request) -> str | None:
+    """All Accept headers of a request, as one."""
+    values = request.headers.getlist("accept")
+    return ",".join(values) if values else None
+
+
+def credentials_of(request: Request) -> Credentials | None:
+    """Who the request says it is from."""
+    return parse_credentials(
+        request.headers.get("authorization"), request.headers.get("x-devpi-auth")
+    )
+
+
+def path_of(request: Request) -> str:
+    """The path below the place where this application is mounted."""
+    path: str = request.scope["path"]
+    prefix: str = request.scope.get("root_path", "")
+    return path.removeprefix(prefix) if prefix else path
+
+
+def origin_of(request: Request, outside_url: str | None, trusted: tuple[str, ...]) -> str:
+    """The URL under which the client sees our root, without a slash at its end."""
+    scope = request.scope
+    host, port = scope.get("server") or ("localhost", None)
+    client = scope.get("client")
+    peer = Peer(
+        scheme=scope.get("scheme", "http"),
+        server=_netloc(host, port) if port else "localhost",  # else it is a Unix socket
+        trusted=client is not None and client[0] in trusted,
+        prefix=scope.get("root_path", "").rstrip("/"),
+    )
+    return origin(request.headers, peer, outside_url)
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def small_body(request: Request) -> bytes | None:
+    """A body that is meant to be JSON; None if it is longer than any such body needs to be."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > JSON_BODY_BYTES_MAX:
+            return None
+    return bytes(body)

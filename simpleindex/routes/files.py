@@ -1,0 +1,146 @@
+"""Downloads: `/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, and the core metadata beside."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from aiofiles.threadpool import wrap
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from simpleindex.errors import RangeNotSatisfiable
+from simpleindex.routes.asking import in_thread
+from simpleindex.wire.conditional import (
+    ByteRange,
+    Unsatisfiable,
+    choose_range,
+    http_date,
+    matches_none,
+)
+from simpleindex.wire.locations import FileAt
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.model import DistFile
+from simpleindex_storage.names import FilePlace, index_name, parse_place
+from simpleindex_storage.store import Store
+
+_CHUNK_BYTES = 256 << 10
+"""Large enough that the hop to a thread for each does not count, small enough for many clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesDoor:
+    """Bytes of files that are recorded. What has no record is not there, whatever the disk says."""
+
+    store: Store
+
+    async def file(self, request: Request, at: FileAt) -> Response:
+        """A file or its metadata: whole, in part, or unchanged since the client has it."""
+        try:
+            place = parse_place(index_name(at.user, at.index), at.sha256_prefix, at.filename)
+        except Refused:
+            raise NotStored(f"file {at.filename[:80]!r}") from None
+        file, opened = await in_thread(lambda: self._open(place, at.metadata))
+        try:
+            return _answer(request, file, opened, metadata=at.metadata)
+        except BaseException:
+            opened.content.close()
+            raise
+
+    def _open(self, place: FilePlace, metadata: bool) -> "tuple[DistFile, _Opened]":
+        """Record, bytes and, of small files, their beginning, in one hop."""
+        open_it = self.store.open_metadata if metadata else self.store.open
+        file, content = open_it(place)
+        try:
+            size_bytes = content.seek(0, 2)
+            content.seek(0)
+            return file, _Opened(content, size_bytes)
+        except BaseException:
+            content.close()
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    content: BinaryIO
+    size_bytes: int
+
+
+def _answer(request: Request, file: DistFile, opened: _Opened, *, metadata: bool) -> Response:
+    etag = f'"{file.metadata_sha256 if metadata else file.sha256}"'
+    headers = {
+        "accept-ranges": "bytes",
+        "cache-control": "public, max-age=31536000, immutable",
+        "content-type": "application/octet-stream",  # never guessed: Windows asks its registry
+        "etag": etag,
+        "last-modified": http_date(file.uploaded_at),
+        "x-content-type-options": "nosniff",
+    }
+    if matches_none(request.headers.get("if-none-match"), etag):
+        opened.content.close()
+        del headers["content-type"]
+        return Response(status_code=304, headers=headers)
+    # RFC 9110, 14.2: Range means something with GET only.
+    chosen = None
+    if request.method == "GET":
+        chosen = choose_range(
+            request.headers.get("range"),
+            request.headers.get("if-range"),
+            etag=etag,
+            last_modified=file.uploaded_at,
+            size_bytes=opened.size_bytes,
+        )
+    if isinstance(chosen, Unsatisfiable):
+        raise RangeNotSatisfiable(
+            f"the range begins behind the end of the file, which has {opened.size_bytes} bytes",
+            content_range=chosen.content_range(opened.size_bytes),
+        )
+    status = 200
+    if chosen is not None:
+        status = 206
+        headers["content-range"] = chosen.content_range(opened.size_bytes)
+    whole = ByteRange(0, opened.size_bytes - 1)
+    return _FileResponse(opened.content, chosen or whole, status, headers)
+
+
+class _FileResponse(Response):
+    """Sends a part of an open file with constant memory, and closes it."""
+
+    def __init__(
+        self, content: BinaryIO, part: ByteRange, status: int, headers: dict[str, str]
+    ) -> None:
+        super().__init__(status_code=status, headers=headers)
+        self.headers["content-length"] = str(part.size_bytes)
+        self._content = content
+        self._part = part
+        self.background: BackgroundTask | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body"})
+            else:
+                await self._send_body(send)
+        finally:
+            self._content.close()
+
+    async def _send_body(self, send: Send) -> None:
+        reading = wrap(self._content)
+        await reading.seek(self._part.first)
+        left = self._part.size_bytes
+        while True:
+            chunk = await reading.read(min(left, _CHUNK_BYTES))
+            left -= len(chunk)
+            if left and not chunk:
+                # A cut connection tells the client that this is not all; a short 200 would not.
+                raise OSError("a stored file is shorter than it was when it was opened")
+            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+            if not left:
+                return

@@ -1,0 +1,184 @@
+"""The front door: finds out what a URL names, and calls the door that serves it.
+
+Plain ASGI instead of a list of routes: devpi's layout lets several things share a URL, told apart
+by method and headers, and matching a path once is also faster than trying routes in turn.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from simpleindex import __version__
+from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, refusal
+from simpleindex.routes.asking import accept_of, path_of
+from simpleindex.routes.devpi import DevpiDoor
+from simpleindex.routes.files import FilesDoor
+from simpleindex.routes.simple import SimpleDoor
+from simpleindex.routes.upload import UploadDoor
+from simpleindex.routes.web import WebDoor
+from simpleindex.wire.locations import (
+    Api,
+    FileAt,
+    IndexAt,
+    ListAt,
+    Location,
+    Login,
+    PageAt,
+    ProjectAt,
+    Root,
+    UploadAt,
+    UserAt,
+    locate,
+)
+from simpleindex.wire.negotiate import names_json
+from simpleindex_storage.errors import StoreError
+from simpleindex_storage.ports import Catalog
+
+_log = logging.getLogger("simpleindex")
+
+Handler: TypeAlias = Callable[[], Awaitable[Response]]
+
+_READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """All doors of one server, as one ASGI application."""
+
+    catalog: Catalog
+    simple: SimpleDoor
+    files: FilesDoor
+    upload: UploadDoor
+    devpi: DevpiDoor
+    web: WebDoor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        response = await self._response(request)
+        if response is not None:
+            await response(scope, receive, self._with_devpi_headers(send))
+
+    async def _response(self, request: Request) -> Response | None:
+        location = locate(path_of(request))
+        try:
+            return await self._handler(request, location)()
+        except (StoreError, RequestError) as error:
+            return refusal(
+                error,
+                as_json=names_json(accept_of(request)),
+                as_log=_is_devpi_upload(request),
+            )
+        except ClientDisconnect:
+            return None  # there is nobody to answer
+        except Exception:
+            _log.exception("%s %r failed", request.method, path_of(request))
+            return Response("the server failed; its log says why\n", 500, media_type="text/plain")
+
+    def _handler(self, request: Request, location: Location | None) -> Handler:
+        """The door's method for a request. Raises NotFound, MethodNotAllowed."""
+        if location is None:
+            raise NotFound(_NOTHING)
+        handlers = self._handlers(request, location)
+        method = "GET" if request.method == "HEAD" else request.method
+        if method in handlers:
+            return handlers[method]
+        if method == "POST" and not isinstance(location, Root | UserAt | Api):
+            raise NotFound(
+                f"nothing is taken at this URL; files are uploaded to /{_index_of(location)}/"
+            )
+        allowed = [*_READING, *handlers] if "GET" in handlers else list(handlers)
+        allow = ", ".join(dict.fromkeys(allowed))
+        raise MethodNotAllowed(
+            f"{request.method[:20]} means nothing here; use {allow}", allow=allow
+        )
+
+    def _handlers(self, request: Request, location: Location) -> Mapping[str, Handler]:
+        """What can be done at a URL, by method. HEAD goes with GET."""
+        match location:
+            case Root():
+                return {"GET": lambda: self._root(request)}
+            case Login():
+                return {"POST": lambda: self.devpi.login(request)}
+            case Api():
+                return {"GET": lambda: self.devpi.api(request, location)}
+            case UserAt():
+                return {
+                    "GET": lambda: self.devpi.user(request, location),
+                    "PUT": lambda: self.devpi.create_user(request, location),
+                }
+            case IndexAt():
+                return {
+                    "GET": lambda: self._index(request, location),
+                    "PUT": lambda: self.devpi.create_index(request, location),
+                    "POST": lambda: self.upload.receive(request, location),
+                }
+            case ListAt():
+                return {
+                    "GET": lambda: self.simple.list_page(request, location),
+                    "POST": lambda: self.upload.receive(request, location),
+                }
+            case UploadAt():
+                return {"POST": lambda: self.upload.receive(request, location)}
+            case PageAt() | ProjectAt():
+                return {"GET": lambda: self.simple.project_page(request, location)}
+            case FileAt():
+                return {"GET": lambda: self.files.file(request, location)}
+
+    async def _root(self, request: Request) -> Response:
+        """People get a page; devpi-client, and whoever says nothing, the users."""
+        accept = accept_of(request) or ""
+        if "text/html" in accept.lower() and not names_json(accept):
+            return await self.web.start(request)
+        return await self.devpi.users(request)
+
+    async def _index(self, request: Request, at: IndexAt) -> Response:
+        """devpi's object for those who name JSON; for everybody else the list of projects.
+
+        Installers whose index URL ends here send any Accept there is, so it must be so (the
+        URL that OMFLOW hosts are given has no `+simple`).
+        """
+        if names_json(accept_of(request)):
+            return await self.devpi.index(request, at)
+        return await self.simple.list_page(request, at)
+
+    def _with_devpi_headers(self, send: Send) -> Send:
+        """devpi-client warns at every command about a server that does not send these."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                uuid = self.catalog.uuid.encode()
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-devpi-api-version", b"2"),
+                    (b"x-devpi-server-version", __version__.encode()),
+                    (b"x-devpi-serial", b"%d" % self.catalog.settled_serial()),
+                    (b"x-devpi-uuid", uuid),
+                    (b"x-devpi-master-uuid", uuid),
+                    (b"x-devpi-primary-uuid", uuid),
+                ]
+            await send(message)
+
+        return send_with_headers
+
+
+_NOTHING = "there is nothing at this URL; pages of packages are at /USER/INDEX/+simple/"
+
+
+def _is_devpi_upload(request: Request) -> bool:
+    """devpi-client shows of a refused upload only this kind of JSON, but accepts `*/*`."""
+    agent = request.headers.get("user-agent", "")
+    return request.method == "POST" and (
+        "x-devpi-auth" in request.headers or agent.startswith("devpi-client/")
+    )
+
+
+def _index_of(location: IndexAt | ListAt | UploadAt | PageAt | ProjectAt | FileAt | Login) -> str:
+    if isinstance(location, Login):
+        return "USER/INDEX"
+    return f"{location.user[:80]}/{location.index[:80]}"

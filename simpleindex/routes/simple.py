@@ -1,0 +1,149 @@
+"""The pages that installers read: `+simple/` and its aliases, HTML and JSON."""
+
+import hashlib
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from simpleindex import library
+from simpleindex.errors import NotAcceptable
+from simpleindex.rendered import RenderedPage, RenderedPages
+from simpleindex.routes.asking import accept_of, in_thread
+from simpleindex.wire import simple_html, simple_json
+from simpleindex.wire.conditional import matches_none
+from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
+from simpleindex.wire.negotiate import Form, choose
+from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.names import IndexName, index_name, parse_project_name
+from simpleindex_storage.ports import Catalog, Snapshot
+
+Fingerprint = Callable[[Snapshot], Hashable]
+Render = Callable[[Snapshot], tuple[bytes, Hashable]]
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleDoor:
+    """The simple repository API of every index."""
+
+    catalog: Catalog
+    pages: RenderedPages
+
+    async def list_page(self, request: Request, at: ListAt | IndexAt) -> Response:
+        """All projects of an index and its bases."""
+        form = _form(request)
+        index = _known_name(at)
+        if not at.slash:
+            return _redirect(request, "", at.below or at.index)
+        href_prefix = "" if at.below else "+simple/"
+
+        def render(seen: Snapshot) -> tuple[bytes, Hashable]:
+            page = library.shown_projects(seen, index)
+            return _list_bytes(page, form, href_prefix), page.serial
+
+        return await self._answer(
+            request, form, (index, href_prefix, form), lambda seen: seen.serial, render
+        )
+
+    async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
+        """One project. Other spellings of its name lead to the normalised one (PEP 503)."""
+        form = _form(request)
+        index = _known_name(at)
+        try:
+            project = parse_project_name(at.project)
+        except Refused:
+            raise NotStored(f"project {at.project[:80]!r}") from None
+        if project != at.project or not at.slash:
+            return _redirect(request, "../" if at.slash else "", project)
+        depth = page_depth(at.below)
+
+        def fingerprint(seen: Snapshot) -> Hashable:
+            return library.fingerprint_of_project(seen, index, project)
+
+        def render(seen: Snapshot) -> tuple[bytes, Hashable]:
+            sight = library.shown_project(seen, index, project)
+            return _project_bytes(library.page_of(sight, depth), form), sight.fingerprint
+
+        return await self._answer(request, form, (index, project, depth, form), fingerprint, render)
+
+    async def _answer(
+        self, request: Request, form: Form, key: Hashable, fingerprint: Fingerprint, render: Render
+    ) -> Response:
+        # Read before the snapshot: what was agreed only afterwards might not be in it.
+        agreed = self.catalog.agreed_serial()
+        page = self.pages.current(key, agreed) if agreed is not None else None
+        if page is None:
+            page = await in_thread(lambda: self._render(agreed, form, key, fingerprint, render))
+        headers = {
+            # pip 26.2 and newer obeys max-age, which would hide uploads and yanks.
+            "cache-control": "no-cache",
+            "etag": page.etag,
+            "vary": "Accept",
+            "content-type": form.content_type,
+        }
+        if matches_none(request.headers.get("if-none-match"), page.etag):
+            del headers["content-type"]
+            return Response(status_code=304, headers=headers)
+        return Response(page.body, headers=headers)
+
+    def _render(
+        self,
+        agreed: int | None,
+        form: Form,
+        key: Hashable,
+        fingerprint: Fingerprint,
+        render: Render,
+    ) -> RenderedPage:
+        """The page as it is now; the finished one again if only something else has changed."""
+        before = self.pages.maybe(key)
+        with self.catalog.snapshot() as seen:
+            if before is not None and before.fingerprint == fingerprint(seen):
+                page = before
+            else:
+                body, mark = render(seen)
+                page = RenderedPage(body, _etag(body, form), mark)
+        self.pages.keep(key, agreed, page)
+        return page
+
+
+def _form(request: Request) -> Form:
+    form = choose(accept_of(request), request.query_params.get("format"))
+    if form is None:
+        offered = ", ".join(each.content_type.partition(";")[0] for each in Form)
+        raise NotAcceptable(f"this page exists as {offered}; accept one of them")
+    return form
+
+
+def _known_name(at: IndexAt | ListAt | PageAt | ProjectAt) -> IndexName:
+    try:
+        return index_name(at.user, at.index)
+    except Refused:
+        raise NotStored(f"index {at.user[:80]}/{at.index[:80]}") from None
+
+
+def _redirect(request: Request, up: str, name: str) -> Response:
+    """To the same page under its proper URL; relative, so that it holds behind any proxy."""
+    # Not `request.url`: that is made with the Host header, which may be anything.
+    query = request.scope["query_string"].decode("latin-1")
+    last = name.rpartition("/")[2]
+    target = f"{up}{last}/" + (f"?{query}" if query else "")
+    return RedirectResponse(target, status_code=302, headers={"vary": "Accept"})
+
+
+def _list_bytes(page: ProjectListPage, form: Form, href_prefix: str) -> bytes:
+    if form is Form.JSON:
+        return simple_json.render_list(page)
+    return simple_html.render_list(page, href_prefix=href_prefix)
+
+
+def _project_bytes(page: ProjectPage, form: Form) -> bytes:
+    if form is Form.JSON:
+        return simple_json.render_project(page)
+    return simple_html.render_project(page)
+
+
+def _etag(body: bytes, form: Form) -> str:
+    """Differs between the forms too: a cache must not take one for the other."""
+    return f'"{hashlib.sha256(form.name.encode() + body).hexdigest()[:32]}"'

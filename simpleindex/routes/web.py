@@ -1,0 +1,42 @@
+"""Pages for people."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from simpleindex import __version__
+from simpleindex.routes.asking import in_thread, origin_of
+from simpleindex.web.start_page import start_page
+from simpleindex_storage.model import StageSettings
+from simpleindex_storage.ports import Catalog
+
+# The page brings its own style and nothing else; whatever got into it could do nothing.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class WebDoor:
+    """The start page."""
+
+    catalog: Catalog
+    outside_url: str | None
+    trusted_proxy: tuple[str, ...]
+
+    async def start(self, request: Request) -> Response:
+        """What this is, and how to use it."""
+        names = await in_thread(self._stages)
+        root = origin_of(request, self.outside_url, self.trusted_proxy)
+        headers = {
+            "cache-control": "no-cache",
+            "content-security-policy": _POLICY,
+            "vary": "Accept",
+            "x-content-type-options": "nosniff",
+        }
+        return Response(start_page(root, __version__, names), 200, headers, "text/html")
+
+    def _stages(self) -> list[str]:
+        with self.catalog.snapshot() as seen:
+            return [
+                index.name for index in seen.indexes() if isinstance(index.settings, StageSettings)
+            ]

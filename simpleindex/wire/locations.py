@@ -1,0 +1,154 @@
+"""From the path of a URL to what it names, by the layout of devpi.
+
+Names come out as they were sent: which of them are lawful is for `names` to say, at the door
+that knows what to answer. Paths arrive decoded, so that `%2Bf` and `+f` are the same (pip 19.3
+and newer sends the former).
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """`/`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """`/+login`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """`+api` at the root, below a user, or below an index (then both names are there)."""
+
+    user: str | None = None
+    index: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserAt:
+    """`/<user>`"""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAt:
+    """`/<user>/<index>`, where devpi's index object, uploads and a list of projects share a URL."""
+
+    user: str
+    index: str
+    below: str
+    """The path below `/<user>/<index>/` as it was asked for; empty at the index itself."""
+    slash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListAt:
+    """`/<user>/<index>/+simple/`: the list of projects."""
+
+    user: str
+    index: str
+    below: str
+    slash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageAt:
+    """`/<user>/<index>/+simple/<project>/`: the page of a project."""
+
+    user: str
+    index: str
+    project: str
+    below: str
+    slash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectAt:
+    """`/<user>/<index>/<project>`, where devpi's project object and the page share a URL."""
+
+    user: str
+    index: str
+    project: str
+    below: str
+    slash: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAt:
+    """`/<user>/<index>/legacy/`: where some upload tools like to send to."""
+
+    user: str
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileAt:
+    """`/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, maybe with `.metadata`."""
+
+    user: str
+    index: str
+    sha256_prefix: str
+    filename: str
+    metadata: bool
+
+
+Location: TypeAlias = (
+    Root | Login | Api | UserAt | IndexAt | ListAt | PageAt | ProjectAt | UploadAt | FileAt
+)
+
+_METADATA = ".metadata"
+
+
+def locate(path: str) -> Location | None:
+    """What a path names; None where there is never anything."""
+    segments = path.lstrip("/").split("/")
+    slash = segments[-1] == "" and len(segments) > 1
+    if slash:
+        segments.pop()
+    match segments:
+        case [""]:
+            return Root()
+        case ["+login"]:
+            return Login()
+        case ["+api"]:
+            return Api()
+        case [user, "+api"]:
+            return Api(user)
+        case [user, index, "+api"]:
+            return Api(user, index)
+        case _ if any(part in ("", ".", "..") for part in segments):
+            return None
+        case [user] if not user.startswith("+"):
+            return UserAt(user)
+        case [user, index, *rest] if not user.startswith("+") and not index.startswith("+"):
+            below = "/".join(rest) + ("/" if slash and rest else "")
+            return _below_index(user, index, rest, below, slash)
+        case _:
+            return None
+
+
+def _below_index(
+    user: str, index: str, rest: list[str], below: str, slash: bool
+) -> Location | None:
+    """What lies below an index. The words that clients append win over projects of that name."""
+    match rest:
+        case []:
+            return IndexAt(user, index, below, slash)
+        case ["+simple" | "simple"]:
+            return ListAt(user, index, below, slash)
+        case ["legacy"]:
+            return UploadAt(user, index)
+        case ["+simple" | "simple", project]:
+            return PageAt(user, index, project, below, slash)
+        case ["+f", first, second, filename] if len(first) == 3 and not slash:
+            metadata = filename.endswith(_METADATA)
+            name = filename.removesuffix(_METADATA) if metadata else filename
+            return FileAt(user, index, first + second, name, metadata)
+        case [project] if not project.startswith("+"):
+            return ProjectAt(user, index, project, below, slash)
+        case _:
+            return None

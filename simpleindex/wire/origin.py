@@ -1,0 +1,48 @@
+"""The URL under which a client sees this server: devpi's JSON needs absolute links."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_URL = re.compile(r"https?://[^\s\"'<>\\^`{|}?#]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a request came in."""
+
+    scheme: str
+    server: str
+    """HOST:PORT of our end, for a request without a usable Host header."""
+    trusted: bool
+    """Whether the other end is a proxy whose headers count."""
+    prefix: str
+    """The path under which this application is mounted; no slash at its end."""
+
+
+def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> str:
+    """The URL of our root, without a slash at its end.
+
+    `X-Outside-Url` and `X-Forwarded-*` can be sent by anybody, so that they count only from
+    proxies that the admin has named.
+    """
+    if peer.trusted:
+        forwarded = headers.get("x-outside-url", "")
+        if _URL.fullmatch(forwarded):
+            return forwarded.rstrip("/")
+    if outside_url is not None:
+        return outside_url
+    scheme, host = peer.scheme, headers.get("host", "")
+    if peer.trusted:
+        host = _last(headers.get("x-forwarded-host")) or host
+        proto = _last(headers.get("x-forwarded-proto")).lower()
+        scheme = proto if proto in ("http", "https") else scheme
+    if not _HOST.fullmatch(host):
+        host = peer.server
+    return f"{scheme}://{host}{peer.prefix}"
+
+
+def _last(value: str | None) -> str:
+    """What the nearest proxy said."""
+    return (value or "").rpartition(",")[2].strip()

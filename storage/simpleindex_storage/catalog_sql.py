@@ -1,0 +1,161 @@
+"""The schema of the catalog and its statements, as data.
+
+`MIGRATIONS[n]` leads from version n to n + 1; a new catalog goes through all of them. What is in
+this tuple never changes once it was released: a change of the schema is one more entry.
+"""
+
+APPLICATION_ID = 0x53495831
+"""Marks an SQLite file as a catalog of ours (`SIX1`)."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+    INSERT INTO facts VALUES ('serial', 0), ('journal_bytes', 0);
+    INSERT INTO facts VALUES ('uuid', lower(hex(randomblob(16))));
+
+    CREATE TABLE users (
+        name TEXT PRIMARY KEY,
+        folded TEXT NOT NULL UNIQUE,        -- names that differ only in case are one
+        password_hash TEXT NOT NULL,
+        password_version INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        modified_at TEXT,
+        profile TEXT NOT NULL               -- JSON
+    );
+
+    CREATE TABLE indexes (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        folded TEXT NOT NULL UNIQUE,
+        settings TEXT NOT NULL,             -- JSON
+        automatic INTEGER NOT NULL,
+        serial INTEGER NOT NULL
+    );
+
+    CREATE TABLE projects (
+        id INTEGER PRIMARY KEY,
+        index_id INTEGER NOT NULL REFERENCES indexes,
+        name TEXT NOT NULL,                 -- normalised
+        display_name TEXT NOT NULL,
+        serial INTEGER NOT NULL,
+        UNIQUE (index_id, name)
+    );
+
+    CREATE TABLE releases (
+        id INTEGER PRIMARY KEY,
+        project_id INTEGER NOT NULL REFERENCES projects,
+        version TEXT NOT NULL,              -- normalised
+        fields TEXT NOT NULL,               -- JSON
+        UNIQUE (project_id, version)
+    );
+
+    CREATE TABLE files (
+        id INTEGER PRIMARY KEY,
+        index_id INTEGER NOT NULL REFERENCES indexes,
+        project_id INTEGER NOT NULL REFERENCES projects,
+        version TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        key TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        md5 TEXT NOT NULL,
+        blake2b_256 TEXT NOT NULL,
+        uploaded_at TEXT NOT NULL,
+        uploaded_by TEXT NOT NULL,
+        requires_python TEXT,
+        metadata_sha256 TEXT,
+        yanked TEXT,
+        UNIQUE (index_id, key)
+    );
+    CREATE INDEX files_of_project ON files (project_id, id);
+
+    CREATE TABLE removals (
+        index_name TEXT NOT NULL,
+        sha256_prefix TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        PRIMARY KEY (index_name, sha256_prefix, filename)
+    ) WITHOUT ROWID;
+    """,
+)
+
+FACT = "SELECT value FROM facts WHERE name = ?"
+SET_FACT = "UPDATE facts SET value = ? WHERE name = ?"
+
+_USER = "SELECT name, password_hash, password_version, created_at, modified_at, profile FROM users"
+USER = f"{_USER} WHERE name = ?"
+USERS = f"{_USER} ORDER BY name"
+PUT_USER = """
+    INSERT INTO users (
+        name, folded, password_hash, password_version, created_at, modified_at, profile)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET
+        password_hash = excluded.password_hash, password_version = excluded.password_version,
+        modified_at = excluded.modified_at, profile = excluded.profile
+"""
+
+_INDEX = "SELECT name, settings, automatic, serial FROM indexes"
+INDEX = f"{_INDEX} WHERE name = ?"
+INDEXES = f"{_INDEX} ORDER BY name"
+PUT_INDEX = """
+    INSERT INTO indexes (name, folded, settings, automatic, serial) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET
+        settings = excluded.settings, automatic = excluded.automatic, serial = excluded.serial
+"""
+
+_PROJECT = """
+    SELECT indexes.name, projects.name, display_name, projects.serial
+    FROM projects JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ?
+"""
+PROJECT = f"{_PROJECT} AND projects.name = ?"
+PROJECTS = f"{_PROJECT} ORDER BY projects.name"
+PUT_PROJECT = """
+    INSERT INTO projects (index_id, name, display_name, serial)
+    SELECT id, ?2, ?3, ?4 FROM indexes WHERE name = ?1
+    ON CONFLICT (index_id, name) DO UPDATE SET
+        display_name = excluded.display_name, serial = excluded.serial
+"""
+TOUCH_PROJECT = """
+    UPDATE projects SET serial = ?3
+    WHERE name = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
+"""
+
+_RELEASE = """
+    SELECT releases.version, fields
+    FROM releases JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ? AND projects.name = ?
+"""
+RELEASE = f"{_RELEASE} AND releases.version = ?"
+RELEASES = f"{_RELEASE} ORDER BY releases.id"
+PUT_RELEASE = """
+    INSERT INTO releases (project_id, version, fields)
+    SELECT projects.id, ?3, ?4 FROM projects JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ?1 AND projects.name = ?2
+    ON CONFLICT (project_id, version) DO UPDATE SET fields = excluded.fields
+"""
+
+_FILE = """
+    SELECT indexes.name, projects.name, files.version, filename, key, size_bytes, sha256, md5,
+        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked
+    FROM files JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = files.index_id
+    WHERE indexes.name = ?
+"""
+FILE_NAMED = f"{_FILE} AND key = ?"
+FILE_AT = f"{_FILE} AND key = ? AND filename = ? AND substr(sha256, 1, 16) = ?"
+FILES = f"{_FILE} AND projects.name = ? ORDER BY files.id"
+PUT_FILE = """
+    INSERT INTO files (index_id, project_id, version, filename, key, size_bytes, sha256, md5,
+        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked)
+    SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+    FROM indexes JOIN projects ON projects.index_id = indexes.id
+    WHERE indexes.name = ?1 AND projects.name = ?2
+"""
+REMOVE_FILE = """
+    DELETE FROM files WHERE key = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
+"""
+
+REMOVALS = "SELECT index_name, sha256_prefix, filename FROM removals"
+ADD_REMOVAL = "INSERT OR IGNORE INTO removals VALUES (?, ?, ?)"
+FORGET_REMOVAL = """
+    DELETE FROM removals WHERE index_name = ? AND sha256_prefix = ? AND filename = ?
+"""

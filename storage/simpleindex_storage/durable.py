@@ -1,0 +1,55 @@
+"""Making files stay, and saying so when a disk will not have it."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import Unavailable
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+
+
+@contextmanager
+def unavailable_on_failure(what: str) -> Iterator[None]:
+    """Turn what a failing disk raises into Unavailable, with `what` as the beginning of why."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in _NO_ROOM
+        reason = "the disk is full" if full else (error.strerror or str(error))
+        raise Unavailable(f"{what}: {reason}", full=full) from error
+
+
+def sync_file(path: Path) -> None:
+    """Force the bytes of a file onto the disk."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder onto the disk. Windows has no call for that, and needs none."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put a small file in place, whole or not at all, to stay. Replaces what was there."""
+    draft = path.with_name(path.name + ".new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        os.write(handle, content)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    draft.replace(path)
+    sync_folder(path.parent)

@@ -1,0 +1,326 @@
+"""Package files in a folder: plain files, each visible whole or not at all.
+
+    root/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>            what was published
+    root/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>.metadata   its core metadata
+    root/incoming/<process>.lock                                        held while the process lives
+    root/incoming/<process>/<number>                                    drafts being received
+    root/incoming/<process>/<user>+<index>/<16 hex>+<number>+<filename> drafts being published
+
+A draft is renamed to say where it goes before it is linked there, so that the next start can
+tell what a process that died was about to publish, without walking `files/`.
+"""
+
+import errno
+import filecmp
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from .durable import sync_file, sync_folder, unavailable_on_failure
+from .errors import NotStored
+from .locks import FileLock
+from .model import Digests, Staged
+from .names import FilePlace, IndexName
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_METADATA_SUFFIX = ".metadata"
+
+
+class DiskFiles:
+    """Files below one folder, which must lie on one filesystem.
+
+    Any number of processes may work on the same folder. What survives a crash: everything that
+    `publish` has returned for.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._files = root / "files"
+        self._incoming = root / "incoming"
+        with unavailable_on_failure(f"{root} cannot be written"):
+            for folder in (self._files, self._incoming):
+                folder.mkdir(exist_ok=True)
+            self._own, self._alive = _own_folder(self._incoming)
+        self._numbers = count()
+        self._lasting = {self._files}
+        """Folders whose names are known to be on the disk, not just in its cache."""
+        self._noted: dict[Path, Path] = {}
+        """Where drafts that are being published lie now, by where they were received."""
+
+    @contextmanager
+    def draft(self) -> Iterator["DiskDraft"]:
+        """Receive a file. Raises Unavailable when the disk is full or fails."""
+        path = self._own / str(next(self._numbers))
+        with unavailable_on_failure("no file can be received"):
+            draft = DiskDraft(path)
+        try:
+            yield draft
+        finally:
+            draft.close()
+            for left in (path, self._noted.pop(path, path)):
+                # A left-over is removed at the next start; it must not hide the real error.
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
+
+    def publish(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+        """Put staged bytes at their place, to stay. Raises Unavailable."""
+        with unavailable_on_failure(f"{place.filename} cannot be stored"):
+            sync_file(staged.path)
+            noted = self._note(staged, place)
+            final = self._files / place.path
+            while not self._link_both(noted, metadata, final):
+                pass  # a removal took the folder away; it holds nothing else, so it cannot go on
+
+    def confirm(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+        """Make sure that the place has these bytes. To be called under the write lock.
+
+        Left-overs of a crash that have our place but other bytes are replaced here, where nobody
+        else publishes or removes; and a removal of the same bytes may have come in between.
+        """
+        if staged.path not in self._noted:  # it was there already, and has been removed just now
+            self.publish(staged, place, metadata)
+        final = self._files / place.path
+        with unavailable_on_failure(f"{place.filename} cannot be stored"):
+            changed = self._put_right(self._noted[staged.path], final)
+            if metadata is not None and not _holds(_metadata_path(final), metadata):
+                with self._metadata_draft(metadata) as beside:
+                    changed |= self._put_right(beside, _metadata_path(final))
+            if changed:
+                sync_folder(final.parent)
+
+    def leave(self, staged: Staged) -> None:
+        """Keep the draft, whose name tells the next start what was going on."""
+        self._noted.pop(staged.path, None)
+
+    def remove(self, place: FilePlace) -> None:
+        """Delete a file and what lies beside it. Raises Unavailable."""
+        final = self._files / place.path
+        with unavailable_on_failure(f"{place.filename} cannot be removed"):
+            final.unlink(missing_ok=True)
+            _metadata_path(final).unlink(missing_ok=True)
+            with suppress(OSError):  # it may be gone, or hold another file
+                final.parent.rmdir()
+            with suppress(FileNotFoundError):
+                sync_folder(final.parent.parent)
+
+    def open(self, place: FilePlace) -> BinaryIO:
+        """The bytes of a file. Raises NotStored, Unavailable."""
+        return _open(self._files / place.path, place.filename)
+
+    def open_metadata(self, place: FilePlace) -> BinaryIO:
+        """The core metadata of a file. Raises NotStored, Unavailable."""
+        path = _metadata_path(self._files / place.path)
+        return _open(path, place.filename + _METADATA_SUFFIX)
+
+    def recover(self, is_recorded: Callable[[FilePlace], bool]) -> int:
+        """Drop the drafts of processes that died, and what they had published but not recorded."""
+        dropped = 0
+        with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
+            for mark in self._incoming.glob("*.lock"):
+                folder = mark.with_suffix("")
+                if folder == self._own:
+                    continue
+                lock = FileLock(mark)
+                try:
+                    if lock.try_keep():
+                        dropped += self._drop_folder(folder, is_recorded)
+                        mark.unlink(missing_ok=True)
+                finally:
+                    lock.close()
+        return dropped
+
+    def close(self) -> None:
+        """Remove this process's folder of drafts, and its mark."""
+        with suppress(OSError):
+            shutil.rmtree(self._own)
+            self._own.with_suffix(".lock").unlink()
+        self._alive.close()
+
+    def _note(self, staged: Staged, place: FilePlace) -> Path:
+        """Rename the draft so that its name tells its place."""
+        folder = self._own / place.index.replace("/", "+")  # no name has a "+" in it
+        folder.mkdir(exist_ok=True)
+        name = f"{place.sha256_prefix}+{next(self._numbers)}+{place.filename}"
+        noted = folder / name
+        staged.path.rename(noted)
+        self._noted[staged.path] = noted
+        return noted
+
+    def _link_both(self, noted: Path, metadata: bytes | None, final: Path) -> bool:
+        """Link a file and its metadata to their place; False if the folder vanished meanwhile."""
+        self._make_place(final.parent)
+        try:
+            if metadata is not None:
+                with self._metadata_draft(metadata) as beside:
+                    _link(beside, _metadata_path(final))
+            _link(noted, final)
+            sync_folder(final.parent)
+        except FileNotFoundError:
+            if final.parent.is_dir():
+                raise
+            return False
+        return True
+
+    def _make_place(self, folder: Path) -> None:
+        """Create the folder of one file, its name as lasting as the file that will lie in it."""
+        self._make_lasting(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+    def _make_lasting(self, folder: Path) -> None:
+        """Create a folder that many files share, and its parents.
+
+        A folder that is there already may have been made a moment ago, by a process that has not
+        synced it yet; so only what this process has synced itself counts as lasting.
+        """
+        if folder in self._lasting:
+            return
+        self._make_lasting(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+        self._lasting.add(folder)
+
+    @contextmanager
+    def _metadata_draft(self, content: bytes) -> Iterator[Path]:
+        path = self._own / str(next(self._numbers))
+        try:
+            path.write_bytes(content)
+            sync_file(path)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _put_right(self, source: Path, final: Path) -> bool:
+        """Let `final` have the bytes of `source`; whether anything had to be done."""
+        try:
+            if final.samefile(source) or filecmp.cmp(source, final, shallow=False):
+                return False
+        except FileNotFoundError:
+            self._make_place(final.parent)
+        # Over what is there: whoever reads it goes on reading the old bytes, and nobody ever
+        # sees the name missing.
+        between = self._own / str(next(self._numbers))
+        _link(source, between)
+        between.replace(final)
+        between.unlink(missing_ok=True)  # renaming onto a link to the same file does nothing
+        return True
+
+    def _drop_folder(self, folder: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
+        drafts = [path for path in folder.rglob("*") if path.is_file()]
+        for draft in drafts:
+            place = _noted_place(draft.relative_to(folder))
+            if place is not None and not is_recorded(place):
+                self.remove(place)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        return len(drafts)
+
+
+class DiskDraft:
+    """A file that is being received; all digests grow with it, so that it is read only once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("xb", buffering=0)
+        self._size_bytes = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._blake2b = hashlib.blake2b(digest_size=32)
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises Unavailable."""
+        for digest in (self._sha256, self._md5, self._blake2b):
+            digest.update(chunk)
+        self._size_bytes += len(chunk)
+        with unavailable_on_failure("the file cannot be received"):
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+
+    def finish(self) -> Staged:
+        """All bytes are there."""
+        self.close()
+        digests = Digests(
+            self._sha256.hexdigest(), self._md5.hexdigest(), self._blake2b.hexdigest()
+        )
+        return Staged(self._path, digests, self._size_bytes)
+
+    def close(self) -> None:
+        """Close the file; it stays where it is."""
+        with suppress(OSError):  # what could not be written was said by `write`, or by the sync
+            self._file.close()
+
+
+def _own_folder(incoming: Path) -> tuple[Path, FileLock]:
+    """A new folder for this process's drafts, and the lock that says the process is alive."""
+    while True:
+        folder = incoming / f"{os.getpid()}-{secrets.token_hex(4)}"
+        mark = folder.with_suffix(".lock")
+        lock = FileLock(mark)
+        # Another process that starts now may have taken our new mark for a dead one's.
+        if lock.try_keep() and mark.exists():
+            folder.mkdir()
+            return folder, lock
+        lock.close()
+
+
+def _noted_place(name: Path) -> FilePlace | None:
+    """The place that a draft's name tells; None for one that was still being received."""
+    if len(name.parts) != 2:
+        return None
+    prefix, _number, filename = name.name.split("+", 2)
+    return FilePlace(IndexName(name.parts[0].replace("+", "/")), prefix, filename)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give `source` a second name. A name that is taken is left alone: `confirm` decides."""
+    try:
+        # Not a rename: it would replace what lies there without a word, and it would take the
+        # draft away, whose name is all that tells the next start what was going on.
+        target.hardlink_to(source)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """For disks without hard links. Half a copy is a left-over: no record names it."""
+    with source.open("rb") as reading, suppress(FileExistsError), target.open("xb") as writing:
+        shutil.copyfileobj(reading, writing, 1 << 20)
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
+def _metadata_path(final: Path) -> Path:
+    return final.with_name(final.name + _METADATA_SUFFIX)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def _open(path: Path, name: str) -> BinaryIO:
+    try:
+        # No link is ever made by us, so one that lies there leads somewhere it should not.
+        handle = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotStored(f"file {name}") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotStored(f"file {name}") from None
+        with unavailable_on_failure(f"{name} cannot be read"):
+            raise
+    return os.fdopen(handle, "rb")

@@ -1,0 +1,52 @@
+"""The append-only record of changes, one JSON object a line: audit log, and source of a rebuild.
+
+The catalog writes each line, and syncs it, before it commits the change that the line tells of,
+and remembers in the same commit how long the journal then is. Whatever lies beyond that length
+belongs to a commit that never happened, and is cut off by the next writer. So no line is ever
+missing, and none is ever there twice.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from .durable import unavailable_on_failure
+from .model import JsonValue
+
+
+class Journal:
+    """The journal of one server directory. Only the holder of the write lock may append."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        self._handle = os.open(path, flags, 0o600)
+
+    def append(self, entries: Iterable[dict[str, JsonValue]], *, at_bytes: int) -> int:
+        """Write the lines behind the first `at_bytes` bytes; the length after them.
+
+        A shorter journal, from which somebody took lines away, is continued at its end. Durable
+        once this returns. Raises Unavailable.
+        """
+        lines = b"".join(
+            json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            for entry in entries
+        )
+        with unavailable_on_failure("the journal cannot be written"):
+            start = min(at_bytes, os.fstat(self._handle).st_size)
+            os.ftruncate(self._handle, start)
+            os.lseek(self._handle, start, os.SEEK_SET)
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(self._handle, rest) :]
+            os.fsync(self._handle)
+        return start + len(lines)
+
+    def cut(self, at_bytes: int) -> None:
+        """Drop lines of a commit that never happened."""
+        if os.fstat(self._handle).st_size > at_bytes:
+            os.ftruncate(self._handle, at_bytes)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._handle)

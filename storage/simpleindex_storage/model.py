@@ -1,0 +1,193 @@
+"""The records that both packages speak in: frozen, and without behaviour that touches a disk.
+
+Times are aware and in UTC. Digests are lower-case hex.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+from .names import FilePlace, IndexName, ProjectName, UserName
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+"""What JSON can say."""
+
+Fields: TypeAlias = Mapping[str, str | tuple[str, ...]]
+"""Core metadata as upload forms name it: `requires_dist` has several values, `summary` one."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can log in and own indexes."""
+
+    name: UserName
+    password_hash: str
+    """Opaque here; `simpleindex.access` makes and checks it."""
+    password_version: int
+    """Goes up with each change of the password, which ends all logins made before."""
+    created_at: datetime
+    modified_at: datetime | None = None
+    profile: Mapping[str, JsonValue] = field(default_factory=dict)
+    """email, title, description, custom_data: kept for people, without meaning here."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSettings:
+    """An index that holds uploads."""
+
+    volatile: bool = True
+    """Files may be replaced and removed. False: a file name, once taken, keeps its bytes."""
+    bases: tuple[IndexName, ...] = ()
+    """Searched after the index itself, in this order. They need not exist (any more)."""
+    acl_upload: tuple[str, ...] = ()
+    """User names, `:ANONYMOUS:` or `:AUTHENTICATED:`."""
+    acl_toxresult_upload: tuple[str, ...] = (":ANONYMOUS:",)
+    mirror_whitelist: tuple[str, ...] = ()
+    """`*`, or projects that a mirror may complete although a private project has their name."""
+    mirror_whitelist_inheritance: str = "intersection"
+    extra: Mapping[str, JsonValue] = field(default_factory=dict)
+    """title, description, custom_data."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorSettings:
+    """An index that shows another index, and caches it. A setting that is None was never given."""
+
+    volatile: bool = True
+    mirror_url: str | None = None
+    mirror_web_url_fmt: str | None = None
+    mirror_cache_expiry_seconds: int | None = None
+    mirror_no_project_list: bool | None = None
+    mirror_use_external_urls: bool | None = None
+    extra: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+IndexSettings: TypeAlias = StageSettings | MirrorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A named set of projects."""
+
+    name: IndexName
+    settings: IndexSettings
+    automatic: bool = False
+    """Made by `add` or by a first upload; a creation by hand may still give it its settings."""
+    serial: int = 0
+    """Of the last change to the settings. Set by the catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project of one index."""
+
+    index: IndexName
+    name: ProjectName
+    display_name: str
+    """The spelling of the last upload."""
+    serial: int = 0
+    """Of the last change to anything that a page of the project shows. Set by the catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of a project, and what its author says of it."""
+
+    index: IndexName
+    project: ProjectName
+    version: str
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class DistFile:
+    """One wheel or sdist of a release."""
+
+    index: IndexName
+    project: ProjectName
+    version: str
+    filename: str
+    key: str
+    """Equal for two spellings of one file name; unique in the index."""
+    size_bytes: int
+    sha256: str
+    md5: str
+    blake2b_256: str
+    uploaded_at: datetime
+    uploaded_by: str
+    requires_python: str | None = None
+    metadata_sha256: str | None = None
+    """Of the core metadata that is stored beside the file; None where there is none."""
+    yanked: str | None = None
+    """None: not yanked. Any text, also an empty one: yanked, for that reason."""
+
+    @property
+    def place(self) -> FilePlace:
+        """Where the bytes lie."""
+        return FilePlace(self.index, self.sha256[:16], self.filename)
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """The three digests of the same bytes that upload forms may promise."""
+
+    sha256: str
+    md5: str
+    blake2b_256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Bytes that have arrived whole and that no client can see."""
+
+    path: Path
+    digests: Digests
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a sender says of a file: a client, an upstream index, or a bundle."""
+
+    index: IndexName
+    filename: str
+    sender: str
+    """The user's name; it stands in the log."""
+    name: str | None = None
+    """The project as the sender names it. None: as the file does."""
+    version: str | None = None
+    promised: Mapping[str, str] = field(default_factory=dict)
+    """Digests by algorithm: sha256, md5, blake2b_256. Each one given is checked."""
+    fields: Fields = field(default_factory=dict)
+    """Metadata in the sender's words; empty: as the file says."""
+
+
+class Outcome(StrEnum):
+    """What became of an upload that was not refused."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    ALREADY_THERE = "already there"
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A file that is in the index now."""
+
+    file: DistFile
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class CoreMetadata:
+    """What a wheel's METADATA or an sdist's PKG-INFO says."""
+
+    raw: bytes
+    """As it lies in the archive, byte for byte: installers compare it with the wheel's own."""
+    name: str
+    version: str
+    requires_python: str | None
+    fields: Fields

@@ -1,0 +1,92 @@
+"""From a server directory to a `Store`: the only file that names every backend."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum, auto
+from pathlib import Path
+
+from .catalog_sqlite import SqliteCatalog, create_catalog, prepare_catalog
+from .durable import unavailable_on_failure
+from .errors import Refused
+from .files_disk import DiskFiles
+from .generation import Generation
+from .journal import Journal
+from .ports import Change
+from .store import Store
+
+# What an interrupted initialisation, an admin who wrote the settings first, or a fresh disk leave.
+_MAY_BE_THERE = {
+    "simpleindex.toml",
+    "secret",
+    "secret.new",
+    "root-password",
+    "root-password.new",
+    "journal.jsonl",
+    "catalog.sqlite.new",
+    "catalog.sqlite.new-journal",
+    "catalog.sqlite.new-wal",
+    "catalog.sqlite.new-shm",
+    "lost+found",
+}
+
+
+class FolderState(Enum):
+    """What a folder is to us."""
+
+    EMPTY = auto()
+    """Nothing of anybody's is in it, or it does not exist: a server directory can be made."""
+    OURS = auto()
+    FOREIGN = auto()
+
+
+def utc_now() -> datetime:
+    """The clock that is used unless another is passed in."""
+    return datetime.now(UTC)
+
+
+def state_of(root: Path) -> FolderState:
+    """What a folder is. Raises Unavailable if it cannot be looked into."""
+    with unavailable_on_failure(f"{root} cannot be read"):
+        if not root.exists():
+            return FolderState.EMPTY
+        if not root.is_dir():
+            return FolderState.FOREIGN
+        names = {path.name for path in root.iterdir()}
+    if "catalog.sqlite" in names:
+        return FolderState.OURS
+    return FolderState.FOREIGN if names - _MAY_BE_THERE else FolderState.EMPTY
+
+
+def create_store(root: Path, first: Callable[[Change], None], now: datetime) -> None:
+    """Make the catalog of a new server directory, with what `first` puts in at serial 0.
+
+    To be called last in making a server directory: only with its catalog it counts as one.
+    Raises Refused for a folder in which something else lies, and Unavailable.
+    """
+    if state_of(root) is not FolderState.EMPTY:
+        raise Refused(str(root), "a new server directory needs an empty folder")
+    with unavailable_on_failure(f"{root} cannot be written"):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_catalog(root, first, now)
+
+
+def open_store(root: Path, now: Callable[[], datetime] = utc_now) -> Store:
+    """Open a server directory for reading and writing, and tidy up after a crash.
+
+    Several processes may have it open. The time it takes does not depend on the number of files.
+    Raises Refused for a directory that is not ours or that a newer version made, and Unavailable
+    for one that cannot be read or written.
+    """
+    if state_of(root) is not FolderState.OURS:
+        raise Refused(str(root), "this is not a directory of simpleindex-server")
+    if not os.access(root, os.W_OK):
+        raise Refused(str(root), "the directory cannot be written; give its owner the right to")
+    with unavailable_on_failure(f"{root} cannot be written"):
+        prepare_catalog(root / "catalog.sqlite")
+        journal = Journal(root / "journal.jsonl")
+        generation = Generation(root / "generation")
+        catalog = SqliteCatalog(root, journal, generation, now)
+        store = Store(DiskFiles(root), catalog, now)
+    store.recover()
+    return store

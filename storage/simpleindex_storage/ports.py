@@ -1,0 +1,208 @@
+"""What a store asks of its two halves, method by method. Each backend is a class that fits.
+
+Everything here blocks, and may be called from any thread: callers that must not wait hand whole
+jobs to a thread. `tests/storage/contract_*.py` says the same in tests, for every backend.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Protocol, TypeVar
+
+from .model import (
+    DistFile,
+    Index,
+    Project,
+    Release,
+    Staged,
+    User,
+)
+from .names import FilePlace, IndexName, ProjectName, UserName
+
+T = TypeVar("T")
+
+
+class Draft(Protocol):
+    """A file that is being received. Leaving its `with` block removes what was not published."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises Unavailable when the disk is full or fails."""
+        ...
+
+    def finish(self) -> Staged:
+        """Close it: all bytes are there."""
+        ...
+
+
+class Files(Protocol):
+    """Bytes at places. A place is decided by its bytes, so it never changes them."""
+
+    def draft(self) -> AbstractContextManager[Draft]:
+        """Begin to receive a file, out of every client's sight."""
+        ...
+
+    def publish(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+        """Put staged bytes, and the core metadata beside them, at their place, to stay.
+
+        Once this returns, a power cut loses nothing. The same bytes may be published twice.
+        """
+        ...
+
+    def confirm(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+        """Publish again if a removal of the same bytes has just taken the place away.
+
+        Called inside the catalog's change, which removals respect too; cheap when all is well.
+        """
+        ...
+
+    def leave(self, staged: Staged) -> None:
+        """Keep the draft when its block ends, so that the next start finds out where it went."""
+        ...
+
+    def remove(self, place: FilePlace) -> None:
+        """Delete the file, and the metadata beside it. Nothing there is fine."""
+        ...
+
+    def open(self, place: FilePlace) -> BinaryIO:
+        """The bytes, open for reading. Raises NotStored."""
+        ...
+
+    def open_metadata(self, place: FilePlace) -> BinaryIO:
+        """The core metadata beside the file. Raises NotStored."""
+        ...
+
+    def recover(self, is_recorded: Callable[[FilePlace], bool]) -> int:
+        """Remove what processes that died have left behind; how many drafts there were.
+
+        Called inside the catalog's change. Costs the number of left-overs, not of files.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of locks and folders."""
+        ...
+
+
+class Snapshot(Protocol):
+    """The catalog as it stood at one serial. Not to be kept: it holds a reader."""
+
+    @property
+    def serial(self) -> int:
+        """Of the last change that this snapshot sees."""
+        ...
+
+    def user(self, name: UserName) -> User | None:
+        """One user."""
+        ...
+
+    def users(self) -> tuple[User, ...]:
+        """All users, by name."""
+        ...
+
+    def index(self, name: IndexName) -> Index | None:
+        """One index."""
+        ...
+
+    def indexes(self) -> tuple[Index, ...]:
+        """All indexes, by name."""
+        ...
+
+    def projects(self, index: IndexName) -> tuple[Project, ...]:
+        """The index's own projects, by normalised name."""
+        ...
+
+    def project(self, index: IndexName, name: ProjectName) -> Project | None:
+        """One project of the index's own."""
+        ...
+
+    def release(self, index: IndexName, project: ProjectName, version: str) -> Release | None:
+        """One release of the index's own."""
+        ...
+
+    def releases(self, index: IndexName, project: ProjectName) -> tuple[Release, ...]:
+        """All releases of one of the index's own projects, in order of arrival."""
+        ...
+
+    def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
+        """All files of one of the index's own projects, in order of arrival."""
+        ...
+
+    def file_at(self, place: FilePlace) -> DistFile | None:
+        """The file that is recorded at a place."""
+        ...
+
+    def file_named(self, index: IndexName, key: str) -> DistFile | None:
+        """The file that has a name in an index, whichever way it is spelled."""
+        ...
+
+
+class Change(Snapshot, Protocol):
+    """One change of the catalog: all of it becomes visible at one serial, or nothing does."""
+
+    def put_user(self, user: User) -> None:
+        """Create or change a user. Raises AlreadyStored if another differs only in case."""
+        ...
+
+    def put_index(self, index: Index) -> None:
+        """Create or change an index. Raises AlreadyStored if another differs only in case."""
+        ...
+
+    def put_release(self, release: Release, display_name: str) -> None:
+        """Create or change a release, and its project where there is none."""
+        ...
+
+    def put_file(self, file: DistFile) -> None:
+        """Record a file of a release that is there. Raises AlreadyStored if its key is taken."""
+        ...
+
+    def remove_file(self, file: DistFile) -> None:
+        """Forget a file; its place is kept in mind until `forget_removal`."""
+        ...
+
+    def removals(self) -> tuple[FilePlace, ...]:
+        """Places whose files were forgotten and may still be there."""
+        ...
+
+    def forget_removal(self, place: FilePlace) -> None:
+        """The file is gone. Housekeeping: not a change that anybody sees."""
+        ...
+
+
+class Catalog(Protocol):
+    """What is known about the files."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """A consistent view, for the time of the block."""
+        ...
+
+    def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
+        """Do `work` alone, in all processes; when this returns, what it changed stays.
+
+        `work` may be run together with others' work in one commit, but sees a catalog that only
+        it changes. If it raises, nothing of it is kept, and the error comes out here. It gets a
+        serial of its own if it changed anything, and one line in the journal, with `who` and
+        `what`. Raises Unavailable when the catalog cannot be written.
+        """
+        ...
+
+    def agreed_serial(self) -> int | None:
+        """The serial, if no process is in the middle of a change; without a system call.
+
+        What was read after an agreed serial, and while it stands, is not out of date.
+        """
+        ...
+
+    def settled_serial(self) -> int:
+        """The serial of the last change that was answered for; without a system call.
+
+        For telling, not for deciding: a change may be on its way.
+        """
+        ...
+
+    @property
+    def uuid(self) -> str:
+        """32 hex digits that tell this server from others."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        ...

@@ -1,0 +1,136 @@
+"""Records as JSON values: how the journal and the catalog write them down."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .model import (
+    DistFile,
+    Fields,
+    Index,
+    IndexSettings,
+    JsonValue,
+    MirrorSettings,
+    Release,
+    StageSettings,
+    User,
+)
+from .names import IndexName
+
+_MIRROR_KEYS = (
+    "mirror_url",
+    "mirror_web_url_fmt",
+    "mirror_cache_expiry_seconds",
+    "mirror_no_project_list",
+    "mirror_use_external_urls",
+)
+
+
+def time_text(time: datetime) -> str:
+    """A time as `2026-11-22T13:02:46.123456Z`; such texts sort like the times."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def time_from_text(text: str) -> datetime:
+    """The inverse of `time_text`."""
+    return datetime.fromisoformat(text)
+
+
+def user_json(user: User) -> dict[str, JsonValue]:
+    """A user, password hash included: journal and catalog are readable by their owner alone."""
+    return {
+        "name": user.name,
+        "password_hash": user.password_hash,
+        "password_version": user.password_version,
+        "created_at": time_text(user.created_at),
+        "modified_at": time_text(user.modified_at) if user.modified_at else None,
+        "profile": dict(user.profile),
+    }
+
+
+def index_json(index: Index) -> dict[str, JsonValue]:
+    """An index with its settings."""
+    return {
+        "name": index.name,
+        "automatic": index.automatic,
+        "settings": settings_json(index.settings),
+    }
+
+
+def release_json(release: Release, display_name: str) -> dict[str, JsonValue]:
+    """A release, and how its project is spelled."""
+    return {
+        "index": release.index,
+        "project": release.project,
+        "display_name": display_name,
+        "version": release.version,
+        "fields": fields_json(release.fields),
+    }
+
+
+def file_json(file: DistFile) -> dict[str, JsonValue]:
+    """A file of a release."""
+    return {
+        "index": file.index,
+        "project": file.project,
+        "version": file.version,
+        "filename": file.filename,
+        "key": file.key,
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "md5": file.md5,
+        "blake2b_256": file.blake2b_256,
+        "uploaded_at": time_text(file.uploaded_at),
+        "uploaded_by": file.uploaded_by,
+        "requires_python": file.requires_python,
+        "metadata_sha256": file.metadata_sha256,
+        "yanked": file.yanked,
+    }
+
+
+def fields_json(fields: Fields) -> dict[str, JsonValue]:
+    """Metadata fields; several values become a list."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()
+    }
+
+
+def fields_from_json(value: Mapping[str, Any]) -> Fields:
+    """The inverse of `fields_json`."""
+    return {
+        name: tuple(entry) if isinstance(entry, list) else entry for name, entry in value.items()
+    }
+
+
+def settings_json(settings: IndexSettings) -> dict[str, JsonValue]:
+    """The settings of an index; `type` tells which kind."""
+    if isinstance(settings, MirrorSettings):
+        mirror: dict[str, JsonValue] = {"type": "mirror", "volatile": settings.volatile}
+        mirror |= {key: getattr(settings, key) for key in _MIRROR_KEYS}
+        return mirror | {"extra": dict(settings.extra)}
+    return {
+        "type": "stage",
+        "volatile": settings.volatile,
+        "bases": list(settings.bases),
+        "acl_upload": list(settings.acl_upload),
+        "acl_toxresult_upload": list(settings.acl_toxresult_upload),
+        "mirror_whitelist": list(settings.mirror_whitelist),
+        "mirror_whitelist_inheritance": settings.mirror_whitelist_inheritance,
+        "extra": dict(settings.extra),
+    }
+
+
+def settings_from_json(value: Mapping[str, Any]) -> IndexSettings:
+    """The inverse of `settings_json`."""
+    if value["type"] == "mirror":
+        mirror_values = {key: value[key] for key in _MIRROR_KEYS}
+        return MirrorSettings(volatile=value["volatile"], extra=value["extra"], **mirror_values)
+    return StageSettings(
+        volatile=value["volatile"],
+        bases=tuple(IndexName(base) for base in value["bases"]),
+        acl_upload=tuple(value["acl_upload"]),
+        acl_toxresult_upload=tuple(value["acl_toxresult_upload"]),
+        mirror_whitelist=tuple(value["mirror_whitelist"]),
+        mirror_whitelist_inheritance=value["mirror_whitelist_inheritance"],
+        extra=value["extra"],
+    )

@@ -1,0 +1,239 @@
+"""The one door into an index: bytes are staged, then admitted, and all guards stand in between.
+
+An upload, an upstream's file and a bundle's file come in by the same two calls. The promise, kept
+at every moment and across crashes: a recorded file has its bytes, and bytes without a record are
+invisible. So files are published first and recorded after; and forgotten first, then deleted.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import BinaryIO
+
+from .errors import AlreadyStored, Damaged, NotStored, Refused, StoreError
+from .metadata import read_core_metadata
+from .model import (
+    Admitted,
+    CoreMetadata,
+    DistFile,
+    Index,
+    MirrorSettings,
+    Outcome,
+    Release,
+    Staged,
+    Upload,
+)
+from .names import FilePlace, parse_filename, parse_project_name, parse_version
+from .ports import Catalog, Change, Draft, Files, Snapshot
+
+
+class Store:
+    """Files and the catalog, kept in step. Blocks; may be called from any thread."""
+
+    def __init__(self, files: Files, catalog: Catalog, now: Callable[[], datetime]) -> None:
+        self._files = files
+        self.catalog = catalog
+        self._now = now
+
+    def stage(self) -> AbstractContextManager[Draft]:
+        """Receive bytes out of sight. Call `admit` inside the block to keep them."""
+        return self._files.draft()
+
+    def admit(
+        self, arrivals: Sequence[tuple[Upload, Staged]], *, make_index: Index | None = None
+    ) -> tuple[Admitted, ...]:
+        """Check files, publish and record them: all of them, or none.
+
+        `make_index` is created with the first file if it does not exist. The same bytes again are
+        fine, and change nothing. Once this returns, a crash or power cut loses nothing. Raises
+        Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing is
+        left of any of the files.
+        """
+        checked = [self._check(upload, staged) for upload, staged in arrivals]
+        with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
+            known = [_look_up(seen, arrival.file, make_index) for arrival in checked]
+        if all(known):
+            return tuple(
+                Admitted(file, Outcome.ALREADY_THERE) for file in known if file is not None
+            )
+        try:
+            for arrival, same in zip(checked, known, strict=True):
+                if same is None:
+                    self._files.publish(arrival.staged, arrival.file.place, arrival.metadata.raw)
+            admitted = self.catalog.change(
+                lambda change: self._record(change, checked, make_index),
+                who=arrivals[0][0].sender,
+                what="upload",
+            )
+        except BaseException:
+            self._withdraw(checked)
+            raise
+        if any(entry.outcome is Outcome.REPLACED for entry in admitted):
+            with suppress(
+                StoreError
+            ):  # what is left is kept in mind, and removed at the next start
+                self.sweep()
+        return admitted
+
+    def open(self, place: FilePlace) -> tuple[DistFile, BinaryIO]:
+        """A recorded file and its bytes, open for reading. Raises NotStored, Unavailable."""
+        return self._recorded(place), self._files.open(place)
+
+    def open_metadata(self, place: FilePlace) -> tuple[DistFile, BinaryIO]:
+        """A recorded file and its core metadata, open. Raises NotStored, Unavailable."""
+        file = self._recorded(place)
+        if file.metadata_sha256 is None:
+            raise NotStored(f"core metadata of {place.filename}")
+        return file, self._files.open_metadata(place)
+
+    def recover(self) -> int:
+        """Tidy up after processes that died; how many of their drafts there were."""
+        dropped = self.catalog.change(
+            lambda change: self._files.recover(lambda place: change.file_at(place) is not None),
+            who="",
+            what="recover",
+        )
+        self.sweep()
+        return dropped
+
+    def sweep(self) -> None:
+        """Delete the files that were forgotten."""
+        self.catalog.change(self._sweep, who="", what="sweep")
+
+    def close(self) -> None:
+        """Finish, and let go of everything."""
+        self.catalog.close()
+        self._files.close()
+
+    def _check(self, upload: Upload, staged: Staged) -> "_Checked":
+        """Everything that can be said without looking at what is stored already."""
+        filename = parse_filename(upload.filename)
+        _check_digests(upload, staged)
+        if upload.name is not None and parse_project_name(upload.name) != filename.project:
+            raise Refused(
+                upload.filename,
+                f"the upload says that the project is {upload.name!r}, the file name says "
+                f"{filename.project!r}; they must agree",
+            )
+        if upload.version is not None and parse_version(upload.version) != filename.version:
+            raise Refused(
+                upload.filename,
+                f"the upload says that the version is {upload.version!r}, the file name says "
+                f"{filename.version!r}; they must agree",
+            )
+        metadata = read_core_metadata(staged.path, filename)
+        file = DistFile(
+            index=upload.index,
+            project=filename.project,
+            version=filename.version,
+            filename=filename.text,
+            key=filename.key,
+            size_bytes=staged.size_bytes,
+            sha256=staged.digests.sha256,
+            md5=staged.digests.md5,
+            blake2b_256=staged.digests.blake2b_256,
+            uploaded_at=self._now(),
+            uploaded_by=upload.sender,
+            requires_python=metadata.requires_python,
+            metadata_sha256=sha256(metadata.raw).hexdigest(),
+        )
+        return _Checked(upload, staged, metadata, file)
+
+    def _record(
+        self, change: Change, arrivals: "Sequence[_Checked]", make_index: Index | None
+    ) -> tuple[Admitted, ...]:
+        """The part that must be alone: decide, and write it down."""
+        admitted = []
+        for arrival in arrivals:
+            file = arrival.file
+            same = _look_up(change, file, make_index)
+            if same is not None:
+                admitted.append(Admitted(same, Outcome.ALREADY_THERE))
+                continue
+            if change.index(file.index) is None and make_index is not None:
+                change.put_index(make_index)
+            replaced = change.file_named(file.index, file.key)
+            if replaced is not None:
+                change.remove_file(replaced)
+            self._files.confirm(arrival.staged, file.place, arrival.metadata.raw)
+            fields = {**arrival.upload.fields, **arrival.metadata.fields}
+            change.put_release(
+                Release(file.index, file.project, file.version, fields), arrival.metadata.name
+            )
+            change.put_file(file)
+            outcome = Outcome.ADDED if replaced is None else Outcome.REPLACED
+            admitted.append(Admitted(file, outcome))
+        return tuple(admitted)
+
+    def _withdraw(self, arrivals: "Sequence[_Checked]") -> None:
+        """Take back what was published and then not recorded."""
+
+        def take_back(change: Change) -> None:
+            for arrival in arrivals:
+                if change.file_at(arrival.file.place) is None:
+                    self._files.remove(arrival.file.place)
+
+        try:
+            self.catalog.change(take_back, who="", what="withdraw")
+        except StoreError:
+            for arrival in arrivals:
+                self._files.leave(arrival.staged)
+
+    def _sweep(self, change: Change) -> None:
+        for place in change.removals():
+            # The same bytes may have been uploaded again since.
+            if change.file_at(place) is None:
+                self._files.remove(place)
+            change.forget_removal(place)
+
+    def _recorded(self, place: FilePlace) -> DistFile:
+        with self.catalog.snapshot() as seen:
+            file = seen.file_at(place)
+        if file is None:
+            raise NotStored(f"file {place.filename}")
+        return file
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A file that may be stored, if its name is free."""
+
+    upload: Upload
+    staged: Staged
+    metadata: CoreMetadata
+    file: DistFile
+
+
+def _check_digests(upload: Upload, staged: Staged) -> None:
+    for algorithm, promised in upload.promised.items():
+        actual = getattr(staged.digests, algorithm)
+        if promised != actual:
+            raise Damaged(upload.filename, algorithm, promised, actual)
+
+
+def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFile | None:
+    """The stored file, if it is the same; None if the file is to be stored.
+
+    Raises NotStored for an index that is not there, Refused for one that takes no files, and
+    AlreadyStored for a name that keeps its bytes.
+    """
+    index = seen.index(file.index) or make_index
+    if index is None or index.name != file.index:
+        raise NotStored(f"index {file.index}")
+    if isinstance(index.settings, MirrorSettings):
+        raise Refused(file.index, "this index mirrors another one and takes no uploads")
+    stored = seen.file_named(file.index, file.key)
+    if stored is None:
+        return None
+    if stored.sha256 == file.sha256:
+        return stored
+    if not index.settings.volatile:
+        raise AlreadyStored(
+            "File",
+            file.filename,
+            f"{file.index} keeps its bytes, since it is not volatile, and these are others: "
+            "give the changed file a new version",
+        )
+    return None
