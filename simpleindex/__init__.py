@@ -6,11 +6,12 @@ is first asked for, so that `import simpleindex` loads nothing.
 
 from typing import TYPE_CHECKING, Any
 
+from simpleindex.version import __version__
+
 if TYPE_CHECKING:
     from simpleindex.app import create_app as create_app
     from simpleindex.config import Config as Config
 
-__version__ = "0.1.0.dev0"
 __all__ = ["Config", "__version__", "create_app"]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from simpleindex import __version__
 from simpleindex.config import ConfigError
+from simpleindex.version import __version__
 from simpleindex_storage.errors import StoreError
 
 _VERBS = {
@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in _HELP_FLAGS):
         given.insert(0, "serve")
     try:
-        _main.main(given, prog_name="simpleindex-server", standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
+        # What comes back is the code of an Exit, or else what the verb returns, which is None.
+        exit_code: int | None = _main.main(
+            given, prog_name="simpleindex-server", standalone_mode=False
+        )
     except click.Abort:
         return _fail("interrupted")
     except click.UsageError as error:
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except OSError as error:  # a path that was named and cannot be looked at, for example
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    return 0
+    return exit_code or 0
 
 
 def _with_help(error: click.UsageError) -> str:

@@ -87,13 +87,7 @@ def warn_of_ignored(context: click.Context) -> None:
 
 def config_from(config_file: Path | None, flags: dict[str, object]) -> Config:
     """The settings, with the flags of a command line on top. Raises ConfigError."""
-    try:
-        return read_config(flags, os.environ, config_file)
-    except PermissionError as error:  # a server directory can be looked into by its owner only
-        raise click.ClickException(
-            f"{error.filename} cannot be read by {_this_user()}; run this command as the owner "
-            "of the server directory"
-        ) from None
+    return read_config(flags, os.environ, config_file)
 
 
 def require_owner(root: Path) -> None:
@@ -106,7 +100,7 @@ def require_owner(root: Path) -> None:
     owner = root.stat().st_uid
     if owner != os.getuid():
         raise click.ClickException(
-            f"{root} belongs to {_user_name(owner)}, and you are {_this_user()}; "
+            f"{root} belongs to {_user_name(owner)}, and you are {_user_name(os.getuid())}; "
             "run this command as its owner"
         )
 
@@ -150,10 +144,6 @@ def _shown(value: object) -> str:
         if isinstance(value, Iterable) and not isinstance(value, str)
         else str(value)
     )
-
-
-def _this_user() -> str:
-    return _user_name(os.getuid()) if hasattr(os, "getuid") else "this user"
 
 
 def _user_name(uid: int) -> str:

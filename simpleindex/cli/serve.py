@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 import uvicorn
 
-from simpleindex import __version__
 from simpleindex.app import Application, create_app
 from simpleindex.cli.options import (
     config_from,
@@ -24,6 +23,7 @@ from simpleindex.cli.options import (
 from simpleindex.config import Config
 from simpleindex.initialise import PASSWORD_FILE
 from simpleindex.protocol import IndexProtocol
+from simpleindex.version import __version__
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.opening import FolderState, state_of
 

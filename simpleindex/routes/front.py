@@ -13,7 +13,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from simpleindex import __version__
 from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, refusal
 from simpleindex.routes.asking import accept_of, path_of
 from simpleindex.routes.devpi import DevpiDoor
@@ -21,6 +20,7 @@ from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.web import WebDoor
+from simpleindex.version import __version__
 from simpleindex.wire.locations import (
     Api,
     FileAt,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex import __version__
 from simpleindex.routes.asking import in_thread, origin_of
+from simpleindex.version import __version__
 from simpleindex.web.start_page import start_page
 from simpleindex_storage.model import StageSettings
 from simpleindex_storage.ports import Catalog

@@ -213,6 +213,7 @@ def test_file_names_are_told_as_the_client_meant_them(disposition: bytes, filena
         (b"form-data; name=content; filename*=utf-8''%FF", "not UTF-8"),
         (b"form-data; name=content; filename*=koi8-r''a", "no charset"),
         (b"form-data; name=content; filename*=a", "no charset"),
+        (b"form-data; name=content; filename*=utf-8'a", "no charset"),
         (b"form-data; name=other; filename=a.whl", "has a file in its part 'other'"),
     ],
 )
@@ -335,6 +336,13 @@ def test_a_long_epilogue_is_refused_however_it_comes(body: bytes) -> None:
     for step in (0, 1, 1000):
         events_of(body + b"x" * 4096, step=step)
     assert "behind the final boundary" in refusal(body + b"x" * 4097)
+
+
+def test_a_long_epilogue_is_refused_if_the_final_boundary_comes_in_pieces() -> None:
+    pieces = [a_part(), b"--", b"b", b"-"]
+    assert fed([*pieces, b"-" + b"x" * 4096]) == [Field("n", "v")]
+    with pytest.raises(Refused, match="behind the final boundary"):
+        fed([*pieces, b"-" + b"x" * 4097])
 
 
 def test_a_body_that_was_cut_off_anywhere_is_refused() -> None:
