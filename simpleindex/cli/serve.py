@@ -195,9 +195,9 @@ def _log_to_stderr(access_log: bool) -> None:
         ("simpleindex", logging.INFO),
         ("uvicorn.error", logging.WARNING),
         ("uvicorn.access", logging.INFO if access_log else logging.WARNING),
+        ("python_multipart", logging.ERROR),  # it warns of each body that the sender got wrong
     ):
         logger = logging.getLogger(name)
         logger.setLevel(level)
         logger.propagate = False
-        if name != "uvicorn.access" or access_log:
-            logger.addHandler(handler)
+        logger.addHandler(handler)

@@ -1,5 +1,6 @@
 """Downloads: `/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, and the core metadata beside."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -127,20 +128,30 @@ class _FileResponse(Response):
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body"})
             else:
-                await self._send_body(send)
+                await self._send_body(receive, send)
         finally:
             self._content.close()
 
-    async def _send_body(self, send: Send) -> None:
+    async def _send_body(self, receive: Receive, send: Send) -> None:
         reading = wrap(self._content)
         await reading.seek(self._part.first)
         left = self._part.size_bytes
-        while True:
-            chunk = await reading.read(min(left, _CHUNK_BYTES))
-            left -= len(chunk)
-            if left and not chunk:
-                # A cut connection tells the client that this is not all; a short 200 would not.
-                raise OSError("a stored file is shorter than it was when it was opened")
-            await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
-            if not left:
-                return
+        # To send to a client that has gone is no error in ASGI: the rest would be read for nobody.
+        gone = asyncio.create_task(_client_gone(receive))
+        try:
+            while not gone.done():
+                chunk = await reading.read(min(left, _CHUNK_BYTES))
+                left -= len(chunk)
+                if left and not chunk:
+                    # A cut connection tells the client that this is not all; a short 200 would not.
+                    raise OSError("a stored file is shorter than it was when it was opened")
+                await send({"type": "http.response.body", "body": chunk, "more_body": left > 0})
+                if not left:
+                    return
+        finally:
+            gone.cancel()
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -45,12 +45,14 @@ class DiskFiles:
         with unavailable_on_failure(f"{root} cannot be written"):
             for folder in (self._files, self._incoming):
                 folder.mkdir(exist_ok=True)
+            sync_folder(root)
             self._own, self._alive = _own_folder(self._incoming)
         self._numbers = count()
         self._lasting = {self._files}
         """Folders whose names are known to be on the disk, not just in its cache."""
         self._noted: dict[Path, Path] = {}
         """Where drafts that are being published lie now, by where they were received."""
+        self._leaves_drafts = False
 
     @contextmanager
     def draft(self) -> Iterator["DiskDraft"]:
@@ -95,7 +97,8 @@ class DiskFiles:
 
     def leave(self, staged: Staged) -> None:
         """Keep the draft, whose name tells the next start what was going on."""
-        self._noted.pop(staged.path, None)
+        if self._noted.pop(staged.path, None) is not None:
+            self._leaves_drafts = True
 
     def remove(self, place: FilePlace) -> None:
         """Delete a file and what lies beside it. Raises Unavailable."""
@@ -122,24 +125,16 @@ class DiskFiles:
         dropped = 0
         with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
             for mark in self._incoming.glob("*.lock"):
-                folder = mark.with_suffix("")
-                if folder == self._own:
-                    continue
-                lock = FileLock(mark)
-                try:
-                    if lock.try_keep():
-                        dropped += self._drop_folder(folder, is_recorded)
-                        mark.unlink(missing_ok=True)
-                finally:
-                    lock.close()
+                if mark.with_suffix("") != self._own:
+                    dropped += self._drop_if_dead(mark, is_recorded)
         return dropped
 
     def close(self) -> None:
-        """Remove this process's folder of drafts, and its mark."""
-        with suppress(OSError):
-            shutil.rmtree(self._own)
-            self._own.with_suffix(".lock").unlink()
-        self._alive.close()
+        """Remove this process's folder of drafts, and its mark, unless a draft is to be found."""
+        if not self._leaves_drafts:
+            with suppress(OSError):
+                shutil.rmtree(self._own)
+        self._alive.close(delete=not self._own.exists())
 
     def _note(self, staged: Staged, place: FilePlace) -> Path:
         """Rename the draft so that its name tells its place."""
@@ -153,15 +148,16 @@ class DiskFiles:
 
     def _link_both(self, noted: Path, metadata: bytes | None, final: Path) -> bool:
         """Link a file and its metadata to their place; False if the folder vanished meanwhile."""
-        self._make_place(final.parent)
         try:
+            self._make_place(final.parent)
             if metadata is not None:
                 with self._metadata_draft(metadata) as beside:
                     _link(beside, _metadata_path(final))
             _link(noted, final)
             sync_folder(final.parent)
-        except FileNotFoundError:
-            if final.parent.is_dir():
+        except (FileNotFoundError, FileExistsError):
+            # mkdir says that the folder exists, too, if it vanishes before it is looked at.
+            if os.path.lexists(final.parent) or not final.parent.parent.is_dir():
                 raise
             return False
         return True
@@ -198,17 +194,31 @@ class DiskFiles:
     def _put_right(self, source: Path, final: Path) -> bool:
         """Let `final` have the bytes of `source`; whether anything had to be done."""
         try:
-            if final.samefile(source) or filecmp.cmp(source, final, shallow=False):
+            if not final.is_symlink() and (
+                final.samefile(source) or filecmp.cmp(source, final, shallow=False)
+            ):
                 return False
         except FileNotFoundError:
             self._make_place(final.parent)
         # Over what is there: whoever reads it goes on reading the old bytes, and nobody ever
         # sees the name missing.
         between = self._own / str(next(self._numbers))
-        _link(source, between)
-        between.replace(final)
-        between.unlink(missing_ok=True)  # renaming onto a link to the same file does nothing
+        try:
+            _link(source, between)
+            between.replace(final)
+        finally:
+            between.unlink(missing_ok=True)  # renaming onto a link to the same file does nothing
         return True
+
+    def _drop_if_dead(self, mark: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
+        lock, dropped, is_done = FileLock(mark), 0, False
+        try:
+            if lock.try_keep():
+                dropped = self._drop_folder(mark.with_suffix(""), is_recorded)
+                is_done = True
+        finally:
+            lock.close(delete=is_done)
+        return dropped
 
     def _drop_folder(self, folder: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
         drafts = [path for path in folder.rglob("*") if path.is_file()]
@@ -264,16 +274,21 @@ def _own_folder(incoming: Path) -> tuple[Path, FileLock]:
         lock = FileLock(mark)
         # Another process that starts now may have taken our new mark for a dead one's.
         if lock.try_keep() and mark.exists():
-            folder.mkdir()
+            try:
+                folder.mkdir()
+            except OSError:
+                lock.close(delete=True)
+                raise
             return folder, lock
         lock.close()
 
 
 def _noted_place(name: Path) -> FilePlace | None:
     """The place that a draft's name tells; None for one that was still being received."""
-    if len(name.parts) != 2:
+    told = name.name.split("+", 2)
+    if len(name.parts) != 2 or len(told) != 3:
         return None
-    prefix, _number, filename = name.name.split("+", 2)
+    prefix, _number, filename = told
     return FilePlace(IndexName(name.parts[0].replace("+", "/")), prefix, filename)
 
 
@@ -305,22 +320,25 @@ def _metadata_path(final: Path) -> Path:
 
 def _holds(path: Path, content: bytes) -> bool:
     try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
+        if path.is_symlink() or path.stat().st_size != len(content):
+            return False
+        return path.read_bytes() == content
     except FileNotFoundError:
         return False
 
 
 def _open(path: Path, name: str) -> BinaryIO:
     try:
-        # No link is ever made by us, so one that lies there leads somewhere it should not.
-        handle = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        )
-    except (FileNotFoundError, NotADirectoryError):
+        return open(path, "rb", opener=_without_following)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise NotStored(f"file {name}") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NotStored(f"file {name}") from None
         with unavailable_on_failure(f"{name} cannot be read"):
             raise
-    return os.fdopen(handle, "rb")
+
+
+def _without_following(path: str, flags: int) -> int:
+    # No link is ever made by us, so one that lies there leads somewhere it should not.
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))

@@ -8,7 +8,7 @@ held by an open file, so it never outlives its process, kill -9 included.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -29,6 +29,11 @@ if sys.platform == "win32":
         os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
+    def _delete(handle: int, path: Path) -> None:
+        os.close(handle)  # Windows deletes no open file, so whoever opens it now keeps it
+        with suppress(OSError):
+            path.unlink()
+
 else:
     import fcntl
 
@@ -42,11 +47,17 @@ else:
     def _unlock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)
 
+    def _delete(handle: int, path: Path) -> None:
+        with suppress(OSError):
+            path.unlink()  # first, so that whoever gets the lock next finds that its file is gone
+        os.close(handle)
+
 
 class FileLock:
     """A lock that one holder on this machine can have. Threads of one process take turns, too."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         self._threads = Lock()
 
@@ -64,6 +75,9 @@ class FileLock:
         """Take the lock until `close`, if nobody has it."""
         return _lock(self._handle, wait=False)
 
-    def close(self) -> None:
-        """Let go."""
-        os.close(self._handle)
+    def close(self, *, delete: bool = False) -> None:
+        """Let go, and delete the file of a kept lock if nobody shall have it again."""
+        if delete:
+            _delete(self._handle, self._path)
+        else:
+            os.close(self._handle)

@@ -19,7 +19,7 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from .errors import Refused
 
@@ -86,8 +86,15 @@ def parse_version(text: str) -> str:
     """A version in the normalised form of PEP 440. Raises Refused."""
     try:
         return str(Version(text))
-    except InvalidVersion:
-        raise Refused(f"version {text!r}", "it is not a version as PEP 440 defines them") from None
+    except ValueError:  # InvalidVersion is one, and so is what a number of 5,000 digits raises
+        raise Refused(
+            f"version {text[:80]!r}", "it is not a version as PEP 440 defines them"
+        ) from None
+
+
+def same_version(text: str, other: str) -> bool:
+    """Whether two versions are one (PEP 440: `1.0` and `1.0.0` are). Raises Refused."""
+    return Version(parse_version(text)) == Version(parse_version(other))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from .model import (
     Staged,
     Upload,
 )
-from .names import FilePlace, parse_filename, parse_project_name, parse_version
+from .names import FilePlace, parse_filename, parse_project_name, same_version
 from .ports import Catalog, Change, Draft, Files, Snapshot
 
 
@@ -117,7 +117,7 @@ class Store:
                 f"the upload says that the project is {upload.name!r}, the file name says "
                 f"{filename.project!r}; they must agree",
             )
-        if upload.version is not None and parse_version(upload.version) != filename.version:
+        if upload.version is not None and not same_version(upload.version, filename.version):
             raise Refused(
                 upload.filename,
                 f"the upload says that the version is {upload.version!r}, the file name says "
@@ -233,7 +233,7 @@ def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFi
         raise AlreadyStored(
             "File",
             file.filename,
-            f"{file.index} keeps its bytes, since it is not volatile, and these are others: "
-            "give the changed file a new version",
+            f"{file.index} holds it with other content and never replaces a file "
+            "(volatile=False); upload the change under a new version",
         )
     return None
