@@ -59,7 +59,7 @@ def _port(value: object) -> int:
 def _size(value: object) -> int:
     number = _number(value)
     if number < 1:
-        raise ValueError("a number of bytes above 0 is needed")
+        raise ValueError("a whole number above 0 is needed")
     return number
 
 
@@ -234,7 +234,9 @@ def _read_file(
     except OSError as error:
         if may_be_missing and isinstance(error, FileNotFoundError | NotADirectoryError):
             return {}
-        raise ConfigError(f"settings file {path} cannot be read: {error.strerror}") from None
+        advice = "; run this command as its owner" if isinstance(error, PermissionError) else ""
+        reason = f"cannot be read: {error.strerror}{advice}"
+        raise ConfigError(f"settings file {path} {reason}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"settings file {path} is not valid TOML: {error}") from None
     found: dict[str, object] = {}

@@ -1,7 +1,8 @@
 """`add`: take wheels and source distributions in from the disk."""
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +50,9 @@ def command(
     for path in paths:
         if not path.exists():
             raise click.ClickException(f"{path} does not exist")
-    found = [file for path in paths for file in _packages(path)]
+    found, results = _find(paths)
     with open_as_owner(config.serverdir) as store:
-        results = _add_all(store, index, found)
+        results += _add_all(store, index, found)
     _report(results, index)
     if any(result.refused for result in results):
         raise click.exceptions.Exit(1)
@@ -64,14 +65,22 @@ class _Result:
     refused: str | None = None
 
 
-def _packages(path: Path) -> Iterator[Path]:
-    """The file itself, or all packages below the folder, in order."""
-    if path.is_file():
-        yield path
-        return
-    for file in sorted(path.rglob("*")):
-        if file.name.endswith((*_PACKAGES, *_OLD_PACKAGES)) and file.is_file():
-            yield file
+def _find(paths: Iterable[Path]) -> tuple[list[Path], list[_Result]]:
+    """The files that were named and the packages below the folders, in order; what is closed."""
+    found: list[Path] = []
+    closed: list[_Result] = []
+
+    def note(error: OSError) -> None:
+        closed.append(_Result(Path(error.filename), None, f"cannot be read: {error.strerror}"))
+
+    for path in paths:
+        if path.is_file():
+            found.append(path)
+            continue
+        for folder, _, names in os.walk(path, onerror=note):
+            packages = [name for name in names if name.endswith((*_PACKAGES, *_OLD_PACKAGES))]
+            found += (Path(folder, name) for name in packages)
+    return sorted(found), closed
 
 
 def _add_all(store: Store, index: IndexName, found: Sequence[Path]) -> list[_Result]:
@@ -107,7 +116,7 @@ def _add(store: Store, index: IndexName, make_index: Index | None, path: Path) -
     except StoreError as error:
         return _Result(path, None, str(error))
     except OSError as error:
-        return _Result(path, None, f"it cannot be read: {error.strerror}")
+        return _Result(path, None, f"cannot be read: {error.strerror}")
     return _Result(path, admitted.outcome)
 
 

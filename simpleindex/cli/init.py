@@ -7,6 +7,7 @@ from typing import TextIO
 import click
 
 from simpleindex.cli.options import (
+    ROOT_PASSWORD_VARIABLE,
     config_from,
     devpi_options,
     first_line,
@@ -23,7 +24,7 @@ from simpleindex_storage.opening import FolderState, state_of, utc_now
 @setting_options("serverdir")
 @click.option(
     "--root-passwd",
-    envvar="SIMPLEINDEX_ROOT_PASSWD",
+    envvar=ROOT_PASSWORD_VARIABLE,
     help="Password of the user root [default: a random one].",
 )
 @click.option(

@@ -11,6 +11,8 @@ import click
 
 from simpleindex.config import Config, read_config, settings
 
+ROOT_PASSWORD_VARIABLE = "SIMPLEINDEX_ROOT_PASSWD"  # noqa: S105  the name of a variable
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 # What devpi-server's unit files and scripts may pass, and what has no meaning here.

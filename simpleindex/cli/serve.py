@@ -1,6 +1,7 @@
 """`serve`: answer requests until told to stop."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ import uvicorn
 
 from simpleindex.app import Application, create_app
 from simpleindex.cli.options import (
+    ROOT_PASSWORD_VARIABLE,
     config_from,
     devpi_options,
     require_owner,
@@ -21,11 +23,11 @@ from simpleindex.cli.options import (
     warn_of_ignored,
 )
 from simpleindex.config import Config
-from simpleindex.initialise import PASSWORD_FILE
+from simpleindex.initialise import PASSWORD_FILE, initialise
 from simpleindex.protocol import IndexProtocol
 from simpleindex.version import __version__
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.opening import FolderState, state_of
+from simpleindex_storage.opening import FolderState, state_of, utc_now
 
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 10
@@ -37,7 +39,7 @@ _GRACE_SECONDS = 10
 @devpi_options
 @click.pass_context
 def command(context: click.Context, /, config_file: Path | None, **flags: object) -> None:
-    """Serve the index. Makes the server directory at the first run."""
+    """Serve the index. Makes the server directory at the first run, as `init` does."""
     config = config_from(config_file, flags)
     warn_of_ignored(context)
     if state_of(config.serverdir) is FolderState.FOREIGN:
@@ -49,6 +51,9 @@ def command(context: click.Context, /, config_file: Path | None, **flags: object
     require_owner(config.serverdir)
     sockets = _bind(config)  # before anything is made: the port may be in use
     try:
+        if state_of(config.serverdir) is FolderState.EMPTY:
+            password = os.environ.get(ROOT_PASSWORD_VARIABLE)
+            initialise(config.serverdir, utc_now(), password=password)
         app = create_app(config)
         app.open()
         _log_to_stderr(config.access_log)
@@ -139,6 +144,8 @@ def _bind_tcp(host: str, port: int) -> socket.socket:
 
 
 def _bind_unix(path: Path) -> socket.socket:
+    if not hasattr(socket, "AF_UNIX"):
+        raise click.ClickException("this system has no Unix sockets; leave --unix-socket away")
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.is_socket() and not _is_answered(path):

@@ -125,8 +125,8 @@ def _known_name(at: IndexAt | ListAt | PageAt | ProjectAt) -> IndexName:
 
 def _redirect(request: Request, up: str, name: str) -> Response:
     """To the same page under its proper URL; relative, so that it holds behind any proxy."""
-    # Not `request.url`: that is made with the Host header, which may be anything.
-    query = request.scope["query_string"].decode("latin-1")
+    # Not `request.url`, which raises for bytes that are no text; some servers let them through.
+    query = request.scope.get("query_string", b"").decode("latin-1")
     last = name.rpartition("/")[2]
     target = f"{up}{last}/" + (f"?{query}" if query else "")
     return RedirectResponse(target, status_code=302, headers={"vary": "Accept"})

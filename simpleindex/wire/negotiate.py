@@ -6,6 +6,7 @@ Where a request has several Accept headers, the functions take them joined with 
 import re
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 
 
 class Form(Enum):
@@ -47,6 +48,8 @@ _BY_NAME = {
 }
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_REMEMBERED_CHARACTERS_MAX = 300
+"""Longer than any client's, and too short for strangers to fill the memory with."""
 _WEIGHT = re.compile(r"0?\.[0-9]+|0\.?|1(\.0*)?")
 
 
@@ -56,6 +59,12 @@ def choose(accept: str | None, format_query: str | None = None) -> Form | None:
     `format_query` is the value of `?format=`. It goes before Accept, but if it names no form it
     is as if it were not there.
     """
+    if len(accept or "") + len(format_query or "") > _REMEMBERED_CHARACTERS_MAX:
+        return _weigh(accept, format_query)
+    return _weigh_once(accept, format_query)
+
+
+def _weigh(accept: str | None, format_query: str | None) -> Form | None:
     named = _BY_NAME.get(_as_meant(format_query or ""))
     if named is not None:
         return named
@@ -66,6 +75,10 @@ def choose(accept: str | None, format_query: str | None = None) -> Form | None:
 
     best = max(_by_preference(weights), key=weight)
     return best if weight(best) > 0 else None
+
+
+_weigh_once = lru_cache(maxsize=256)(_weigh)
+"""All requests of an installer bring the same header."""
 
 
 def names_json(accept: str | None) -> bool:

@@ -1,0 +1,76 @@
+"""Look into server directories, and spoil them, without the command line."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from simpleindex.access import verify_password
+from simpleindex_storage.model import Index, StageSettings, User
+from simpleindex_storage.names import IndexName, UserName
+from simpleindex_storage.opening import open_store
+from simpleindex_storage.ports import Snapshot
+
+
+@contextmanager
+def catalog_of(serverdir: Path) -> Iterator[Snapshot]:
+    """What the catalog says."""
+    with closing(open_store(serverdir)) as store, store.catalog.snapshot() as seen:
+        yield seen
+
+
+def user(serverdir: Path, name: str = "root") -> User:
+    """A user who is there."""
+    with catalog_of(serverdir) as seen:
+        found = seen.user(UserName(name))
+    assert found is not None
+    return found
+
+
+def root_has(serverdir: Path, password: str) -> bool:
+    """Whether this is root's password."""
+    return verify_password(password, user(serverdir).password_hash)
+
+
+def index_of(serverdir: Path, name: str) -> Index | None:
+    """An index, if it is there."""
+    with catalog_of(serverdir) as seen:
+        return seen.index(IndexName(name))
+
+
+def make_index(serverdir: Path, name: str, *, volatile: bool) -> None:
+    """Create an index to which root may upload."""
+    index = Index(IndexName(name), StageSettings(volatile=volatile, acl_upload=("root",)))
+    with closing(open_store(serverdir)) as store:
+        store.catalog.change(lambda change: change.put_index(index), who="root", what="index")
+
+
+def stored(serverdir: Path, index: str = "root/local") -> dict[str, bytes]:
+    """The bytes of every file that is recorded in an index, by name."""
+    with closing(open_store(serverdir)) as store:
+        with store.catalog.snapshot() as seen:
+            name = IndexName(index)
+            files = [
+                file for project in seen.projects(name) for file in seen.files(name, project.name)
+            ]
+        found = {}
+        for file in files:
+            with store.open(file.place)[1] as content:
+                found[file.filename] = content.read()
+        return found
+
+
+def open_once(serverdir: Path) -> None:
+    """Let everything be there that every opening makes."""
+    open_store(serverdir).close()
+
+
+def make_newer(serverdir: Path) -> None:
+    """Let the catalog be one that a later version has made."""
+    with closing(sqlite3.connect(serverdir / "catalog.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+
+
+def make_unreadable(serverdir: Path) -> None:
+    """Let the catalog be no catalog any more."""
+    (serverdir / "catalog.sqlite").write_bytes(b"these bytes are no catalog\n" * 1000)
