@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,7 +53,11 @@ class SqliteCatalog:
         self._writing = _connect(self._path)
         with _reading_errors():
             _check_version(self._writing, self._path)
+            # It is so, but for a backup that was put back: VACUUM INTO does not keep the mode.
+            self._writing.execute("PRAGMA journal_mode = WAL")
             self._uuid = str(_fact(self._writing, "uuid"))
+        self._entrance = threading.Lock()
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_on, name="catalog", daemon=True)
         self._writer.start()
@@ -87,7 +91,10 @@ class SqliteCatalog:
     def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
         """Do `work` in the next commit. Raises what it raises, and Unavailable."""
         job = _Job(work, who, what)
-        self._jobs.put(job)
+        with self._entrance:
+            if self._closed:
+                raise Unavailable("the catalog is closed")
+            self._jobs.put(job)
         result: T = job.done.result()
         return result
 
@@ -101,7 +108,9 @@ class SqliteCatalog:
 
     def close(self) -> None:
         """Finish what was asked for, and close the files."""
-        self._jobs.put(None)
+        with self._entrance:
+            self._closed = True
+            self._jobs.put(None)
         self._writer.join()
         with suppress(queue.Empty):
             while True:
@@ -144,7 +153,9 @@ class SqliteCatalog:
         connection.execute("BEGIN IMMEDIATE")
         try:
             before = serial = int(_fact(connection, "serial"))
-            self._generation.settle(before)  # a writer that died may have left the words apart
+            # What a writer left that died, or whose commit failed.
+            self._generation.settle(before)
+            self._journal.cut(int(_fact(connection, "journal_bytes")))
             entries: list[dict[str, JsonValue]] = []
             changed = False
             for job in jobs:
@@ -435,21 +446,29 @@ def create_catalog(folder: Path, first: Callable[[Change], None], now: datetime)
 def prepare_catalog(path: Path) -> None:
     """Check that a catalog can be used by this version; bring an older one up to date.
 
-    Nobody else may have it open. The work is done on a copy, which then takes the place of the
-    original: a crash leaves either of them. Raises Refused for a file that is not ours, that is
-    damaged, or that a newer version made; and Unavailable.
+    The work is done on a copy, which then takes the place of the original: a crash leaves either
+    of them. Raises Refused for a file that is not ours, that is damaged, or that a newer version
+    made; and Unavailable, also if a server of the older version still has it open.
     """
-    connection = _connect(path)
+    turnstile = FileLock(path.with_name("lock"))
     try:
-        with _reading_errors():
-            version = _check_ours(connection, path)
-            if version == len(sql.MIGRATIONS):
-                return
-            draft = path.with_name(path.name + ".new")
-            draft.unlink(missing_ok=True)
-            connection.execute("VACUUM INTO ?", (str(draft),))
+        with turnstile.held():  # of several processes that start at once, one does the work
+            _prepare_alone(path)
     finally:
-        connection.close()
+        turnstile.close()
+
+
+def _prepare_alone(path: Path) -> None:
+    draft = path.with_name(path.name + ".new")
+    with (
+        _reading_errors(),
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
+    ):
+        if _check_ours(connection, path) == len(sql.MIGRATIONS):
+            return
+        _end_write_ahead(connection, path)
+        draft.unlink(missing_ok=True)
+        connection.execute("VACUUM INTO ?", (str(draft),))
     with _writing_errors():
         copy = sqlite3.connect(draft, isolation_level=None)
         try:
@@ -461,6 +480,20 @@ def prepare_catalog(path: Path) -> None:
     sync_file(draft)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def _end_write_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    """Take the write-ahead log into the file: it must not be found beside another one."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        # Whoever has it open would go on writing to a file that nobody reads any more.
+        raise Unavailable(
+            f"{path} must be brought up to date, but another process has it open; stop that first"
+        ) from None
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

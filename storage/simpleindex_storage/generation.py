@@ -20,7 +20,9 @@ class Generation:
     def __init__(self, path: Path) -> None:
         with path.open("a+b") as file:
             if file.seek(0, 2) < _WORDS_BYTES:
-                file.truncate(_WORDS_BYTES)
+                # Not a hole: a full disk would kill whoever writes to one through its memory.
+                file.write(bytes(_WORDS_BYTES))
+                file.flush()
             self._memory = mmap.mmap(file.fileno(), _WORDS_BYTES)
         self._words = memoryview(self._memory).cast("Q")
 

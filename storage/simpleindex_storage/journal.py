@@ -28,10 +28,7 @@ class Journal:
         A shorter journal, from which somebody took lines away, is continued at its end. Durable
         once this returns. Raises Unavailable.
         """
-        lines = b"".join(
-            json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-            for entry in entries
-        )
+        lines = b"".join(_line(entry) for entry in entries)
         with unavailable_on_failure("the journal cannot be written"):
             start = min(at_bytes, os.fstat(self._handle).st_size)
             os.ftruncate(self._handle, start)
@@ -43,10 +40,17 @@ class Journal:
         return start + len(lines)
 
     def cut(self, at_bytes: int) -> None:
-        """Drop lines of a commit that never happened."""
-        if os.fstat(self._handle).st_size > at_bytes:
-            os.ftruncate(self._handle, at_bytes)
+        """Drop lines of a commit that never happened. Raises Unavailable."""
+        with unavailable_on_failure("the journal cannot be written"):
+            if os.fstat(self._handle).st_size > at_bytes:
+                os.ftruncate(self._handle, at_bytes)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
+
+
+def _line(entry: dict[str, JsonValue]) -> bytes:
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    # JSON can say half of a surrogate pair, UTF-8 cannot: it becomes the escape that it came as.
+    return text.encode(errors="backslashreplace") + b"\n"

@@ -185,6 +185,6 @@ def _wheel_key(
     project: NormalizedName, version: Version, build: BuildTag, tags: frozenset[Tag]
 ) -> str:
     # Compressed tag sets may be spelled in any order; the set is what counts.
-    build_text = "".join(str(part) for part in build)
+    build_text = "".join(str(part) for part in build).lower()  # some disks ignore case
     parts = [project, str(version), build_text, ".".join(sorted(map(str, tags)))]
     return "-".join(part for part in parts if part) + ".whl"

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 
 from .catalog_sqlite import SqliteCatalog, create_catalog, prepare_catalog
-from .durable import unavailable_on_failure
-from .errors import Refused
+from .durable import unavailable_on_failure, write_file
+from .errors import Refused, Unavailable
 from .files_disk import DiskFiles
 from .generation import Generation
 from .journal import Journal
@@ -29,6 +30,9 @@ _MAY_BE_THERE = {
     "catalog.sqlite.new-shm",
     "lost+found",
 }
+
+_BALLAST = "ballast"
+_BALLAST_BYTES = 256 << 10
 
 
 class FolderState(Enum):
@@ -83,10 +87,49 @@ def open_store(root: Path, now: Callable[[], datetime] = utc_now) -> Store:
     if not os.access(root, os.W_OK):
         raise Refused(str(root), "the directory cannot be written; give its owner the right to")
     with unavailable_on_failure(f"{root} cannot be written"):
-        prepare_catalog(root / "catalog.sqlite")
-        journal = Journal(root / "journal.jsonl")
-        generation = Generation(root / "generation")
-        catalog = SqliteCatalog(root, journal, generation, now)
-        store = Store(DiskFiles(root), catalog, now)
-    store.recover()
+        try:
+            store = _open(root, now)
+        except Unavailable:
+            if not _drop_ballast(root):
+                raise
+            store = _open(root, now)
+    _take_ballast(root)
     return store
+
+
+def _open(root: Path, now: Callable[[], datetime]) -> Store:
+    prepare_catalog(root / "catalog.sqlite")
+    with ExitStack() as if_it_fails:
+        journal = Journal(root / "journal.jsonl")
+        if_it_fails.callback(journal.close)
+        generation = Generation(root / "generation")
+        if_it_fails.callback(generation.close)
+        catalog = SqliteCatalog(root, journal, generation, now)
+        if_it_fails.pop_all()  # from here on they are the catalog's
+        if_it_fails.callback(catalog.close)
+        files = DiskFiles(root)
+        if_it_fails.callback(files.close)
+        store = Store(files, catalog, now)
+        store.recover()
+        if_it_fails.pop_all()
+    return store
+
+
+def _drop_ballast(root: Path) -> bool:
+    """Make the little room that opening needs on a full disk; whether there was any to make.
+
+    SQLite cannot even read a catalog without the file of shared memory beside it, which the last
+    process to leave has removed.
+    """
+    try:
+        (root / _BALLAST).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _take_ballast(root: Path) -> None:
+    with suppress(OSError):  # no room for it now; the next opening tries again
+        if not (root / _BALLAST).exists():
+            # Random, or a filesystem that compresses would set nothing aside.
+            write_file(root / _BALLAST, os.urandom(_BALLAST_BYTES))

@@ -171,7 +171,10 @@ class Catalog(Protocol):
     """What is known about the files."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """A consistent view, for the time of the block."""
+        """A consistent view, for the time of the block.
+
+        Taken within a change, it shows what was committed before, without what the change does.
+        """
         ...
 
     def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
@@ -180,7 +183,7 @@ class Catalog(Protocol):
         `work` may be run together with others' work in one commit, but sees a catalog that only
         it changes. If it raises, nothing of it is kept, and the error comes out here. It gets a
         serial of its own if it changed anything, and one line in the journal, with `who` and
-        `what`. Raises Unavailable when the catalog cannot be written.
+        `what`. Raises Unavailable when the catalog cannot be written, or is closed.
         """
         ...
 

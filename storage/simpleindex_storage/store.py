@@ -5,8 +5,8 @@ at every moment and across crashes: a recorded file has its bytes, and bytes wit
 invisible. So files are published first and recorded after; and forgotten first, then deleted.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -70,6 +70,8 @@ class Store:
         except BaseException:
             self._withdraw(checked)
             raise
+        if [entry.file.place for entry in admitted] != [it.file.place for it in checked]:
+            self._withdraw(checked)  # somebody was faster, with another spelling of a name
         if any(entry.outcome is Outcome.REPLACED for entry in admitted):
             with suppress(
                 StoreError
@@ -90,12 +92,9 @@ class Store:
 
     def recover(self) -> int:
         """Tidy up after processes that died; how many of their drafts there were."""
-        dropped = self.catalog.change(
-            lambda change: self._files.recover(lambda place: change.file_at(place) is not None),
-            who="",
-            what="recover",
-        )
-        self.sweep()
+        dropped = self.catalog.change(self._recover, who="", what="recover")
+        with suppress(StoreError):  # a full disk must not keep anybody from reading
+            self.sweep()
         return dropped
 
     def sweep(self) -> None:
@@ -171,9 +170,10 @@ class Store:
         """Take back what was published and then not recorded."""
 
         def take_back(change: Change) -> None:
-            for arrival in arrivals:
-                if change.file_at(arrival.file.place) is None:
-                    self._files.remove(arrival.file.place)
+            with self._needed(change) as needs:
+                for arrival in arrivals:
+                    if not needs(arrival.file.place):
+                        self._files.remove(arrival.file.place)
 
         try:
             self.catalog.change(take_back, who="", what="withdraw")
@@ -181,12 +181,28 @@ class Store:
             for arrival in arrivals:
                 self._files.leave(arrival.staged)
 
+    def _recover(self, change: Change) -> int:
+        with self._needed(change) as needs:
+            return self._files.recover(needs)
+
     def _sweep(self, change: Change) -> None:
-        for place in change.removals():
-            # The same bytes may have been uploaded again since.
-            if change.file_at(place) is None:
-                self._files.remove(place)
-            change.forget_removal(place)
+        with self._needed(change) as needs:
+            for place in change.removals():
+                if not needs(place):
+                    self._files.remove(place)
+                elif not _is_used(change, place):
+                    continue  # its removal is still to be committed; the next sweep finds it
+                change.forget_removal(place)
+
+    @contextmanager
+    def _needed(self, change: Change) -> Iterator[Callable[[FilePlace], bool]]:
+        """Whether the bytes at a place must stay, in a change that wants to delete some.
+
+        What others have forgotten a moment ago, in the same commit, is on record again if that
+        commit fails. So only what is neither in the change nor in the last commit may go.
+        """
+        with self.catalog.snapshot() as committed:
+            yield lambda place: _is_used(change, place) or _is_used(committed, place)
 
     def _recorded(self, place: FilePlace) -> DistFile:
         with self.catalog.snapshot() as seen:
@@ -211,6 +227,22 @@ def _check_digests(upload: Upload, staged: Staged) -> None:
         actual = getattr(staged.digests, algorithm)
         if promised != actual:
             raise Damaged(upload.filename, algorithm, promised, actual)
+
+
+def _is_used(seen: Snapshot, place: FilePlace) -> bool:
+    """Whether a recorded file has its bytes at a place, or at one that differs only in case.
+
+    Some disks take both for one.
+    """
+    try:
+        file = seen.file_named(place.index, parse_filename(place.filename).key)
+    except Refused:  # no name of ours
+        return False
+    return (
+        file is not None
+        and file.place.sha256_prefix == place.sha256_prefix
+        and file.filename.lower() == place.filename.lower()
+    )
 
 
 def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFile | None:

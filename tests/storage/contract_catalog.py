@@ -1,0 +1,614 @@
+"""What every backend of `ports.Catalog` must do. A backend's own tests inherit these."""
+
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from simpleindex_storage.errors import AlreadyStored, Refused, Unavailable
+from simpleindex_storage.model import (
+    DistFile,
+    Fields,
+    Index,
+    MirrorSettings,
+    Project,
+    Release,
+    StageSettings,
+    User,
+)
+from simpleindex_storage.names import (
+    FilePlace,
+    IndexName,
+    UserName,
+    parse_filename,
+    parse_project_name,
+)
+from simpleindex_storage.ports import Catalog, Change
+from tests.storage.stores import (
+    LOCAL,
+    NOW,
+    WAIT_SECONDS_MAX,
+    a_file,
+    a_release,
+    a_stage,
+    recorded_files,
+    serial_of,
+)
+
+DEMO = parse_project_name("demo")
+ROOT = User(UserName("root"), "a hash", 1, NOW)
+
+
+def change(catalog: Catalog, work: Callable[[Change], object], who: str = "root") -> None:
+    catalog.change(work, who=who, what="test")
+
+
+def put_user(catalog: Catalog, user: User = ROOT) -> None:
+    change(catalog, lambda it: it.put_user(user))
+
+
+def put_index(catalog: Catalog, index: Index | None = None) -> None:
+    change(catalog, lambda it: it.put_index(index or a_stage()))
+
+
+def record(catalog: Catalog, *files: DistFile, display_name: str = "demo") -> None:
+    """Put files in, each in a change of its own."""
+    for file in files:
+
+        def work(it: Change, file: DistFile = file) -> None:
+            it.put_release(a_release(file), display_name)
+            it.put_file(file)
+
+        change(catalog, work)
+
+
+class CatalogContract(ABC):
+    """Inherit, and say how the backend is opened."""
+
+    @abstractmethod
+    def open(self, root: Path) -> Catalog:
+        """The catalog of one server, as a process of its own has it. Called several times.
+
+        The first time it is new, and empty.
+        """
+
+    # Serials
+
+    def test_a_new_catalog_is_empty_and_at_serial_0(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        with catalog.snapshot() as seen:
+            assert seen.serial == 0
+            assert seen.users() == ()
+            assert seen.indexes() == ()
+            assert seen.user(ROOT.name) is None
+            assert seen.index(LOCAL) is None
+            assert seen.projects(LOCAL) == ()
+            assert seen.project(LOCAL, DEMO) is None
+            assert seen.files(LOCAL, DEMO) == ()
+            assert seen.releases(LOCAL, DEMO) == ()
+            assert seen.release(LOCAL, DEMO, "1.0") is None
+        assert catalog.agreed_serial() == catalog.settled_serial() == 0
+        catalog.close()
+
+    def test_each_change_has_the_next_serial(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        for serial in range(1, 6):
+            put_user(catalog, replace(ROOT, password_version=serial))
+            assert serial_of(catalog) == serial
+            assert catalog.agreed_serial() == catalog.settled_serial() == serial
+        catalog.close()
+
+    def test_a_change_of_many_things_has_one_serial(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+
+        def work(it: Change) -> None:
+            it.put_user(ROOT)
+            it.put_index(a_stage())
+            for filename in ("demo-1.0.tar.gz", "demo-2.0.tar.gz"):
+                file = a_file(filename)
+                it.put_release(a_release(file), "demo")
+                it.put_file(file)
+
+        change(catalog, work)
+        with catalog.snapshot() as seen:
+            assert seen.serial == 1
+            assert seen.index(LOCAL) == replace(a_stage(), serial=1)
+            assert seen.project(LOCAL, DEMO) == Project(LOCAL, DEMO, "demo", 1)
+        catalog.close()
+
+    def test_a_change_that_changes_nothing_has_no_serial(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        assert catalog.change(lambda it: it.users(), who="", what="look") == (ROOT,)
+        assert serial_of(catalog) == 1
+        assert catalog.agreed_serial() == 1
+        catalog.close()
+
+    def test_a_change_that_raises_leaves_nothing_and_its_error_comes_out(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+
+        def work(it: Change) -> None:
+            it.put_user(ROOT)
+            it.put_index(a_stage())
+            raise Refused("root", "on second thought")
+
+        with pytest.raises(Refused, match="on second thought"):
+            change(catalog, work)
+        with catalog.snapshot() as seen:
+            assert (seen.serial, seen.users(), seen.indexes()) == (0, (), ())
+        assert catalog.agreed_serial() == 0
+        put_user(catalog)
+        assert serial_of(catalog) == 1
+        catalog.close()
+
+    def test_a_change_answers_with_what_its_work_returns(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        assert catalog.change(lambda it: it.serial, who="", what="look") == 0
+        catalog.close()
+
+    def test_a_change_sees_what_it_has_changed(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+
+        def work(it: Change) -> None:
+            file = a_file()
+            it.put_release(a_release(file), "demo")
+            it.put_file(file)
+            assert it.files(LOCAL, DEMO) == (file,)
+            it.remove_file(file)
+            assert it.files(LOCAL, DEMO) == ()
+            assert it.removals() == (file.place,)
+
+        change(catalog, work)
+        catalog.close()
+
+    def test_many_threads_at_once_get_a_serial_each(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        together = threading.Barrier(16)
+
+        def put(number: int) -> None:
+            together.wait(WAIT_SECONDS_MAX)
+            name = IndexName(f"root/number{number}")
+            put_index(catalog, a_stage(name))
+
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(put, range(16)))
+        with catalog.snapshot() as seen:
+            assert seen.serial == 16
+            assert {index.serial for index in seen.indexes()} == set(range(1, 17))
+        catalog.close()
+
+    def test_one_of_many_that_raises_harms_no_other(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        together = threading.Barrier(16)
+
+        def put(number: int) -> bool:
+            def work(it: Change) -> None:
+                it.put_index(a_stage(IndexName(f"root/number{number}")))
+                if number % 2:
+                    raise Refused("number", "it is odd")
+
+            together.wait(WAIT_SECONDS_MAX)
+            try:
+                change(catalog, work)
+            except Refused:
+                return False
+            return True
+
+        with ThreadPoolExecutor(16) as threads:
+            kept = list(threads.map(put, range(16)))
+        assert kept == [number % 2 == 0 for number in range(16)]
+        with catalog.snapshot() as seen:
+            assert {index.serial for index in seen.indexes()} == set(range(1, 9))
+        catalog.close()
+
+    # Snapshots, and other processes
+
+    def test_a_snapshot_stays_as_it_is(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        with catalog.snapshot() as seen:
+            assert seen.users() == ()
+            put_user(catalog)
+            assert (seen.serial, seen.users()) == (0, ())
+            with catalog.snapshot() as newer:
+                assert (newer.serial, newer.users()) == (1, (ROOT,))
+        catalog.close()
+
+    def test_a_snapshot_may_be_taken_within_a_change_and_sees_what_stood_before(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+
+        def work(it: Change) -> None:
+            it.put_user(ROOT)
+            with catalog.snapshot() as seen:
+                assert (seen.serial, seen.users()) == (0, ())
+
+        change(catalog, work)
+        assert serial_of(catalog) == 1
+        catalog.close()
+
+    def test_a_snapshot_may_be_left_by_raising(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        for _ in range(3):
+            with pytest.raises(Refused), catalog.snapshot() as seen:
+                assert seen.serial == 0
+                raise Refused("it", "no")
+        put_user(catalog)
+        assert serial_of(catalog) == 1
+        catalog.close()
+
+    def test_another_process_sees_a_change_at_once(self, tmp_path: Path) -> None:
+        catalog, other = self.open(tmp_path), self.open(tmp_path)
+        put_user(catalog)
+        assert other.agreed_serial() == other.settled_serial() == 1
+        with other.snapshot() as seen:
+            assert (seen.serial, seen.users()) == (1, (ROOT,))
+        put_index(other)
+        assert catalog.agreed_serial() == 2
+        with catalog.snapshot() as seen:
+            assert seen.index(LOCAL) == replace(a_stage(), serial=2)
+        catalog.close()
+        other.close()
+
+    def test_everything_is_there_after_a_restart(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        uuid = catalog.uuid
+        catalog.close()
+        again = self.open(tmp_path)
+        assert recorded_files(again) == (a_file(),)
+        assert again.uuid == uuid
+        assert serial_of(again) == 2
+        again.close()
+
+    def test_a_server_has_32_hex_digits_of_its_own(self, tmp_path: Path) -> None:
+        catalog, other = self.open(tmp_path / "one"), self.open(tmp_path / "other")
+        assert re.fullmatch(r"[0-9a-f]{32}", catalog.uuid)
+        assert catalog.uuid != other.uuid
+        catalog.close()
+        other.close()
+
+    def test_a_closed_catalog_says_so_and_keeps_nobody_waiting(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        catalog.close()
+        with pytest.raises(Unavailable):
+            put_user(catalog)
+
+    # Users and indexes
+
+    def test_users_are_kept_whole_and_listed_by_name(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        far_east = timezone(timedelta(hours=8))
+        users = (
+            User(UserName("Ada"), "hash", 1, NOW),
+            User(
+                UserName("root"),
+                "hash",
+                17,
+                NOW,
+                modified_at=NOW + timedelta(microseconds=1),
+                profile={"email": "a@b", "title": "größer 大", "custom_data": {"x": [1, None]}},
+            ),
+            User(UserName("zoe"), "hash", 1, datetime(2026, 1, 2, 12, 0, tzinfo=far_east)),
+        )
+        for user in reversed(users):
+            put_user(catalog, user)
+        with catalog.snapshot() as seen:
+            assert seen.users() == users
+            assert [seen.user(user.name) for user in users] == list(users)
+            assert seen.users()[2].created_at.tzinfo is UTC
+            assert seen.user(UserName("ada")) is None
+        catalog.close()
+
+    def test_a_user_is_changed_by_being_put_again(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        changed = replace(
+            ROOT, password_hash="other", password_version=2, modified_at=NOW, profile={"a": 1}
+        )
+        put_user(catalog)
+        put_user(catalog, changed)
+        with catalog.snapshot() as seen:
+            assert seen.users() == (changed,)
+        catalog.close()
+
+    def test_text_that_no_encoding_has_is_kept_too(self, tmp_path: Path) -> None:
+        # JSON can say half of a surrogate pair, and so clients can.
+        catalog = self.open(tmp_path)
+        user = replace(ROOT, profile={"title": "half \ud83d"})
+        put_user(catalog, user)
+        with catalog.snapshot() as seen:
+            assert seen.users() == (user,)
+        catalog.close()
+
+    def test_users_whose_names_differ_only_in_case_are_one_too_many(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        with pytest.raises(AlreadyStored, match="User already exists: ROOT"):
+            put_user(catalog, replace(ROOT, name=UserName("ROOT")))
+        with catalog.snapshot() as seen:
+            assert (seen.serial, seen.users()) == (1, (ROOT,))
+        catalog.close()
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            StageSettings(),
+            StageSettings(
+                volatile=False,
+                bases=(IndexName("root/pypi"), IndexName("root/gone")),
+                acl_upload=("root", ":AUTHENTICATED:"),
+                acl_toxresult_upload=(),
+                mirror_whitelist=("*",),
+                mirror_whitelist_inheritance="union",
+                extra={"title": "größer", "custom_data": {"x": 1.5}},
+            ),
+            MirrorSettings(),
+            MirrorSettings(
+                volatile=False,
+                mirror_url="https://index.example/simple/",
+                mirror_web_url_fmt="https://index.example/{name}",
+                mirror_cache_expiry_seconds=0,
+                mirror_no_project_list=False,
+                mirror_use_external_urls=True,
+                extra={"title": "a mirror"},
+            ),
+        ],
+        ids=["stage", "stage with all settings", "mirror", "mirror with all settings"],
+    )
+    def test_an_index_keeps_its_settings(
+        self, settings: StageSettings | MirrorSettings, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog, Index(LOCAL, settings, automatic=True))
+        with catalog.snapshot() as seen:
+            assert seen.index(LOCAL) == Index(LOCAL, settings, automatic=True, serial=1)
+        catalog.close()
+
+    def test_an_index_is_changed_by_being_put_again_and_keeps_its_files(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog, replace(a_stage(), automatic=True))
+        record(catalog, a_file())
+        put_index(catalog, a_stage(volatile=True))
+        with catalog.snapshot() as seen:
+            assert seen.indexes() == (replace(a_stage(volatile=True), serial=3),)
+            assert seen.files(LOCAL, DEMO) == (a_file(),)
+        catalog.close()
+
+    def test_indexes_are_listed_by_name(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        names = [IndexName(name) for name in ("a/b", "a/c", "root/local", "root/pypi")]
+        for name in reversed(names):
+            put_index(catalog, a_stage(name))
+        with catalog.snapshot() as seen:
+            assert [index.name for index in seen.indexes()] == names
+        catalog.close()
+
+    def test_indexes_whose_names_differ_only_in_case_are_one_too_many(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        with pytest.raises(AlreadyStored, match="Index already exists: root/Local"):
+            put_index(catalog, a_stage(IndexName("root/Local")))
+        with catalog.snapshot() as seen:
+            assert (seen.serial, seen.indexes()) == (1, (replace(a_stage(), serial=1),))
+        catalog.close()
+
+    # Projects, releases, files
+
+    def test_a_file_is_kept_whole(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        files = (
+            a_file("demo-1.0.tar.gz"),
+            a_file("demo-1.0-py3-none-any.whl", requires_python=">=3.5, <4"),
+            a_file("demo-0.9.zip", yanked=""),
+            replace(a_file("demo-0.8.zip", yanked="böse"), metadata_sha256=None),
+        )
+        record(catalog, *files)
+        with catalog.snapshot() as seen:
+            assert seen.files(LOCAL, DEMO) == files  # in order of arrival
+            for file in files:
+                assert seen.file_at(file.place) == file
+                assert seen.file_named(LOCAL, file.key) == file
+        catalog.close()
+
+    def test_a_files_time_is_kept_to_the_microsecond_in_utc(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        far_east = timezone(timedelta(hours=5, minutes=30))
+        record(catalog, a_file(uploaded_at=datetime(2026, 1, 1, 1, 2, 3, 4, far_east)))
+        (file,) = recorded_files(catalog)
+        assert file.uploaded_at == datetime(2025, 12, 31, 19, 32, 3, 4, UTC)
+        assert file.uploaded_at.tzinfo is UTC
+        catalog.close()
+
+    def test_a_file_is_found_by_its_place_only_if_all_of_it_is_right(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_index(catalog, a_stage(IndexName("root/other")))
+        file = a_file("PyYAML-5.4.1.tar.gz")
+        record(catalog, file)
+        place = file.place
+        with catalog.snapshot() as seen:
+            assert seen.file_at(place) == file
+            for other in (
+                replace(place, index=IndexName("root/other")),
+                replace(place, sha256_prefix="0" * 16),
+                replace(place, filename="pyyaml-5.4.1.tar.gz"),
+                replace(place, filename="PyYAML-5.4.2.tar.gz"),
+                replace(place, filename="what is this"),
+            ):
+                assert seen.file_at(other) is None
+        catalog.close()
+
+    def test_a_file_is_found_by_any_spelling_of_its_name(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        file = a_file("Zope.Demo-1.0-py2.py3-none-any.whl")
+        record(catalog, file)
+        with catalog.snapshot() as seen:
+            key = parse_filename("zope_demo-1.0-py3.py2-none-any.whl").key
+            assert seen.file_named(LOCAL, key) == file
+            assert seen.file_named(IndexName("root/other"), key) is None
+        catalog.close()
+
+    def test_a_name_that_is_taken_is_not_taken_twice(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file("Demo-1.0.tar.gz"))
+        with pytest.raises(AlreadyStored, match=r"File already exists: demo-1\.0\.tar\.gz"):
+            record(catalog, a_file("demo-1.0.tar.gz", b"other bytes"))
+        with catalog.snapshot() as seen:
+            assert seen.serial == 2
+            assert seen.files(LOCAL, DEMO) == (a_file("Demo-1.0.tar.gz"),)
+        catalog.close()
+
+    def test_the_same_file_may_be_in_two_indexes(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        other = IndexName("root/other")
+        put_index(catalog)
+        put_index(catalog, a_stage(other))
+        record(catalog, a_file(), a_file(index=other))
+        assert recorded_files(catalog) == (a_file(),)
+        assert recorded_files(catalog, other) == (a_file(index=other),)
+        catalog.close()
+
+    def test_projects_are_listed_by_name_with_the_spelling_of_the_last_upload(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file("zeta-1.0.tar.gz"), display_name="Zeta")
+        record(catalog, a_file("alpha-1.0.tar.gz"), display_name="alpha")
+        record(catalog, a_file("zeta-2.0.tar.gz"), display_name="ZETA")
+        alpha, zeta = parse_project_name("alpha"), parse_project_name("zeta")
+        with catalog.snapshot() as seen:
+            assert seen.projects(LOCAL) == (
+                Project(LOCAL, alpha, "alpha", 3),
+                Project(LOCAL, zeta, "ZETA", 4),
+            )
+            assert seen.project(LOCAL, zeta) == Project(LOCAL, zeta, "ZETA", 4)
+            assert seen.project(LOCAL, DEMO) is None
+        catalog.close()
+
+    def test_only_the_project_that_changes_gets_a_new_serial(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        other = a_file("other-1.0.tar.gz")
+        record(catalog, a_file(), other)
+        change(catalog, lambda it: it.remove_file(other))
+        with catalog.snapshot() as seen:
+            assert {it.name: it.serial for it in seen.projects(LOCAL)} == {"demo": 2, "other": 4}
+            assert seen.indexes() == (replace(a_stage(), serial=1),)
+        catalog.close()
+
+    def test_releases_are_kept_whole_and_in_order_of_arrival(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        fields: Fields = {
+            "summary": "größer",
+            "requires_dist": ("a>=1", 'b; python_version < "3"'),
+            "classifiers": ("one",),
+            "platform": (),
+            "description": "many\nlines\r\n\x00",
+        }
+        releases = (
+            Release(LOCAL, DEMO, "2.0", fields),
+            Release(LOCAL, DEMO, "1.0", {}),
+            Release(LOCAL, DEMO, "1!0.1.dev1+cpu", {"summary": "odd"}),
+        )
+
+        def put_all(it: Change) -> None:
+            for release in releases:
+                it.put_release(release, "demo")
+
+        change(catalog, put_all)
+        with catalog.snapshot() as seen:
+            assert seen.releases(LOCAL, DEMO) == releases
+            assert [seen.release(LOCAL, DEMO, it.version) for it in releases] == list(releases)
+            assert seen.release(LOCAL, DEMO, "3.0") is None
+        catalog.close()
+
+    def test_a_release_is_changed_by_being_put_again(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        changed = Release(LOCAL, DEMO, "1.0", {"summary": "better words"})
+        change(catalog, lambda it: it.put_release(changed, "Demo"))
+        with catalog.snapshot() as seen:
+            assert seen.releases(LOCAL, DEMO) == (changed,)
+            assert seen.project(LOCAL, DEMO) == Project(LOCAL, DEMO, "Demo", 3)
+            assert seen.files(LOCAL, DEMO) == (a_file(),)
+        catalog.close()
+
+    # Removals
+
+    def test_a_removed_file_is_gone_and_its_place_is_remembered(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        kept, removed = a_file("demo-1.0.tar.gz"), a_file("demo-1.0-py3-none-any.whl", b"wheel")
+        record(catalog, kept, removed)
+        change(catalog, lambda it: it.remove_file(removed))
+        with catalog.snapshot() as seen:
+            assert seen.serial == 4
+            assert seen.files(LOCAL, DEMO) == (kept,)
+            assert seen.file_at(removed.place) is None
+            assert seen.file_named(LOCAL, removed.key) is None
+        assert self.removals(catalog) == (removed.place,)
+        catalog.close()
+
+    def test_a_removal_is_remembered_across_restarts_until_it_is_forgotten(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        change(catalog, lambda it: it.remove_file(a_file()))
+        catalog.close()
+        again = self.open(tmp_path)
+        assert self.removals(again) == (a_file().place,)
+        change(again, lambda it: it.forget_removal(a_file().place))
+        assert self.removals(again) == ()
+        again.close()
+
+    def test_to_forget_a_removal_is_no_change_that_anybody_sees(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        change(catalog, lambda it: it.remove_file(a_file()))
+        change(catalog, lambda it: it.forget_removal(a_file().place))
+        change(catalog, lambda it: it.forget_removal(a_file().place))
+        assert serial_of(catalog) == 3
+        assert catalog.agreed_serial() == 3
+        catalog.close()
+
+    def test_a_name_is_free_again_after_its_file_was_removed(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        old, new = a_file(content=b"old"), a_file(content=b"new")
+        record(catalog, old)
+
+        def replace_it(it: Change) -> None:
+            it.remove_file(old)
+            it.put_release(a_release(new), "demo")
+            it.put_file(new)
+
+        change(catalog, replace_it)
+        assert recorded_files(catalog) == (new,)
+        assert self.removals(catalog) == (old.place,)
+        catalog.close()
+
+    @staticmethod
+    def removals(catalog: Catalog) -> tuple[FilePlace, ...]:
+        return catalog.change(lambda it: it.removals(), who="", what="look")

@@ -1,0 +1,105 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from simpleindex_storage.locks import FileLock
+from tests.storage.other_process import elsewhere, hold_a_lock
+from tests.storage.stores import WAIT_SECONDS_MAX
+
+
+@pytest.mark.parametrize("end", ["goes on", "is killed"])
+def test_a_lock_that_another_process_holds_is_had_once_it_goes_on_or_dies(
+    end: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lock"
+    lock = FileLock(path)
+    have = threading.Event()
+
+    def take() -> None:
+        with lock.held():
+            have.set()
+
+    with elsewhere(hold_a_lock, str(path)) as other:
+        other.wait_for("ready")
+        assert not lock.try_keep()
+        taking = threading.Thread(target=take)
+        taking.start()
+        assert not have.is_set()
+        other.tell() if end == "goes on" else other.kill()
+        assert have.wait(WAIT_SECONDS_MAX)
+        taking.join(WAIT_SECONDS_MAX)
+    lock.close()
+
+
+def test_a_kept_lock_is_kept_until_it_is_closed(tmp_path: Path) -> None:
+    lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    assert lock.try_keep()
+    assert not other.try_keep()
+    lock.close()
+    assert other.try_keep()
+    other.close()
+
+
+def test_threads_of_one_process_take_turns(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "lock")
+    together = threading.Barrier(8)
+    inside: list[int] = []
+
+    def take(number: int) -> None:
+        together.wait(WAIT_SECONDS_MAX)
+        for _ in range(50):
+            with lock.held():
+                inside.append(number)
+                os.sched_yield()
+                assert inside.pop() == number
+                assert inside == []
+
+    threads = [_Checked(target=take, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS_MAX)
+    assert [thread.error for thread in threads] == [None] * 8
+    lock.close()
+
+
+def test_a_lock_is_let_go_if_its_block_raises(tmp_path: Path) -> None:
+    lock, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    with pytest.raises(RuntimeError, match="broken off"), lock.held():
+        assert not other.try_keep()
+        raise RuntimeError("broken off")
+    assert other.try_keep()
+    lock.close()
+    other.close()
+
+
+def test_the_file_of_a_lock_stays_unless_it_is_to_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    FileLock(path).close()
+    assert path.exists()
+    lock = FileLock(path)
+    assert lock.try_keep()
+    lock.close(delete=True)
+    assert not path.exists()
+
+
+def test_deleting_a_lock_whose_file_is_gone_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = FileLock(path)
+    path.unlink()
+    lock.close(delete=True)
+    assert not path.exists()
+
+
+class _Checked(threading.Thread):
+    """A thread that keeps what went wrong in it."""
+
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except BaseException as error:
+            self.error = error

@@ -1,0 +1,835 @@
+"""The one door: what comes in whole, what is refused, and that nothing is left of the refused."""
+
+import errno
+import hashlib
+import itertools
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simpleindex_storage.catalog_sqlite import SqliteCatalog
+from simpleindex_storage.errors import (
+    AlreadyStored,
+    Damaged,
+    NotStored,
+    Refused,
+    StoreError,
+    Unavailable,
+)
+from simpleindex_storage.files_disk import DiskFiles
+from simpleindex_storage.generation import Generation
+from simpleindex_storage.journal import Journal
+from simpleindex_storage.model import (
+    Index,
+    MirrorSettings,
+    Outcome,
+    Project,
+    Staged,
+    StageSettings,
+    Upload,
+)
+from simpleindex_storage.names import FilePlace, IndexName
+from simpleindex_storage.ports import Change
+from simpleindex_storage.store import Store
+from tests.builders import BuiltFile, a_wheel, an_sdist, core_metadata
+from tests.storage.stores import (
+    LOCAL,
+    NOW,
+    WAIT_SECONDS_MAX,
+    FailingDisk,
+    a_stage,
+    a_store,
+    before_commits,
+    digests_of,
+    disk_full,
+    files_below,
+    files_no_larger_than,
+    files_of,
+    forget,
+    held_up,
+    journal_of,
+    make_store,
+    nothing,
+    opened,
+    read,
+    recorded_files,
+    send,
+    send_together,
+    serial_of,
+)
+
+MIRROR = Index(IndexName("root/pypi"), MirrorSettings())
+VOLATILE = a_stage(volatile=True)
+
+
+def a_changed_wheel(name: str = "demo", version: str = "1.0") -> BuiltFile:
+    """As `a_wheel`, but with other bytes."""
+    return a_wheel(name, version, extra_files={f"{name}/more.py": b"more = True\n"})
+
+
+def renamed(built: BuiltFile, filename: str) -> BuiltFile:
+    return replace(built, filename=filename)
+
+
+# What is recorded
+
+
+def test_a_file_is_recorded_with_all_that_is_known_of_it(tmp_path: Path) -> None:
+    built = a_wheel("Demo.Thing", "1.0", requires_python=">=3.8", requires_dist=["a", "b>1"])
+    metadata = core_metadata(
+        "Demo.Thing", "1.0", requires_python=">=3.8", requires_dist=["a", "b>1"]
+    )
+    with a_store(tmp_path) as store:
+        admitted = send(store, built, sender="ada")
+        assert admitted.outcome is Outcome.ADDED
+        file = admitted.file
+        assert (file.index, file.project, file.version) == (LOCAL, "demo-thing", "1.0")
+        assert (file.filename, file.key) == (built.filename, "demo-thing-1.0-py3-none-any.whl")
+        assert file.size_bytes == len(built.content)
+        assert (file.sha256, file.md5, file.blake2b_256) == (
+            digests_of(built.content).sha256,
+            digests_of(built.content).md5,
+            digests_of(built.content).blake2b_256,
+        )
+        assert (file.uploaded_at, file.uploaded_by) == (NOW, "ada")
+        assert (file.requires_python, file.yanked) == (">=3.8", None)
+        assert file.metadata_sha256 == hashlib.sha256(metadata).hexdigest()
+        assert recorded_files(store.catalog) == (file,)
+        assert read(store, file) == built.content
+        recorded, content = store.open_metadata(file.place)
+        with content:
+            assert (recorded, content.read()) == (file, metadata)
+        with store.catalog.snapshot() as seen:
+            assert seen.project(LOCAL, file.project) == Project(
+                LOCAL, file.project, "Demo.Thing", 1
+            )
+            release = seen.release(LOCAL, file.project, "1.0")
+            assert release is not None
+            assert release.fields["requires_dist"] == ("a", "b>1")
+        assert set(files_below(tmp_path)) == files_of(file)
+
+
+def test_what_the_sender_says_of_a_release_is_kept_but_the_file_knows_better(
+    tmp_path: Path,
+) -> None:
+    built = a_wheel(metadata=core_metadata(headers=[("Summary", "as the file says")]))
+    fields = {"summary": "as the form says", "keywords": "only the form says this"}
+    with a_store(tmp_path) as store, store.stage() as draft:
+        draft.write(built.content)
+        upload = Upload(LOCAL, built.filename, "root", fields=fields)
+        (admitted,) = store.admit([(upload, draft.finish())])
+        with store.catalog.snapshot() as seen:
+            release = seen.release(LOCAL, admitted.file.project, "1.0")
+    assert release is not None
+    assert release.fields["summary"] == "as the file says"
+    assert release.fields["keywords"] == "only the form says this"
+
+
+def test_each_upload_that_adds_something_has_the_next_serial(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        assert serial_of(store.catalog) == 0
+        for serial in range(1, 4):
+            send(store, a_wheel("demo", f"{serial}.0"))
+            assert serial_of(store.catalog) == store.catalog.agreed_serial() == serial
+        send(store, a_wheel("demo", "1.0"))
+        assert serial_of(store.catalog) == store.catalog.agreed_serial() == 3
+
+
+def test_an_import_of_many_files_has_one_serial(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        admitted = send_together(store, *(a_wheel("demo", f"{n}.0") for n in range(5)))
+        assert {it.outcome for it in admitted} == {Outcome.ADDED}
+        assert serial_of(store.catalog) == 1
+        assert recorded_files(store.catalog) == tuple(it.file for it in admitted)
+
+
+def test_an_import_of_nothing_is_nothing(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        assert store.admit([]) == ()
+        assert serial_of(store.catalog) == 0
+
+
+def test_sixteen_threads_at_once_all_succeed_with_a_serial_each(tmp_path: Path) -> None:
+    together = threading.Barrier(16)
+
+    def send_one(number: int) -> Outcome:
+        built = a_wheel(f"demo{number}")
+        together.wait(WAIT_SECONDS_MAX)
+        return send(store, built).outcome
+
+    with a_store(tmp_path) as store, ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(send_one, range(16))) == {Outcome.ADDED}
+        with store.catalog.snapshot() as seen:
+            serials = [project.serial for project in seen.projects(LOCAL)]
+        assert sorted(serials) == list(range(1, 17))
+        assert set(files_below(tmp_path)) == files_of(*recorded_files(store.catalog))
+    assert [line["serial"] for line in journal_of(tmp_path)] == list(range(17))
+
+
+# What is refused
+
+
+def digests(content: bytes) -> dict[str, str]:
+    told = digests_of(content)
+    return {"sha256": told.sha256, "md5": told.md5, "blake2b_256": told.blake2b_256}
+
+
+def test_digests_that_were_promised_and_kept_are_fine(tmp_path: Path) -> None:
+    built = a_wheel()
+    with a_store(tmp_path) as store:
+        assert send(store, built, promised=digests(built.content)).outcome is Outcome.ADDED
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5", "blake2b_256"])
+def test_every_digest_that_was_promised_is_checked(algorithm: str, tmp_path: Path) -> None:
+    built = a_wheel()
+    promised = digests(built.content) | {algorithm: digests(b"other bytes")[algorithm]}
+    with a_store(tmp_path) as store:
+        with pytest.raises(Damaged) as raised:
+            send(store, built, promised=promised)
+        assert raised.value.digest == algorithm
+        assert raised.value.promised == promised[algorithm]
+        assert raised.value.actual == digests(built.content)[algorithm]
+        assert_nothing_happened(store, tmp_path)
+
+
+@pytest.mark.parametrize("format", [".tar.gz", ".zip", ".whl"])
+@pytest.mark.parametrize(
+    ("name", "version", "words"),
+    [
+        ("other", "1.0", "the upload says that the project is 'other'"),
+        ("demo", "1.1", "the upload says that the version is '1.1'"),
+        ("de mo", None, "project name 'de mo'"),
+        (None, "one", "version 'one'"),
+    ],
+    ids=["project", "version", "no project name", "no version"],
+)
+def test_what_the_sender_says_must_agree_with_the_file_name(
+    name: str | None, version: str | None, words: str, format: str, tmp_path: Path
+) -> None:
+    built = a_wheel() if format == ".whl" else an_sdist(format=format)
+    with a_store(tmp_path) as store:
+        with pytest.raises(Refused, match=words):
+            send(store, built, name=name, version=version)
+        assert_nothing_happened(store, tmp_path)
+
+
+@pytest.mark.parametrize("format", [".tar.gz", ".zip", ".whl"])
+@pytest.mark.parametrize(
+    ("name", "version"), [("other", "1.0"), ("demo", "1.1"), ("demo", "1.0.post1")]
+)
+def test_what_the_file_says_inside_must_agree_with_its_name(
+    name: str, version: str, format: str, tmp_path: Path
+) -> None:
+    metadata = core_metadata(name, version)
+    built = a_wheel(metadata=metadata)
+    if format != ".whl":
+        built = an_sdist(metadata=metadata, format=format)
+    with a_store(tmp_path) as store:
+        with pytest.raises(Refused, match="its metadata says"):
+            send(store, built)
+        assert_nothing_happened(store, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("built", "name", "version"),
+    [
+        (a_wheel("demo", "1.0", metadata=core_metadata("DEMO", "1.0.0")), "Demo", "1.0.0"),
+        (an_sdist("zope.demo", "1.0"), "Zope-Demo", "v1.0"),
+        (renamed(an_sdist("zope.demo", "1.0"), "zope.demo-1.0.tar.gz"), "zope_demo", "1"),
+    ],
+    ids=["case and zeros", "punctuation", "old file name"],
+)
+def test_spellings_of_one_name_and_version_agree(
+    built: BuiltFile, name: str, version: str, tmp_path: Path
+) -> None:
+    with a_store(tmp_path) as store:
+        admitted = send(store, built, name=name, version=version)
+        assert admitted.file.filename == built.filename
+        assert admitted.file.version == "1.0"
+
+
+REFUSED: Mapping[str, tuple[BuiltFile, IndexName, type[StoreError]]] = {
+    "a name that leads elsewhere": (renamed(a_wheel(), "../../evil-1.0.tar.gz"), LOCAL, Refused),
+    "no wheel": (BuiltFile("demo-1.0-py3-none-any.whl", b"no wheel"), LOCAL, Refused),
+    "an empty wheel": (BuiltFile("demo-1.0-py3-none-any.whl", b""), LOCAL, Refused),
+    "no sdist": (BuiltFile("demo-1.0.tar.gz", b"no sdist"), LOCAL, Refused),
+    "other bytes": (a_changed_wheel("taken"), LOCAL, AlreadyStored),
+    "an index that is not there": (a_wheel(), IndexName("root/gone"), NotStored),
+    "a mirror": (a_wheel(), MIRROR.name, Refused),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_nothing_is_left_of_a_file_that_is_refused(case: str, tmp_path: Path) -> None:
+    built, index, error = REFUSED[case]
+    with a_store(tmp_path, a_stage(), MIRROR) as store:
+        taken = send(store, a_wheel("taken")).file
+        with pytest.raises(error):
+            send(store, built, index)
+        assert_nothing_happened(store, tmp_path, taken_file=taken, serial=1)
+    assert not any((tmp_path / "incoming").iterdir())
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_import_is_all_or_nothing(case: str, position: int, tmp_path: Path) -> None:
+    refused, index, error = REFUSED[case]
+    good = [a_wheel("demo", f"{n}.0") for n in (2, 3)]
+    files = [*good[:position], refused, *good[position:]]
+    with a_store(tmp_path, a_stage(), MIRROR) as store:
+        taken = send(store, a_wheel("taken")).file
+        with pytest.raises(error), staged(store, files) as arrivals:
+            store.admit(
+                [
+                    (Upload(index if it is refused else LOCAL, it.filename, "root"), at)
+                    for it, at in zip(files, arrivals, strict=True)
+                ]
+            )
+        assert_nothing_happened(store, tmp_path, taken_file=taken, serial=1)
+        assert {it.outcome for it in send_together(store, *good)} == {Outcome.ADDED}
+
+
+def test_an_import_with_two_files_of_one_name_and_other_bytes_is_refused(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        with pytest.raises(AlreadyStored):
+            send_together(store, a_wheel("other"), a_wheel(), a_changed_wheel())
+        assert_nothing_happened(store, tmp_path)
+
+
+def test_an_import_may_name_the_same_file_twice(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        first, second = send_together(store, a_wheel(), a_wheel())
+        assert (first.outcome, second.outcome) == (Outcome.ADDED, Outcome.ALREADY_THERE)
+        assert first.file == second.file
+        assert set(files_below(tmp_path)) == files_of(first.file)
+
+
+@contextmanager
+def staged(store: Store, files: list[BuiltFile]) -> Iterator[list[Staged]]:
+    """Stage files, for the time of the block."""
+    if not files:
+        yield []
+        return
+    with store.stage() as draft, staged(store, files[1:]) as rest:
+        draft.write(files[0].content)
+        yield [draft.finish(), *rest]
+
+
+def assert_nothing_happened(
+    store: Store, root: Path, *, taken_file: Any = None, serial: int = 0
+) -> None:
+    """Nothing new is recorded, readable or left on the disk."""
+    expected = () if taken_file is None else (taken_file,)
+    assert recorded_files(store.catalog) == expected
+    assert set(files_below(root)) == files_of(*expected)
+    assert serial_of(store.catalog) == store.catalog.agreed_serial() == serial
+    assert [line["serial"] for line in journal_of(root)] == list(range(serial + 1))
+
+
+# Names that are taken
+
+
+def test_other_bytes_never_replace_a_stored_file(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+        with pytest.raises(
+            AlreadyStored, match=r"File already exists: demo-1\.0-py3-none-any\.whl"
+        ):
+            send(store, a_changed_wheel())
+        assert read(store, file) == a_wheel().content
+        assert_nothing_happened(store, tmp_path, taken_file=file, serial=1)
+
+
+@pytest.mark.parametrize("volatile", [False, True], ids=["keeps its files", "volatile"])
+def test_the_same_bytes_again_are_fine_and_change_nothing(volatile: bool, tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(volatile=volatile)) as store:
+        file = send(store, a_wheel(), sender="ada").file
+        again = send(store, a_wheel(), sender="bob")
+        assert (again.outcome, again.file) == (Outcome.ALREADY_THERE, file)
+        assert_nothing_happened(store, tmp_path, taken_file=file, serial=1)
+
+
+def test_another_spelling_of_a_name_is_the_same_name(tmp_path: Path) -> None:
+    built = an_sdist("zope.demo", "1.0")
+    other = renamed(built, "Zope.Demo-1.0.tar.gz")
+    assert built.filename != other.filename
+    with a_store(tmp_path) as store:
+        file = send(store, built).file
+        again = send(store, other)
+        assert (again.outcome, again.file) == (Outcome.ALREADY_THERE, file)
+        assert_nothing_happened(store, tmp_path, taken_file=file, serial=1)
+
+
+def test_the_same_file_in_two_indexes_is_stored_for_each(tmp_path: Path) -> None:
+    other = IndexName("root/other")
+    with a_store(tmp_path, VOLATILE, a_stage(other)) as store:
+        files = send(store, a_wheel()).file, send(store, a_wheel(), other).file
+        assert set(files_below(tmp_path)) == files_of(*files)
+        send(store, a_changed_wheel())
+        assert read(store, files[1]) == a_wheel().content
+
+
+def test_other_bytes_replace_a_file_of_a_volatile_index_at_another_place(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        old = send(store, a_wheel()).file
+        _, reader = store.open(old.place)
+        with reader:
+            replaced = send(store, a_changed_wheel())
+            new = replaced.file
+            assert replaced.outcome is Outcome.REPLACED
+            assert new.place != old.place
+            assert reader.read() == a_wheel().content  # who had it open reads it to its end
+        assert recorded_files(store.catalog) == (new,)
+        assert read(store, new) == a_changed_wheel().content
+        with pytest.raises(NotStored):
+            store.open(old.place)
+        assert set(files_below(tmp_path)) == files_of(new)
+        assert serial_of(store.catalog) == 2
+
+
+def test_two_spellings_replace_each_other_in_a_volatile_index(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        send(store, renamed(an_sdist("demo", "1.0"), "Demo-1.0.tar.gz"))
+        changed = an_sdist("demo", "1.0", metadata=core_metadata(headers=[("Summary", "new")]))
+        new = send(store, changed)
+        assert new.outcome is Outcome.REPLACED
+        assert recorded_files(store.catalog) == (new.file,)
+        assert set(files_below(tmp_path)) == files_of(new.file)
+
+
+def test_an_import_into_a_volatile_index_may_replace_its_own_files(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        _, last = send_together(store, a_wheel(), a_changed_wheel())
+        assert last.outcome is Outcome.REPLACED
+        assert recorded_files(store.catalog) == (last.file,)
+        assert set(files_below(tmp_path)) == files_of(last.file)
+
+
+def test_old_bytes_come_back_to_their_old_place(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        first = send(store, a_wheel()).file
+        send(store, a_changed_wheel())
+        again = send(store, a_wheel())
+        assert (again.outcome, again.file.place) == (Outcome.REPLACED, first.place)
+        assert read(store, again.file) == a_wheel().content
+        assert set(files_below(tmp_path)) == files_of(again.file)
+
+
+def test_a_replaced_file_that_cannot_be_deleted_now_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: DiskFiles, place: FilePlace) -> None:
+        raise Unavailable(f"{place.filename} cannot be removed: a virus scanner has it open")
+
+    with a_store(tmp_path, VOLATILE) as store:
+        old = send(store, a_wheel()).file
+        with monkeypatch.context() as patched:
+            patched.setattr(DiskFiles, "remove", fail)
+            new = send(store, a_changed_wheel()).file
+        assert set(files_below(tmp_path)) == files_of(old, new)
+    with opened(tmp_path) as store:
+        assert set(files_below(tmp_path)) == files_of(new)
+        assert recorded_files(store.catalog) == (new,)
+
+
+# Indexes that are made on the way
+
+
+def test_the_first_upload_makes_its_index(tmp_path: Path) -> None:
+    made = Index(IndexName("root/new"), StageSettings(volatile=False), automatic=True)
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel(), made.name, make_index=made).file
+        with store.catalog.snapshot() as seen:
+            assert seen.index(made.name) == replace(made, serial=1)
+        assert serial_of(store.catalog) == 1
+        send(store, a_wheel("other"), made.name, make_index=made)
+        assert len(recorded_files(store.catalog, made.name)) == 2
+        assert read(store, file) == a_wheel().content
+
+
+def test_an_index_that_is_there_keeps_its_settings(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        send(store, a_wheel(), make_index=a_stage(volatile=False))
+        with store.catalog.snapshot() as seen:
+            assert seen.index(LOCAL) == VOLATILE
+
+
+def test_no_index_is_made_for_a_file_that_is_refused(tmp_path: Path) -> None:
+    made = a_stage(IndexName("root/new"))
+    with a_store(tmp_path) as store:
+        with pytest.raises(AlreadyStored):
+            send_together(store, a_wheel(), a_changed_wheel(), index=made.name, make_index=made)
+        with store.catalog.snapshot() as seen:
+            assert seen.index(made.name) is None
+        assert_nothing_happened(store, tmp_path)
+
+
+def test_no_other_index_is_made_than_the_one_that_is_missing(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        with pytest.raises(NotStored, match="root/gone"):
+            send(store, a_wheel(), IndexName("root/gone"), make_index=a_stage())
+        assert_nothing_happened(store, tmp_path)
+
+
+def test_an_index_whose_name_differs_only_in_case_is_not_made(tmp_path: Path) -> None:
+    other = a_stage(IndexName("root/Local"))
+    with a_store(tmp_path) as store:
+        with pytest.raises(AlreadyStored, match="Index already exists: root/Local"):
+            send(store, a_wheel(), other.name, make_index=other)
+        assert_nothing_happened(store, tmp_path)
+
+
+def test_two_first_uploads_at_once_make_one_index(tmp_path: Path) -> None:
+    made = a_stage(IndexName("root/new"))
+    together = threading.Barrier(2)
+
+    def send_one(name: str) -> Outcome:
+        built = a_wheel(name)
+        together.wait(WAIT_SECONDS_MAX)
+        return send(store, built, made.name, make_index=made).outcome
+
+    with a_store(tmp_path) as store, ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(send_one, ["a", "b"])) == [Outcome.ADDED] * 2
+        with store.catalog.snapshot() as seen:
+            assert len(seen.indexes()) == 2
+            assert len(seen.projects(made.name)) == 2
+
+
+# Races
+
+
+class InterruptedFiles(DiskFiles):
+    """Lets something happen once, just after a file was published, and notes removals."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.after_publishing: Callable[[], object] = nothing
+        self.removed: list[FilePlace] = []
+
+    def publish(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+        super().publish(staged, place, metadata)
+        happens, self.after_publishing = self.after_publishing, nothing
+        happens()
+
+    def remove(self, place: FilePlace) -> None:
+        self.removed.append(place)
+        super().remove(place)
+
+
+@contextmanager
+def an_interrupted_store(root: Path, *indexes: Index) -> Iterator[tuple[Store, InterruptedFiles]]:
+    make_store(root, *indexes)
+    journal, generation = Journal(root / "journal.jsonl"), Generation(root / "generation")
+    files = InterruptedFiles(root)
+    store = Store(files, SqliteCatalog(root, journal, generation, lambda: NOW), lambda: NOW)
+    try:
+        yield store, files
+    finally:
+        store.close()
+
+
+def test_a_sweep_while_the_same_bytes_come_in_again_does_not_lose_them(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path, VOLATILE) as (store, files):
+        file = send(store, a_wheel()).file
+        forget(store, file)
+        files.after_publishing = store.sweep
+        again = send(store, a_wheel())
+        assert again.outcome is Outcome.ADDED
+        assert read(store, again.file) == a_wheel().content
+        assert set(files_below(tmp_path)) == files_of(again.file)
+        store.sweep()
+        assert read(store, again.file) == a_wheel().content
+
+
+def test_a_removal_while_the_same_bytes_come_in_again_does_not_lose_them(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path, VOLATILE) as (store, files):
+        file = send(store, a_wheel()).file
+
+        def remove() -> None:
+            forget(store, file)
+            store.sweep()
+            assert not (tmp_path / "files" / file.place.path).exists()
+
+        files.after_publishing = remove  # of the other file, while this one counts as there
+        admitted = send_together(store, a_wheel(), a_wheel("other"))
+        assert [it.outcome for it in admitted] == [Outcome.ADDED, Outcome.ADDED]
+        assert read(store, admitted[0].file) == a_wheel().content
+        assert set(files_below(tmp_path)) == files_of(*(it.file for it in admitted))
+
+
+def test_a_refusal_while_the_same_bytes_come_in_again_does_not_lose_them(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path) as (store, files):
+
+        def others_import_is_refused() -> None:
+            files.after_publishing = lambda: send(store, a_changed_wheel("contested"))
+            with pytest.raises(AlreadyStored):
+                send_together(store, a_wheel(), a_wheel("contested"))
+
+        files.after_publishing = others_import_is_refused
+        admitted = send(store, a_wheel())
+        assert admitted.outcome is Outcome.ADDED
+        assert read(store, admitted.file) == a_wheel().content
+
+
+def test_the_slower_of_two_uploads_of_one_name_is_refused_without_a_trace(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path) as (store, files):
+        files.after_publishing = lambda: send(store, a_changed_wheel())
+        with pytest.raises(AlreadyStored):
+            send(store, a_wheel())
+        (file,) = recorded_files(store.catalog)
+        assert read(store, file) == a_changed_wheel().content
+        assert_nothing_happened(store, tmp_path, taken_file=file, serial=1)
+
+
+def test_the_slower_of_two_uploads_of_the_same_bytes_finds_them_there(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path) as (store, files):
+        files.after_publishing = lambda: send(store, a_wheel())
+        admitted = send(store, a_wheel())
+        assert admitted.outcome is Outcome.ALREADY_THERE
+        assert_nothing_happened(store, tmp_path, taken_file=admitted.file, serial=1)
+        assert read(store, admitted.file) == a_wheel().content
+
+
+def test_the_slower_of_two_spellings_of_one_name_leaves_nothing(tmp_path: Path) -> None:
+    built = an_sdist("zope.demo", "1.0")
+    with an_interrupted_store(tmp_path) as (store, files):
+        files.after_publishing = lambda: send(store, built)
+        admitted = send(store, renamed(built, "zope.demo-1.0.tar.gz"))
+        assert admitted.outcome is Outcome.ALREADY_THERE
+        assert admitted.file.filename == built.filename
+        assert_nothing_happened(store, tmp_path, taken_file=admitted.file, serial=1)
+
+
+def test_bytes_whose_name_differs_only_in_case_from_a_stored_files_are_left_alone(
+    tmp_path: Path,
+) -> None:
+    # Where a disk takes both names for one, they are the stored file's.
+    built = a_wheel("pyyaml", "5.4.1")
+    other_case = renamed(built, built.filename.replace("pyyaml", "PyYAML"))
+    with an_interrupted_store(tmp_path) as (store, files):
+        old = send(store, built).file
+        forget(store, old)
+        stored = send(store, other_case).file
+        store.sweep()
+        files.after_publishing = lambda: send(store, a_changed_wheel("contested"))
+        with pytest.raises(AlreadyStored):
+            send_together(store, built, a_wheel("contested"))
+        assert old.place != stored.place
+        assert old.place not in files.removed
+        assert read(store, stored) == built.content
+
+
+def test_a_sweep_deletes_no_bytes_of_a_removal_that_is_not_committed_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before_commits(monkeypatch) as watch, a_store(tmp_path, VOLATILE) as store:
+        file = send(store, a_wheel()).file
+        with held_up(store.catalog) as ask:
+            watch(disk_full)
+            removal = ask(lambda it: it.remove_file(file))
+            sweep = ask(store._sweep)
+        for asked in (removal, sweep):
+            with pytest.raises(Unavailable):
+                asked.result(WAIT_SECONDS_MAX)
+        watch(nothing)
+        assert read(store, file) == a_wheel().content
+
+        with held_up(store.catalog) as ask:
+            ask(lambda it: it.remove_file(file))
+            ask(store._sweep)
+        assert f"files/{file.place.path}" in files_below(tmp_path)
+        store.sweep()
+        assert files_below(tmp_path) == {}
+
+
+def test_a_refusal_deletes_no_bytes_of_a_removal_that_is_not_committed_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before_commits(monkeypatch) as watch, a_store(tmp_path, VOLATILE) as store:
+        file = send(store, a_wheel()).file
+        take_back: list[Callable[[Change], None]] = []
+        change = store.catalog.change
+
+        def caught(work: Any, *, who: str, what: str) -> Any:
+            if what == "withdraw":
+                take_back.append(work)
+                return None
+            raise Refused("it", "on second thought")
+
+        with monkeypatch.context() as patched, pytest.raises(Refused):
+            patched.setattr(store.catalog, "change", caught)
+            send_together(store, a_wheel(), a_wheel("other"))
+        assert store.catalog.change == change
+        with held_up(store.catalog) as ask:
+            watch(disk_full)
+            ask(lambda it: it.remove_file(file))
+            ask(take_back[0])
+        watch(nothing)
+        assert read(store, file) == a_wheel().content
+
+
+# What lies at the place already
+
+
+@pytest.mark.parametrize("left_over", [b"", b"half a wh"], ids=["empty", "half"])
+def test_a_damaged_left_over_at_the_place_is_replaced(left_over: bytes, tmp_path: Path) -> None:
+    built = a_wheel()
+    path = tmp_path / "files" / FilePlace(LOCAL, built.sha256[:16], built.filename).path
+    with a_store(tmp_path) as store:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(left_over)
+        path.with_name(path.name + ".metadata").write_bytes(left_over)
+        file = send(store, built).file
+        assert read(store, file) == built.content
+        with store.open_metadata(file.place)[1] as metadata:
+            assert metadata.read() == core_metadata()
+
+
+def test_bytes_without_a_record_are_invisible(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+        path = tmp_path / "files" / file.place.path
+        shutil.copy(path, path.with_name("demo-2.0-py3-none-any.whl"))
+        shutil.copy(path, path.with_name("demo-2.0-py3-none-any.whl.metadata"))
+        place = replace(file.place, filename="demo-2.0-py3-none-any.whl")
+        with pytest.raises(NotStored):
+            store.open(place)
+        with pytest.raises(NotStored):
+            store.open_metadata(place)
+
+
+def test_a_record_whose_bytes_somebody_took_away_is_not_stored(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+        (tmp_path / "files" / file.place.path).unlink()
+        with pytest.raises(NotStored):
+            store.open(file.place)
+
+
+# Disks that fail
+
+
+def test_where_links_fail_bytes_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = FailingDisk(monkeypatch)
+    disk.fail(lambda _, name: name == "link", errno.EPERM)
+    with a_store(tmp_path, VOLATILE) as store:
+        send(store, a_wheel())
+        assert "link" in disk.calls
+        file = send(store, a_changed_wheel()).file
+        assert read(store, file) == a_changed_wheel().content
+        assert set(files_below(tmp_path)) == files_of(file)
+
+
+def test_nothing_is_left_of_a_file_that_does_not_fit_and_the_next_one_works(
+    tmp_path: Path,
+) -> None:
+    with a_store(tmp_path) as store:
+        with files_no_larger_than(100), pytest.raises(Unavailable) as raised:
+            send(store, a_wheel())
+        assert raised.value.full
+        assert_nothing_happened(store, tmp_path)
+        assert send(store, a_wheel()).outcome is Outcome.ADDED
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "rename", "mkdir", "write"])
+def test_nothing_is_left_of_a_file_that_the_disk_has_no_room_for(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_store(tmp_path) as store:
+        disk = FailingDisk(monkeypatch)
+        first = itertools.count()
+        disk.fail(lambda _, name: name == call and next(first) == 0)
+        with pytest.raises(Unavailable) as raised:
+            send(store, a_wheel())
+        assert raised.value.full
+        assert_nothing_happened(store, tmp_path)
+        assert send(store, a_wheel()).outcome is Outcome.ADDED
+
+
+def test_nothing_is_left_of_a_file_whose_commit_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before_commits(monkeypatch) as watch, a_store(tmp_path) as store:
+        watch(disk_full)
+        with pytest.raises(Unavailable) as raised:
+            send(store, a_wheel())
+        assert raised.value.full
+        assert_nothing_happened(store, tmp_path)
+        watch(nothing)
+        assert send(store, a_wheel()).outcome is Outcome.ADDED
+
+
+def test_a_replacement_whose_commit_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before_commits(monkeypatch) as watch, a_store(tmp_path, VOLATILE) as store:
+        old = send(store, a_wheel()).file
+        watch(disk_full)
+        with pytest.raises(Unavailable):
+            send(store, a_changed_wheel())
+        assert read(store, old) == a_wheel().content
+        assert_nothing_happened(store, tmp_path, taken_file=old, serial=1)
+
+
+@pytest.mark.parametrize("error_number", [errno.ENOSPC, errno.EIO], ids=["no room", "failing"])
+@pytest.mark.parametrize("lasts", [False, True], ids=["once", "from then on"])
+def test_whichever_call_fails_nothing_is_lost_and_the_next_upload_works(
+    lasts: bool, error_number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The Nth call fails, for N = 1, 2, 3 and so on, until an upload gets by without it.
+    disk = FailingDisk(monkeypatch)
+    for failing in itertools.count(1):
+        root = tmp_path / str(failing)
+        with a_store(root, VOLATILE) as store:
+            old = send(store, a_wheel()).file
+            disk.fail(
+                lambda number, _, n=failing: number >= n if lasts else number == n,  # type: ignore[misc]
+                error_number,
+            )
+            try:
+                send(store, a_changed_wheel())
+            except Unavailable as error:
+                assert error.full is (error_number == errno.ENOSPC)
+                is_new = False
+            else:
+                is_new = True
+            reached = len(disk.calls) >= failing
+            disk.heal()
+            (file,) = recorded_files(store.catalog)
+            assert (file != old) is is_new
+            expected = a_changed_wheel().content if is_new else a_wheel().content
+            assert read(store, file) == expected
+        with opened(root) as store:
+            assert set(files_below(root)) == files_of(file)
+            assert read(store, file) == expected
+            send(store, a_changed_wheel())
+            (file,) = recorded_files(store.catalog)
+            assert read(store, file) == a_changed_wheel().content
+        if not reached:
+            break
+    assert failing > 15
+
+
+def test_a_store_whose_catalog_fails_for_longer_finds_its_left_overs_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_store(tmp_path) as store:
+
+        def fail(*_: object, **__: object) -> None:
+            raise Unavailable("the catalog cannot be written: disk I/O error")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteCatalog, "change", fail)
+            with pytest.raises(Unavailable):
+                send(store, a_wheel())
+        assert any(path.startswith("files/") for path in files_below(tmp_path))
+    with opened(tmp_path) as store:
+        assert_nothing_happened(store, tmp_path)
