@@ -31,7 +31,7 @@ def _path(value: object) -> Path:
     if not text:
         raise ValueError("a path is needed")
     try:
-        return Path(text).expanduser()
+        return Path(text).expanduser().absolute()
     except RuntimeError:
         raise ValueError("there is no such home folder; a full path is needed") from None
 
@@ -249,7 +249,7 @@ def _read_file(
         if name not in known:
             raise ConfigError(
                 f"settings file {path}: there is no setting {key!r}; "
-                "`simpleindex-server config show` lists them all"
+                "`simpleindex-server serve --help` lists them all"
             )
         if name in found:
             raise ConfigError(f"settings file {path}: {key!r} is there twice, as {name!r} too")

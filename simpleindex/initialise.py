@@ -14,6 +14,8 @@ from simpleindex_storage.ports import Change
 
 PASSWORD_FILE = "root-password"  # noqa: S105  the name of the file
 SECRET_FILE = "secret"  # noqa: S105  the name of the file
+_LETTERS = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_PASSWORD_CHARACTERS = 16
 
 
 def initialise(
@@ -29,7 +31,7 @@ def initialise(
         raise Refused(str(root), "a new server directory needs an empty folder")
     if password is not None:
         check_new_password(password)
-    random_password = secrets.token_urlsafe(12) if password is None else None
+    random_password = _random_password() if password is None else None
     password_hash = hash_password(password or random_password or "")
     with unavailable_on_failure(f"{root} cannot be written"):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,6 +49,11 @@ def initialise(
 
     create_store(root, first, now)
     return random_password
+
+
+def _random_password() -> str:
+    """One that can be read out, and typed after any option: it never begins with a dash."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(_PASSWORD_CHARACTERS))
 
 
 def read_secret(path: Path) -> bytes:

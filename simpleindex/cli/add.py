@@ -12,8 +12,8 @@ import click
 from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
-from simpleindex_storage.errors import NotStored, StoreError
-from simpleindex_storage.model import Index, Outcome, StageSettings, Upload
+from simpleindex_storage.errors import NotStored, Refused, StoreError
+from simpleindex_storage.model import Index, MirrorSettings, Outcome, StageSettings, Upload
 from simpleindex_storage.names import IndexName, owner_of, parse_index_name
 from simpleindex_storage.store import Store
 
@@ -85,14 +85,17 @@ def _find(paths: Iterable[Path]) -> tuple[list[Path], list[_Result]]:
 
 def _add_all(store: Store, index: IndexName, found: Sequence[Path]) -> list[_Result]:
     make_index = None
+    with store.catalog.snapshot() as seen:
+        there = seen.index(index)
     if index == AUTOMATIC_INDEX:
-        make_index = Index(
-            index, StageSettings(volatile=False, acl_upload=(owner_of(index),)), automatic=True
+        settings = StageSettings(volatile=False, acl_upload=(owner_of(index),))
+        make_index = Index(index, settings, automatic=True)
+    elif there is None:
+        raise NotStored(
+            f"index {index}", f"create it with `devpi index -c {index}`, or leave --index away"
         )
-    else:
-        with store.catalog.snapshot() as seen:
-            if seen.index(index) is None:
-                raise NotStored(f"index {index}", "create it first, or leave --index away")
+    elif isinstance(there.settings, MirrorSettings):
+        raise Refused(index, "this index mirrors another one and takes no packages")
     results = []
     with (
         ThreadPoolExecutor(_AT_A_TIME) as threads,
@@ -114,7 +117,7 @@ def _add(store: Store, index: IndexName, make_index: Index | None, path: Path) -
                 draft.write(chunk)
             (admitted,) = store.admit([(upload, draft.finish())], make_index=make_index)
     except StoreError as error:
-        return _Result(path, None, str(error))
+        return _Result(path, None, str(error).removeprefix(f"{path.name}: "))
     except OSError as error:
         return _Result(path, None, f"cannot be read: {error.strerror}")
     return _Result(path, admitted.outcome)

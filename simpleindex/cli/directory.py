@@ -17,8 +17,8 @@ def open_as_owner(root: Path) -> Iterator[Store]:
     require_owner(root)
     if state_of(root) is not FolderState.OURS:
         raise click.ClickException(
-            f"{root} is not a directory of simpleindex-server; make one with "
-            f"`{this_command()} init --serverdir={root}`, or name another with --serverdir"
+            f"{root} is not a directory of simpleindex-server; name the one that is served with "
+            f"--serverdir, or make a new one with `{this_command()} init --serverdir={root}`"
         )
     store = open_store(root)
     try:

@@ -1,5 +1,6 @@
 """`serve`: answer requests until told to stop."""
 
+import errno
 import logging
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import uvicorn
@@ -31,14 +33,18 @@ from simpleindex_storage.opening import FolderState, state_of, utc_now
 
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 10
+_OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @click.command("serve")
 @click.version_option(__version__, message="%(version)s")
 @setting_options()
+@click.option("--no-root-pypi", is_flag=True, help="At the first run, do not create root/pypi.")
 @devpi_options
 @click.pass_context
-def command(context: click.Context, /, config_file: Path | None, **flags: object) -> None:
+def command(
+    context: click.Context, /, config_file: Path | None, no_root_pypi: bool, **flags: object
+) -> None:
     """Serve the index. Makes the server directory at the first run, as `init` does."""
     config = config_from(config_file, flags)
     warn_of_ignored(context)
@@ -53,7 +59,7 @@ def command(context: click.Context, /, config_file: Path | None, **flags: object
     try:
         if state_of(config.serverdir) is FolderState.EMPTY:
             password = os.environ.get(ROOT_PASSWORD_VARIABLE)
-            initialise(config.serverdir, utc_now(), password=password)
+            initialise(config.serverdir, utc_now(), password=password, with_pypi=not no_root_pypi)
         app = create_app(config)
         app.open()
         _log_to_stderr(config.access_log)
@@ -136,9 +142,11 @@ def _bind_tcp(host: str, port: int) -> socket.socket:
         listening.listen(2048)
     except OSError as error:
         listening.close()
+        advice = "another program may have the port: stop it, or choose another one with --port"
+        if error.errno == errno.EADDRNOTAVAIL:
+            advice = "it is no address of this computer; 0.0.0.0 stands for all that it has"
         raise click.ClickException(
-            f"cannot listen on {host}:{port} ({_why(error)}); another program may have the "
-            "port: stop it, or choose another one with --port"
+            f"cannot listen on {host}:{port} ({_why(error)}); {advice}"
         ) from None
     return listening
 
@@ -182,9 +190,22 @@ def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
     lines += [
         f"  Next      {this_command()} add FOLDER --serverdir={root}",
         "            (takes a folder of wheels and source distributions into root/local)",
-        f"  Then      pip install --index-url {urls[0]}root/local/ NAME",
+        f"  Then      {_install_command(config.outside_url or urls[0])}",
     ]
     return "\n".join(lines)
+
+
+def _install_command(root_url: str) -> str:
+    """What to type on the hosts of the site. pip trusts only https and its own computer."""
+    parts = urlsplit(root_url)
+    host = parts.hostname or ""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  every address of this computer; which, it knows
+        host = socket.gethostname()
+        root_url = f"{parts.scheme}://{host}:{parts.port}"
+    trust = f" --trusted-host {host}"
+    if parts.scheme == "https" or host in _OWN_HOSTS:
+        trust = ""
+    return f"pip install --index-url {root_url.rstrip('/')}/root/local/{trust} NAME"
 
 
 def _url(listening: socket.socket) -> str:

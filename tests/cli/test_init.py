@@ -1,6 +1,7 @@
 """`init`: a new server directory, its password, and when nothing is made."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def test_a_random_password_is_kept_in_a_file_and_not_printed(cli: Cli, tmp_path:
     assert password not in out
     assert str(tmp_path / "data" / PASSWORD_FILE) in out
     assert root_has(tmp_path / "data", password)
+
+
+def test_a_random_password_can_be_typed_behind_any_option(cli: Cli, tmp_path: Path) -> None:
+    cli.must("init", f"--serverdir={tmp_path / 'data'}")
+    assert re.fullmatch("[A-Za-z0-9]{16}", kept_password(tmp_path / "data"))
 
 
 def test_two_directories_get_different_passwords_and_secrets(cli: Cli, tmp_path: Path) -> None:

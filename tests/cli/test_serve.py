@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from simpleindex import __version__
+from simpleindex.cli.serve import _greeting
+from simpleindex.config import read_config
 from simpleindex.initialise import PASSWORD_FILE
 from tests.cli.asking import ANSWER_SECONDS_MAX, ask, ask_json
 from tests.cli.commands import RUN_SECONDS_MAX, Cli, listing, run_on_read_only_disk, run_program
@@ -44,6 +46,40 @@ def test_a_first_run_takes_roots_password_from_the_environment(tmp_path: Path) -
     ):
         assert root_has(tmp_path / "data", "chosen")
         assert not (tmp_path / "data" / PASSWORD_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        (["--host=127.0.0.1"], "http://127.0.0.1:PORT/root/local/ NAME"),
+        (
+            ["--host=0.0.0.0"],
+            f"http://{socket.gethostname()}:PORT/root/local/ --trusted-host "
+            f"{socket.gethostname()} NAME",
+        ),
+        (
+            ["--outside-url=http://packages.example/index"],
+            "http://packages.example/index/root/local/ --trusted-host packages.example NAME",
+        ),
+        (["--outside-url=https://packages.example"], "https://packages.example/root/local/ NAME"),
+    ],
+    ids=["this computer", "all addresses", "a proxy", "a proxy with https"],
+)
+def test_the_greeting_tells_how_to_install_from_another_host(
+    settings: list[str], command: str
+) -> None:
+    config = read_config(dict(option[2:].replace("-", "_").split("=") for option in settings), {})
+    with closing(socket.socket()) as listening:
+        listening.bind((config.host, 0))
+        port = listening.getsockname()[1]
+        greeting = _greeting(config, [listening])
+    told = greeting.splitlines()[-1]
+    assert told == f"  Then      pip install --index-url {command.replace('PORT', str(port))}"
+
+
+def test_an_address_of_another_computer_is_no_port_in_use(cli: Cli, tmp_path: Path) -> None:
+    complaint = cli("serve", f"--serverdir={tmp_path}", "--host=192.0.2.1", "--port=0").complaint
+    assert "192.0.2.1" in complaint and "no address of this computer" in complaint
 
 
 def test_the_command_of_the_users_manual_starts_a_new_server(tmp_path: Path) -> None:
