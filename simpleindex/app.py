@@ -61,9 +61,13 @@ class Application:
         root = self._config.serverdir
         if state_of(root) is FolderState.EMPTY:
             initialise(root, self._now())
-        secret = read_secret(self._config.secretfile or root / SECRET_FILE)
         self._store = open_store(root, self._now)
-        self._front = _join(self._config, self._store, secret, self._now)
+        try:
+            secret = read_secret(self._config.secretfile or root / SECRET_FILE)
+            self._front = _join(self._config, self._store, secret, self._now)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""

@@ -104,7 +104,6 @@ def refusal(
         # Without it, caches may keep a 404 for as long as they please (RFC 9111, 4.2.2).
         "cache-control": "no-store",
         "vary": "Accept",
-        REASON_HEADER: line.encode("ascii", "replace").decode()[:_REASON_CHARACTERS_MAX],
     }
     if isinstance(error, RequestError):
         headers |= error.headers
@@ -116,6 +115,8 @@ def refusal(
     if as_json:
         # uv shows `code`; devpi-client and people look for `message`.
         return _json({"message": line, "code": line}, status_of(error), headers)
+    # Not with JSON: who reads that shows the phrase as well, and so the line twice.
+    headers[REASON_HEADER] = line.encode("ascii", "replace").decode()[:_REASON_CHARACTERS_MAX]
     body = (line + "\n").encode()
     return Response(body, status_of(error), headers, media_type="text/plain")
 

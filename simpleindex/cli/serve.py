@@ -28,12 +28,12 @@ from simpleindex.config import Config
 from simpleindex.initialise import PASSWORD_FILE, initialise
 from simpleindex.protocol import IndexProtocol
 from simpleindex.version import __version__
+from simpleindex.wire.origin import host_to_trust
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.opening import FolderState, state_of, utc_now
 
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 10
-_OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @click.command("serve")
@@ -198,13 +198,10 @@ def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
 def _install_command(root_url: str) -> str:
     """What to type on the hosts of the site. pip trusts only https and its own computer."""
     parts = urlsplit(root_url)
-    host = parts.hostname or ""
-    if host in ("0.0.0.0", "::"):  # noqa: S104  every address of this computer; which, it knows
-        host = socket.gethostname()
-        root_url = f"{parts.scheme}://{host}:{parts.port}"
-    trust = f" --trusted-host {host}"
-    if parts.scheme == "https" or host in _OWN_HOSTS:
-        trust = ""
+    if parts.hostname in ("0.0.0.0", "::"):  # noqa: S104  all addresses; the name leads to one
+        root_url = f"{parts.scheme}://{socket.gethostname()}:{parts.port}"
+    host = host_to_trust(root_url)
+    trust = f" --trusted-host {host}" if host else ""
     return f"pip install --index-url {root_url.rstrip('/')}/root/local/{trust} NAME"
 
 

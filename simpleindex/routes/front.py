@@ -35,7 +35,7 @@ from simpleindex.wire.locations import (
     UserAt,
     locate,
 )
-from simpleindex.wire.negotiate import names_json
+from simpleindex.wire.negotiate import choose, names_json
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.ports import Catalog
 
@@ -88,14 +88,15 @@ class Front:
         method = "GET" if request.method == "HEAD" else request.method
         if method in handlers:
             return handlers[method]
-        if method == "POST" and not isinstance(location, Root | UserAt | Api):
+        if method == "POST":
             raise NotFound(
                 f"nothing is taken at this URL; files are uploaded to /{_index_of(location)}/"
             )
         allowed = [*_READING, *handlers] if "GET" in handlers else list(handlers)
         allow = ", ".join(dict.fromkeys(allowed))
         raise MethodNotAllowed(
-            f"{request.method[:20]} means nothing here; use {allow}", allow=allow
+            f"this version cannot {request.method[:20]} what is at this URL, only {allow}",
+            allow=allow,
         )
 
     def _handlers(self, request: Request, location: Location) -> Mapping[str, Handler]:
@@ -125,8 +126,10 @@ class Front:
                 }
             case UploadAt():
                 return {"POST": lambda: self.upload.receive(request, location)}
-            case PageAt() | ProjectAt():
+            case PageAt():
                 return {"GET": lambda: self.simple.project_page(request, location)}
+            case ProjectAt():
+                return {"GET": lambda: self._project(request, location)}
             case FileAt():
                 return {"GET": lambda: self.files.file(request, location)}
 
@@ -146,6 +149,16 @@ class Front:
         if names_json(accept_of(request)):
             return await self.devpi.index(request, at)
         return await self.simple.list_page(request, at)
+
+    async def _project(self, request: Request, at: ProjectAt) -> Response:
+        """A page for everybody; devpi's object of the project, which its client names, is missing.
+
+        It says so instead of the 406 that would follow from the Accept header.
+        """
+        accept = accept_of(request)
+        if names_json(accept) and choose(accept) is None:
+            raise NotFound("this version does not list the versions of a project as devpi does yet")
+        return await self.simple.project_page(request, at)
 
     def _with_devpi_headers(self, send: Send) -> Send:
         """devpi-client warns at every command about a server that does not send these."""
@@ -178,7 +191,8 @@ def _is_devpi_upload(request: Request) -> bool:
     )
 
 
-def _index_of(location: IndexAt | ListAt | UploadAt | PageAt | ProjectAt | FileAt | Login) -> str:
-    if isinstance(location, Login):
+def _index_of(location: Location) -> str:
+    """The index below which a URL lies, or how to name one."""
+    if isinstance(location, Root | Login | UserAt) or location.index is None:
         return "USER/INDEX"
-    return f"{location.user[:80]}/{location.index[:80]}"
+    return f"{location.user[:80]}/{location.index[:80]}" if location.user else "USER/INDEX"

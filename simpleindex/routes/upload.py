@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex.access import Authenticator, Principal, Rules
+from simpleindex.access import Authenticator, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
 from simpleindex.routes.asking import credentials_of, in_thread
 from simpleindex.wire import upload_form
+from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.locations import IndexAt, ListAt, UploadAt
 from simpleindex.wire.multipart import Field, FileChunk, FileStart, MultipartParser
 from simpleindex_storage.errors import NotStored, Refused
@@ -39,24 +40,25 @@ class UploadDoor:
         Who is asking is settled before anything is read: an unknown sender gets 401 whatever the
         URL names, so that names of indexes cannot be tried out.
         """
-        principal = await in_thread(lambda: self.authenticator.identify(credentials_of(request)))
-        index, make_index = await in_thread(lambda: self._permit(principal, at))
+        credentials = credentials_of(request)
+        permit = await in_thread(lambda: self._permit(credentials, at))
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self.upload_bytes_max + _FORM_BYTES_MAX:
             raise self._too_large()
-        sender = principal.name or ""
         reception = _Reception(self.store, self.upload_bytes_max)
         try:
             await self._read(request, reception)
-            await in_thread(lambda: reception.admit(index, sender, make_index))
+            await in_thread(lambda: reception.admit(permit))
         finally:
             await in_thread(reception.close)
         return Response(media_type="text/plain")
 
     def _permit(
-        self, principal: Principal, at: IndexAt | ListAt | UploadAt
-    ) -> tuple[IndexName, Index | None]:
-        """The index that may be uploaded to, and how to make it if it is not there yet."""
+        self, credentials: Credentials | None, at: IndexAt | ListAt | UploadAt
+    ) -> "_Permit":
+        """Who may upload where. Raises what stands in the way."""
+        principal = self.authenticator.identify(credentials)
+        sender = principal.name or ""
         found, name = None, None
         try:
             name = index_name(at.user, at.index)
@@ -65,16 +67,17 @@ class UploadDoor:
         except Refused:
             pass  # such an index cannot exist
         if found is not None and self.rules.may_upload(principal, found.settings):
-            return found.name, None
+            return _Permit(found.name, sender)
         if principal.name is None:
             raise NotAuthenticated(
-                "uploading needs a user name and a password, and those that came (if any) "
-                "are not right",
+                "uploading to this index needs a user name and a password"
+                if credentials is None
+                else "the user name or the password is wrong",
                 www_authenticate='Basic realm="simpleindex-server"',
             )
         if name is not None and found is None and self.rules.may_make_by_upload(principal, name):
             settings = StageSettings(volatile=False, acl_upload=(principal.name,))
-            return name, Index(name, settings, automatic=True)
+            return _Permit(name, sender, Index(name, settings, automatic=True))
         if found is None:
             raise NotStored(
                 f"index {at.user[:80]}/{at.index[:80]}",
@@ -110,6 +113,16 @@ class UploadDoor:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Permit:
+    """Where a file may go, and in whose name."""
+
+    index: IndexName
+    sender: str
+    make_index: Index | None = None
+    """The index as it is to be made, if it is not there yet."""
+
+
 class _Reception:
     """What has been received of one upload. The methods that wait for the disk say so."""
 
@@ -137,12 +150,14 @@ class _Reception:
         self._waiting.clear()
         self.waiting_bytes = 0
 
-    def admit(self, index: IndexName, sender: str, make_index: Index | None) -> None:
+    def admit(self, permit: _Permit) -> None:
         """All is there: check and store it. Waits for the disk."""
         if self.filename is None:
             raise Refused("upload", "the form has no file in its field 'content'")
-        upload = upload_form.parse(self.fields, self.filename, index=index, sender=sender)
-        self._store.admit([(upload, self._finish())], make_index=make_index)
+        upload = upload_form.parse(
+            self.fields, self.filename, index=permit.index, sender=permit.sender
+        )
+        self._store.admit([(upload, self._finish())], make_index=permit.make_index)
 
     def close(self) -> None:
         """Remove what was not stored. Waits for the disk."""

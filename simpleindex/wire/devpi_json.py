@@ -54,7 +54,7 @@ def reply(result: JsonValue = None, kind: str | None = None, message: str | None
 def parse_object(body: bytes) -> Mapping[str, Any]:
     """A request's body, which must be a JSON object of sane depth. Raises Refused."""
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         raise Refused("request body", "it is not valid JSON") from None
     if not isinstance(value, dict):
@@ -222,12 +222,8 @@ def _principals(content: dict[str, Any], key: str, default: Sequence[str]) -> tu
     return tuple(name.upper() if name.upper() in special else name for name in names)
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _check_value(value: object, levels: int) -> None:
-    """Refuse what could not be written down again: too deep, or with half a character in it."""
+    """Refuse what could not be written down again: too deep, half a character, no number."""
     if levels == 0:
         raise Refused("request body", f"it is nested deeper than {_JSON_DEPTH_MAX} levels")
     if isinstance(value, str):
@@ -236,7 +232,8 @@ def _check_value(value: object, levels: int) -> None:
         except UnicodeEncodeError:
             raise Refused("request body", "a text in it is not valid Unicode") from None
     elif isinstance(value, float) and not isfinite(value):
-        raise Refused("request body", "a number in it is too large")
+        # Python reads NaN and Infinity too, and 1e999 as such; JSON knows none of them.
+        raise Refused("request body", "a number in it is too large, or none")
     elif isinstance(value, dict):
         for key, entry in value.items():
             _check_value(key, levels)

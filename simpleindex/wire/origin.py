@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_PORT = re.compile(":[0-9]+$")
+_OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _URL = re.compile(r"https?://[^\s\"'<>\\^`{|}?#]+")
 
 
@@ -41,6 +43,16 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
     if not _HOST.fullmatch(host):
         host = peer.server
     return f"{scheme}://{host}{peer.prefix}"
+
+
+def host_to_trust(root_url: str) -> str | None:
+    """What pip must be given as `--trusted-host` to install from a URL; None if nothing.
+
+    Without it pip ignores an index that it reaches over plain HTTP on another computer.
+    """
+    scheme, _, rest = root_url.partition("://")
+    host = _PORT.sub("", rest.partition("/")[0])
+    return None if scheme == "https" or host in _OWN_HOSTS else host
 
 
 def _last(value: str | None) -> str:

@@ -1,0 +1,140 @@
+"""A catalog in memory, for what only reads one."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, TypeVar
+
+from simpleindex_storage.model import (
+    DistFile,
+    Index,
+    MirrorSettings,
+    Project,
+    Release,
+    StageSettings,
+    User,
+)
+from simpleindex_storage.names import (
+    FilePlace,
+    IndexName,
+    ProjectName,
+    UserName,
+    parse_filename,
+    parse_index_name,
+    parse_project_name,
+)
+from simpleindex_storage.ports import Change
+
+T = TypeVar("T")
+
+AT = datetime(2026, 11, 22, 13, 2, 46, 123456, UTC)
+
+
+@dataclass
+class FakeCatalog:
+    """A catalog that tests write into directly. It is its own snapshot."""
+
+    serial: int = 0
+    known_users: dict[str, User] = field(default_factory=dict)
+    known_indexes: dict[str, Index] = field(default_factory=dict)
+    known_projects: dict[tuple[str, str], Project] = field(default_factory=dict)
+    known_files: dict[tuple[str, str], list[DistFile]] = field(default_factory=dict)
+    reads_of_files: int = 0
+    uuid: str = "0" * 32
+
+    def put_user(self, name: str, password_hash: str, version: int = 1) -> User:
+        user = User(UserName(name), password_hash, version, AT)
+        self.serial += 1
+        self.known_users[name] = user
+        return user
+
+    def put_stage(self, name: str, *bases: str) -> None:
+        settings = StageSettings(bases=tuple(parse_index_name(base) for base in bases))
+        self._put_index(Index(parse_index_name(name), settings))
+
+    def put_mirror(self, name: str) -> None:
+        self._put_index(Index(parse_index_name(name), MirrorSettings()))
+
+    def put_project(self, index: str, project: str) -> None:
+        name = parse_project_name(project)
+        self.serial += 1
+        self.known_projects[index, name] = Project(IndexName(index), name, project, self.serial)
+
+    def put_file(self, index: str, filename: str, **facts: Any) -> DistFile:
+        """A file whose digests stand for its index and name; a changed one replaces it."""
+        parsed = parse_filename(filename)
+        self.put_project(index, parsed.project)
+        file = DistFile(
+            index=IndexName(index),
+            project=parsed.project,
+            version=parsed.version,
+            filename=filename,
+            key=parsed.key,
+            size_bytes=1234,
+            sha256=sha256(f"{index}/{filename}".encode()).hexdigest(),
+            md5="0" * 32,
+            blake2b_256="0" * 64,
+            uploaded_at=AT,
+            uploaded_by="root",
+            **facts,
+        )
+        files = self.known_files.setdefault((index, parsed.project), [])
+        files[:] = [known for known in files if known.key != file.key] + [file]
+        return file
+
+    @contextmanager
+    def snapshot(self) -> Iterator["FakeCatalog"]:
+        yield self
+
+    def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
+        raise NotImplementedError
+
+    def agreed_serial(self) -> int | None:
+        return self.serial
+
+    def settled_serial(self) -> int:
+        return self.serial
+
+    def close(self) -> None:
+        pass
+
+    def user(self, name: UserName) -> User | None:
+        return self.known_users.get(name)
+
+    def users(self) -> tuple[User, ...]:
+        return tuple(self.known_users.values())
+
+    def index(self, name: IndexName) -> Index | None:
+        return self.known_indexes.get(name)
+
+    def indexes(self) -> tuple[Index, ...]:
+        return tuple(self.known_indexes.values())
+
+    def projects(self, index: IndexName) -> tuple[Project, ...]:
+        found = (known for known in self.known_projects.values() if known.index == index)
+        return tuple(sorted(found, key=lambda project: project.name))
+
+    def project(self, index: IndexName, name: ProjectName) -> Project | None:
+        return self.known_projects.get((index, name))
+
+    def release(self, index: IndexName, project: ProjectName, version: str) -> Release | None:
+        raise NotImplementedError
+
+    def releases(self, index: IndexName, project: ProjectName) -> tuple[Release, ...]:
+        raise NotImplementedError
+
+    def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
+        self.reads_of_files += 1
+        return tuple(self.known_files.get((index, project), ()))
+
+    def file_at(self, place: FilePlace) -> DistFile | None:
+        raise NotImplementedError
+
+    def file_named(self, index: IndexName, key: str) -> DistFile | None:
+        raise NotImplementedError
+
+    def _put_index(self, index: Index) -> None:
+        self.serial += 1
+        self.known_indexes[index.name] = replace(index, serial=self.serial)

@@ -1,0 +1,119 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from simpleindex.wire.locations import (
+    Api,
+    FileAt,
+    IndexAt,
+    ListAt,
+    Location,
+    Login,
+    PageAt,
+    ProjectAt,
+    Root,
+    UploadAt,
+    UserAt,
+    locate,
+)
+
+PLACE = "/u/i/+f/0a1/23456789abcde/demo-1.0-py3-none-any.whl"
+FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadata=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/", Root()),
+        ("", Root()),
+        ("//", Root()),
+        ("/+login", Login()),
+        ("/+login/", Login()),
+        ("/+api", Api()),
+        ("/u/+api", Api("u")),
+        ("/u/i/+api", Api("u", "i")),
+        ("//u/i/+api", Api("u", "i")),
+        ("/u", UserAt("u")),
+        ("/u/", UserAt("u")),
+        ("/u/i", IndexAt("u", "i", "", slash=False)),
+        ("/u/i/", IndexAt("u", "i", "", slash=True)),
+        ("/u/i/+simple", ListAt("u", "i", "+simple", slash=False)),
+        ("/u/i/+simple/", ListAt("u", "i", "+simple/", slash=True)),
+        ("/u/i/simple/", ListAt("u", "i", "simple/", slash=True)),
+        ("/u/i/+simple/demo", PageAt("u", "i", "demo", "+simple/demo", slash=False)),
+        ("/u/i/+simple/demo/", PageAt("u", "i", "demo", "+simple/demo/", slash=True)),
+        ("/u/i/simple/demo/", PageAt("u", "i", "demo", "simple/demo/", slash=True)),
+        ("/u/i/+simple/simple/", PageAt("u", "i", "simple", "+simple/simple/", slash=True)),
+        ("/u/i/+simple/+simple/", PageAt("u", "i", "+simple", "+simple/+simple/", slash=True)),
+        ("/u/i/demo", ProjectAt("u", "i", "demo", "demo", slash=False)),
+        ("/u/i/demo/", ProjectAt("u", "i", "demo", "demo/", slash=True)),
+        ("/u/i/Demo Ü/", ProjectAt("u", "i", "Demo Ü", "Demo Ü/", slash=True)),
+        ("/u/i/legacy", UploadAt("u", "i")),
+        ("/u/i/legacy/", UploadAt("u", "i")),
+        (PLACE, FILE),
+        (f"/{PLACE}", FILE),
+        (
+            f"{PLACE}.metadata",
+            FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadata=True),
+        ),
+    ],
+)
+def test_a_path_names_one_thing(path: str, location: Location) -> None:
+    assert locate(path) == location
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/+nothing",
+        "/+simple/",
+        "/.",
+        "/..",
+        "/u//",
+        "/u//i/",
+        "/u/i//",
+        "/u/./i/",
+        "/u/../i/",
+        "/u/i/../+simple/",
+        "/u/i/+simple/../demo/",
+        "/u/i/+simple//demo/",
+        "/u/i/+simple/demo//",
+        "/u/i/+simple/demo/refresh",
+        "/u/i/demo/1.0/",
+        "/u/i/legacy/demo/",
+        "/u/i/+nothing",
+        "/+u/i/",
+        "/u/+i/",
+        "/u/i/+f/",
+        "/u/i/+f/0a1/",
+        "/u/i/+f/0a1/23456789abcde",
+        "/u/i/+f/0a12/3456789abcde/demo-1.0.tar.gz",
+        "/u/i/+f/0a1/23456789abcde/demo-1.0.tar.gz/",
+        "/u/i/+f/0a1/../demo-1.0.tar.gz",
+        "/u/i/+f/0a1/23456789abcde/x/demo-1.0.tar.gz",
+        "/u/i/+e/0a1/23456789abcde/demo-1.0.tar.gz",
+    ],
+)
+def test_where_there_is_never_anything_nothing_is_named(path: str) -> None:
+    assert locate(path) is None
+
+
+@given(
+    path=st.lists(
+        st.sampled_from(
+            ["u", "i", "", ".", "..", "+api", "+login", "+simple", "simple", "legacy", "+f", "0a1",
+             "demo", "x.metadata", ".metadata"]
+        )
+    ).map("/".join)
+    | st.text()
+)  # fmt: skip
+@example(path="/" * 100_000)
+@example(path="/u/i" + "/x" * 100_000)
+@example(path="/\0/\n/\ud800")
+def test_any_path_is_answered_for(path: str) -> None:
+    located = locate(path)
+    assert located is None or isinstance(located, Location)
+    names = [getattr(located, field, None) for field in ("user", "index", "project", "filename")]
+    assert not [name for name in names if name is not None and "/" in name]
+    if not isinstance(located, Api):
+        assert not {"..", "."}.intersection(names)

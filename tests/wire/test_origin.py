@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpleindex.wire.origin import Peer, origin
+
+STRANGER = Peer(scheme="http", server="10.0.0.1:3141", trusted=False, prefix="")
+PROXY = replace(STRANGER, trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("index.example", "http://index.example"),
+        ("index.example:3141", "http://index.example:3141"),
+        ("192.0.2.1:80", "http://192.0.2.1:80"),
+        ("[::1]:3141", "http://[::1]:3141"),
+        ("xn--bcher-kva.example", "http://xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_that_was_asked_for_is_told(host: str, url: str) -> None:
+    assert origin({"host": host}, STRANGER, None) == url
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        " ",
+        "a b",
+        "index.example/path",
+        "index.example:port",
+        "index.example:123456",
+        "user@index.example",
+        '"><script>',
+        "a\nb",
+        "index.example\n",
+        "ü.example",
+        "[::1",
+        "::1",
+        "index.example#x",
+        "index.example?x",
+        "a,b",
+    ],
+)
+def test_a_host_that_is_none_is_not_told_on(host: str) -> None:
+    assert origin({"host": host}, STRANGER, None) == "http://10.0.0.1:3141"
+
+
+def test_our_own_address_stands_in_for_a_missing_host() -> None:
+    assert origin({}, STRANGER, None) == "http://10.0.0.1:3141"
+
+
+@pytest.mark.parametrize(
+    ("headers", "url"),
+    [
+        ({}, "http://h"),
+        ({"x-forwarded-proto": "https"}, "https://h"),
+        ({"x-forwarded-proto": "HTTPS"}, "https://h"),
+        ({"x-forwarded-proto": "gopher"}, "http://h"),
+        ({"x-forwarded-host": "out.example"}, "http://out.example"),
+        ({"x-forwarded-host": "evil.example, out.example"}, "http://out.example"),
+        ({"x-forwarded-proto": "http, https", "x-forwarded-host": "out"}, "https://out"),
+        ({"x-forwarded-host": "<b>"}, "http://10.0.0.1:3141"),
+        ({"x-outside-url": "https://out.example/index/"}, "https://out.example/index"),
+        ({"x-outside-url": "https://out", "x-forwarded-host": "other"}, "https://out"),
+        ({"x-outside-url": "javascript:alert(1)"}, "http://h"),
+        ({"x-outside-url": 'https://out"><script>'}, "http://h"),
+        ({"x-outside-url": "https://out?x"}, "http://h"),
+        ({"x-outside-url": ""}, "http://h"),
+    ],
+)
+def test_what_a_proxy_says_counts_only_if_it_is_trusted(headers: dict[str, str], url: str) -> None:
+    assert origin({"host": "h"} | headers, PROXY, None) == url
+    assert origin({"host": "h"} | headers, STRANGER, None) == "http://h"
+
+
+def test_a_set_outside_url_goes_before_everything_but_a_trusted_proxys() -> None:
+    outside = "https://set.example/index"
+    headers = {"host": "h", "x-forwarded-host": "f", "x-outside-url": "https://o"}
+    assert origin(headers, STRANGER, outside) == outside
+    assert origin({"host": "h", "x-forwarded-host": "f"}, PROXY, outside) == outside
+    assert origin(headers, PROXY, outside) == "https://o"
+
+
+def test_the_prefix_of_a_mount_is_part_of_it() -> None:
+    mounted = replace(STRANGER, prefix="/tools/index")
+    assert origin({"host": "h"}, mounted, None) == "http://h/tools/index"
+
+
+@given(
+    headers=st.dictionaries(
+        st.sampled_from(["host", "x-forwarded-host", "x-forwarded-proto", "x-outside-url"]),
+        st.text() | st.text('htps:/.[]"<> \n,@#?é', max_size=12),
+    ),
+    trusted=st.booleans(),
+)
+def test_nothing_in_a_header_breaks_out_of_the_url(headers: dict[str, str], trusted: bool) -> None:
+    url = origin(headers, replace(STRANGER, trusted=trusted), None)
+    assert url.startswith(("http://", "https://"))
+    assert not set(url) & set("\"'<> \n\r\t\\")
+    assert not url.endswith("/")
