@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.errors import Refused
@@ -22,8 +22,6 @@ PASSWORD_BYTES_MAX = 1024
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 1
 _NOBODYS_HASH = f"scrypt${_SCRYPT_N}${_SCRYPT_R}${_SCRYPT_P}${'00' * 16}${'00' * 32}"
 """Nobody can know a password for it. To compare with it takes as long as with any other."""
-_HASHING_AT_A_TIME = 2
-"""Each hash takes 16 MiB and about 50 ms of a core: a burst of logins must not take them all."""
 _VERIFIED_SECONDS = 60.0
 _VERIFIED_MAX = 1000
 _TOKEN_PREFIX = "si1"  # noqa: S105  devpi-client treats "devpi-" and "pypi-" as other kinds
@@ -111,36 +109,41 @@ class Authenticator:
         self._catalog = catalog
         self.logins = logins
         self._clock = clock
-        self._hashing = BoundedSemaphore(_HASHING_AT_A_TIME)
         self._verified_key = secrets.token_bytes(32)
         self._verified: dict[bytes, float] = {}
         """When credentials that were right stop being remembered, by a keyed digest of them."""
         self._lock = Lock()
 
-    def identify(self, credentials: Credentials | None) -> Principal:
-        """Who it is; anybody, if there are no credentials or they prove nothing."""
-        if credentials is None:
-            return ANYBODY
+    def recognise(self, credentials: Credentials) -> Principal | None:
+        """Who it is, if that can be told without hashing: by a token, or a password just seen."""
         user = self._user(credentials.user)
         if user is None:
-            self._spend_as_long(credentials)
-            return ANYBODY
-        if self.logins.accepts(credentials.secret, user) or self._fits(user, credentials):
+            return None
+        if self.logins.accepts(credentials.secret, user) or self._is_remembered(user, credentials):
             return Principal(user.name)
-        return ANYBODY
+        return None
+
+    def identify(self, credentials: Credentials) -> Principal:
+        """Who it is; anybody, if the credentials prove nothing."""
+        known = self.recognise(credentials)
+        if known is not None:
+            return known
+        user = self.log_in(credentials)
+        return Principal(user.name) if user else ANYBODY
 
     def log_in(self, credentials: Credentials) -> User | None:
         """The user, if this is their password. A token does not buy another token."""
         user = self._user(credentials.user)
         if user is None:
-            self._spend_as_long(credentials)
-            return None
-        return user if self._fits(user, credentials) else None
-
-    def _spend_as_long(self, credentials: Credentials) -> None:
-        """Names of users could be found out by the clock if unknown ones were refused sooner."""
-        with self._hashing:
+            # Names of users could be found out by the clock if unknown ones were refused sooner.
             verify_password(credentials.secret, _NOBODYS_HASH)
+            return None
+        if self._is_remembered(user, credentials):
+            return user
+        if not verify_password(credentials.secret, user.password_hash):
+            return None
+        self._remember(user, credentials)
+        return user
 
     def _user(self, name: str) -> User | None:
         try:
@@ -150,27 +153,21 @@ class Authenticator:
         with self._catalog.snapshot() as seen:
             return seen.user(parsed)
 
-    def _fits(self, user: User, credentials: Credentials) -> bool:
-        """Whether the password is right; one that just was is not hashed again for a while.
-
-        pip sends its password with each of hundreds of requests.
-        """
-        message = f"{user.name}\0{user.password_hash}\0{credentials.secret}".encode(
-            errors="surrogatepass"
-        )
-        mark = hmac.digest(self._verified_key, message, "sha256")
+    def _is_remembered(self, user: User, credentials: Credentials) -> bool:
+        """Whether the password was right a moment ago: pip sends it with each of its requests."""
         now = self._clock()
         with self._lock:
-            if self._verified.get(mark, now) > now:
-                return True
-        with self._hashing:
-            fits = verify_password(credentials.secret, user.password_hash)
-        if fits:
-            with self._lock:
-                if len(self._verified) >= _VERIFIED_MAX:
-                    self._verified.clear()
-                self._verified[mark] = now + _VERIFIED_SECONDS
-        return fits
+            return self._verified.get(self._mark(user, credentials), now) > now
+
+    def _remember(self, user: User, credentials: Credentials) -> None:
+        with self._lock:
+            if len(self._verified) >= _VERIFIED_MAX:
+                self._verified.clear()
+            self._verified[self._mark(user, credentials)] = self._clock() + _VERIFIED_SECONDS
+
+    def _mark(self, user: User, credentials: Credentials) -> bytes:
+        text = f"{user.name}\0{user.password_hash}\0{credentials.secret}"
+        return hmac.digest(self._verified_key, text.encode(errors="surrogatepass"), "sha256")
 
 
 @dataclass(frozen=True, slots=True)

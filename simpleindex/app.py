@@ -12,6 +12,7 @@ from simpleindex.initialise import SECRET_FILE, initialise, read_secret
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
 from simpleindex.routes.devpi import DevpiDoor
+from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.front import Front
 from simpleindex.routes.simple import SimpleDoor
@@ -88,13 +89,14 @@ class Application:
 
 def _join(config: Config, store: Store, secret: bytes, now: Callable[[], datetime]) -> Front:
     catalog = store.catalog
-    authenticator = Authenticator(catalog, Logins(secret, config.login_seconds, now))
+    logins = Logins(secret, config.login_seconds, now)
+    doorkeeper = Doorkeeper(Authenticator(catalog, logins))
     rules = Rules(config.restrict_modify)
     return Front(
         catalog=catalog,
         simple=SimpleDoor(catalog, RenderedPages(config.page_memory_bytes)),
         files=FilesDoor(store),
-        upload=UploadDoor(store, authenticator, rules, config.upload_bytes_max),
-        devpi=DevpiDoor(store, authenticator, rules, config.outside_url, config.trusted_proxy, now),
+        upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max),
+        devpi=DevpiDoor(store, doorkeeper, rules, config.outside_url, config.trusted_proxy, now),
         web=WebDoor(catalog, config.outside_url, config.trusted_proxy),
     )

@@ -170,11 +170,6 @@ def test_whoever_proves_nothing_is_anybody(user: str, secret: str) -> None:
 
 
 @pytest.mark.usefixtures("hashed")
-def test_without_credentials_one_is_anybody() -> None:
-    assert an_authenticator(a_catalog(root="rootpw")).identify(None) == ANYBODY
-
-
-@pytest.mark.usefixtures("hashed")
 def test_a_token_is_no_use_to_another_user() -> None:
     authenticator = an_authenticator(a_catalog(root="same", alice="same"))
     token = token_of(authenticator, "alice", "same")

@@ -96,6 +96,7 @@ def _serve(app: Application, config: Config, sockets: list[socket.socket]) -> No
             log_config=None,
             access_log=config.access_log,
             server_header=False,
+            proxy_headers=False,  # else every local process could say that it speaks for others
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         ),

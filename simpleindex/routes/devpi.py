@@ -8,15 +8,15 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex.access import Authenticator, Principal, Rules, check_new_password, hash_password
+from simpleindex.access import Principal, Rules, check_new_password
 from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
 from simpleindex.routes.asking import (
     JSON_BODY_BYTES_MAX,
-    credentials_of,
     in_thread,
     origin_of,
     small_body,
 )
+from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import devpi_json
 from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.locations import Api, IndexAt, UserAt
@@ -40,7 +40,7 @@ class DevpiDoor:
     """Discovery, logins, users and indexes."""
 
     store: Store
-    authenticator: Authenticator
+    doorkeeper: Doorkeeper
     rules: Rules
     outside_url: str | None
     trusted_proxy: tuple[str, ...]
@@ -48,7 +48,7 @@ class DevpiDoor:
 
     async def api(self, request: Request, at: Api) -> Response:
         """`+api`: where everything is, and whether the client's login still holds."""
-        principal = await self._principal(request)
+        principal = await self.doorkeeper.identify(request)
         root = origin_of(request, self.outside_url, self.trusted_proxy)
         status: list[JsonValue] = ["noauth", "", []]
         if principal.name is not None:
@@ -71,15 +71,15 @@ class DevpiDoor:
         """`+login`: a token for a password."""
         user, password = devpi_json.parse_login(await _body(request))
         credentials = Credentials(user, password)
-        known = await in_thread(lambda: self.authenticator.log_in(credentials))
+        known = await self.doorkeeper.log_in(credentials)
         if known is None:
             raise NotAuthenticated(
                 f"user {user[:80]!r} could not be authenticated: the name or the password is wrong"
             )
-        logins = self.authenticator.logins
+        _, token = known
         result: dict[str, JsonValue] = {
-            "password": logins.issue(known),
-            "expiration": logins.valid_seconds,
+            "password": token,
+            "expiration": self.doorkeeper.login_seconds,
         }
         return _reply(devpi_json.reply(result, "proxyauth", "login successful"))
 
@@ -108,7 +108,7 @@ class DevpiDoor:
 
     async def create_user(self, request: Request, at: UserAt) -> Response:
         """Make a user; 201."""
-        principal = await self._principal(request)
+        principal = await self.doorkeeper.identify(request)
         if not self.rules.may_create_user(principal):
             raise _forbidden(principal, "create users")
         name = parse_user_name(at.user)
@@ -122,7 +122,7 @@ class DevpiDoor:
             change.put_user(user)
             return user
 
-        password_hash = await in_thread(lambda: hash_password(password))
+        password_hash = await self.doorkeeper.hash(password)
         user = await self._change(create, principal, "create user")
         return _reply(devpi_json.reply(devpi_json.user_config(user, ()), "userconfig"), 201)
 
@@ -145,7 +145,7 @@ class DevpiDoor:
 
     async def create_index(self, request: Request, at: IndexAt) -> Response:
         """Make an index, or give one that was made automatically its settings; 200."""
-        principal = await self._principal(request)
+        principal = await self.doorkeeper.identify(request)
         body = await _body(request)
         name = index_name(at.user, at.index)
         if not self.rules.may_create_index(principal, owner_of(name)):
@@ -154,10 +154,6 @@ class DevpiDoor:
             lambda change: _create_index(change, name, body), principal, "create index"
         )
         return _reply(devpi_json.reply(devpi_json.index_config(index), "indexconfig"))
-
-    async def _principal(self, request: Request) -> Principal:
-        credentials = credentials_of(request)
-        return await in_thread(lambda: self.authenticator.identify(credentials))
 
     def _index(self, name: IndexName) -> Index:
         with self.store.catalog.snapshot() as seen:

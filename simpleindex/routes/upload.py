@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex.access import Authenticator, Rules
+from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
 from simpleindex.routes.asking import credentials_of, in_thread
+from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import upload_form
-from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.locations import IndexAt, ListAt, UploadAt
 from simpleindex.wire.multipart import Field, FileChunk, FileStart, MultipartParser
 from simpleindex_storage.errors import NotStored, Refused
@@ -30,7 +30,7 @@ class UploadDoor:
     """Takes files into indexes."""
 
     store: Store
-    authenticator: Authenticator
+    doorkeeper: Doorkeeper
     rules: Rules
     upload_bytes_max: int
 
@@ -40,8 +40,9 @@ class UploadDoor:
         Who is asking is settled before anything is read: an unknown sender gets 401 whatever the
         URL names, so that names of indexes cannot be tried out.
         """
-        credentials = credentials_of(request)
-        permit = await in_thread(lambda: self._permit(credentials, at))
+        principal = await self.doorkeeper.identify(request)
+        came_with_some = credentials_of(request) is not None
+        permit = await in_thread(lambda: self._permit(principal, at, came_with_some))
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self.upload_bytes_max + _FORM_BYTES_MAX:
             raise self._too_large()
@@ -54,10 +55,9 @@ class UploadDoor:
         return Response(media_type="text/plain")
 
     def _permit(
-        self, credentials: Credentials | None, at: IndexAt | ListAt | UploadAt
+        self, principal: Principal, at: IndexAt | ListAt | UploadAt, came_with_some: bool
     ) -> "_Permit":
         """Who may upload where. Raises what stands in the way."""
-        principal = self.authenticator.identify(credentials)
         sender = principal.name or ""
         found, name = None, None
         try:
@@ -70,9 +70,9 @@ class UploadDoor:
             return _Permit(found.name, sender)
         if principal.name is None:
             raise NotAuthenticated(
-                "uploading to this index needs a user name and a password"
-                if credentials is None
-                else "the user name or the password is wrong",
+                "the user name or the password is wrong"
+                if came_with_some
+                else "uploading to this index needs a user name and a password",
                 www_authenticate='Basic realm="simpleindex-server"',
             )
         if name is not None and found is None and self.rules.may_make_by_upload(principal, name):
