@@ -12,8 +12,8 @@ from threading import Lock
 
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.model import IndexSettings, MirrorSettings, User
-from simpleindex_storage.names import IndexName, UserName, parse_user_name
+from simpleindex_storage.model import Index, IndexSettings, MirrorSettings, User
+from simpleindex_storage.names import IndexName, UserName, owner_of, parse_user_name
 from simpleindex_storage.ports import Catalog
 
 ROOT = UserName("root")
@@ -197,6 +197,14 @@ class Rules:
         if principal.name is None:
             return False
         return ":AUTHENTICATED:" in settings.acl_upload or principal.name in settings.acl_upload
+
+    def may_mark(self, principal: Principal, index: Index) -> bool:
+        """Yank files and give statuses: whoever may remove them, which is devpi's rule."""
+        if principal.name is None:
+            return False
+        if self.may_upload(principal, index.settings):
+            return True
+        return principal.name in (self.restrict_modify or (owner_of(index.name), ROOT))
 
     def may_make_by_upload(self, principal: Principal, index: IndexName) -> bool:
         """Root's first upload to root/local makes that index."""

@@ -15,6 +15,7 @@ from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.front import Front
+from simpleindex.routes.marks import MarksDoor
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.web import WebDoor
@@ -98,5 +99,6 @@ def _join(config: Config, store: Store, secret: bytes, now: Callable[[], datetim
         files=FilesDoor(store),
         upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max),
         devpi=DevpiDoor(store, doorkeeper, rules, config.outside_url, config.trusted_proxy, now),
+        marks=MarksDoor(catalog, doorkeeper, rules),
         web=WebDoor(catalog, config.outside_url, config.trusted_proxy),
     )

@@ -18,7 +18,7 @@ from simpleindex.wire.simple_page import (
     relative_url,
 )
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import DistFile, Index, MirrorSettings, Project
+from simpleindex_storage.model import DistFile, Index, MirrorSettings, Project, ProjectStatus
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Snapshot
 
@@ -35,6 +35,9 @@ class Sight:
     """Equal for two sights of one project that show the same."""
     serial: int
     """Of the last change to any of it."""
+    status: ProjectStatus
+    """In the nearest index that has the project."""
+    status_reason: str | None
 
 
 def chain(seen: Snapshot, name: IndexName) -> tuple[Index, ...]:
@@ -63,16 +66,25 @@ def shown_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Sigh
     else than one that never was.
     """
     entries = _entries(seen, name, project)
-    if not any(entry for _, entry in entries):
+    if all(entry is None for _, entry in entries):
         raise NotStored(f"project {project} in {name}")
     files: dict[str, DistFile] = {}
     for index, entry in entries:
-        if entry is not None:
+        # What is quarantined in a base is not offered through any index.
+        if entry is not None and entry.status is not ProjectStatus.QUARANTINED:
             for file in seen.files(index.name, project):
                 files.setdefault(file.key, file)
-    serials = [index.serial for index, _ in entries]
-    serials += [entry.serial for _, entry in entries if entry is not None]
-    return Sight(name, project, tuple(files.values()), _fingerprint(entries), max(serials))
+    known = [entry for _, entry in entries if entry is not None]
+    serials = [index.serial for index, _ in entries] + [entry.serial for entry in known]
+    return Sight(
+        index=name,
+        project=project,
+        files=tuple(files.values()),
+        fingerprint=_fingerprint(entries),
+        serial=max(serials),
+        status=known[0].status,
+        status_reason=known[0].status_reason,
+    )
 
 
 def fingerprint_of_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Hashable:
@@ -104,7 +116,14 @@ def page_of(sight: Sight, depth: PageDepth) -> ProjectPage:
         for file in sight.files
     )
     versions = sorted({file.version for file in sight.files}, key=Version)
-    return ProjectPage(sight.project, files, tuple(versions), serial=sight.serial)
+    return ProjectPage(
+        name=sight.project,
+        files=files,
+        versions=tuple(versions),
+        status=sight.status,
+        status_reason=sight.status_reason,
+        serial=sight.serial,
+    )
 
 
 def _metadata_digests(file: DistFile) -> dict[str, str] | None:

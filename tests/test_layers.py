@@ -44,6 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.opening",),
     (
         "simpleindex_storage.store",
+        "simpleindex_storage.upkeep",
         "simpleindex_storage.rebuild",
         "simpleindex_storage.files_disk",
         "simpleindex_storage.files_s3",

@@ -53,7 +53,7 @@ def test_a_refusal_is_told_in_the_reason_phrase(connection: Connection) -> None:
     ("line", "status", "words"),
     [
         ("GET /root/none/", 404, "there is no index root/none here"),
-        ("GET /nothing/at/this/url", 404, "there is nothing at this URL"),
+        ("GET /there/is/nothing/at/this/url", 404, "there is nothing at this URL"),
         ("BREW /root/local/", 405, "this version cannot BREW"),
         ("PUSH /root/local/", 405, "this version cannot PUSH"),
         ("POST /+login", 400, "it is not valid JSON"),

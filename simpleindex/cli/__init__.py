@@ -14,13 +14,20 @@ from simpleindex.version import __version__
 from simpleindex_storage.errors import StoreError
 
 _VERBS = {
-    "serve": "simpleindex.cli.serve",
-    "init": "simpleindex.cli.init",
-    "add": "simpleindex.cli.add",
-    "passwd": "simpleindex.cli.passwd",
-    "config": "simpleindex.cli.config",
-    "shims": "simpleindex.cli.shims",
+    "serve": "serve:command",
+    "init": "init:command",
+    "add": "add:command",
+    "yank": "marks:yank",
+    "unyank": "marks:unyank",
+    "archive": "marks:archive",
+    "deprecate": "marks:deprecate",
+    "quarantine": "marks:quarantine",
+    "activate": "marks:activate",
+    "passwd": "passwd:command",
+    "config": "config:command",
+    "shims": "shims:command",
 }
+"""Where each verb's command is: module in this folder, and name in it."""
 _HELP_FLAGS = ("-h", "--help", "--version")
 
 
@@ -33,7 +40,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
-        command: click.Command = importlib.import_module(_VERBS[cmd_name]).command
+        module, _, name = _VERBS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
         return command
 
 

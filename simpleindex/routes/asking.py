@@ -6,12 +6,13 @@ from typing import TypeVar
 import anyio.to_thread
 from starlette.requests import Request
 
+from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
 from simpleindex.wire.origin import Peer, origin
 
 T = TypeVar("T")
 
-JSON_BODY_BYTES_MAX = 64 << 10
+_JSON_BODY_BYTES_MAX = 64 << 10
 
 
 async def in_thread(job: Callable[[], T]) -> T:
@@ -57,11 +58,11 @@ def _netloc(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def small_body(request: Request) -> bytes | None:
-    """A body that is meant to be JSON; None if it is longer than any such body needs to be."""
+async def json_body(request: Request) -> bytes:
+    """A body that is meant to be JSON. Raises TooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > JSON_BODY_BYTES_MAX:
-            return None
+        if len(body) > _JSON_BODY_BYTES_MAX:
+            raise TooLarge(f"a JSON body has {_JSON_BODY_BYTES_MAX} bytes at the most")
     return bytes(body)

@@ -9,12 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules, check_new_password
-from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
+from simpleindex.errors import Forbidden, NotAuthenticated
 from simpleindex.routes.asking import (
-    JSON_BODY_BYTES_MAX,
     in_thread,
+    json_body,
     origin_of,
-    small_body,
 )
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import devpi_json
@@ -69,7 +68,7 @@ class DevpiDoor:
 
     async def login(self, request: Request) -> Response:
         """`+login`: a token for a password."""
-        user, password = devpi_json.parse_login(await _body(request))
+        user, password = devpi_json.parse_login(await json_body(request))
         credentials = Credentials(user, password)
         known = await self.doorkeeper.log_in(credentials)
         if known is None:
@@ -112,7 +111,7 @@ class DevpiDoor:
         if not self.rules.may_create_user(principal):
             raise _forbidden(principal, "create users")
         name = parse_user_name(at.user)
-        password, profile = devpi_json.parse_new_user(await _body(request))
+        password, profile = devpi_json.parse_new_user(await json_body(request))
         check_new_password(password)
 
         def create(change: Change) -> User:
@@ -146,7 +145,7 @@ class DevpiDoor:
     async def create_index(self, request: Request, at: IndexAt) -> Response:
         """Make an index, or give one that was made automatically its settings; 200."""
         principal = await self.doorkeeper.identify(request)
-        body = await _body(request)
+        body = await json_body(request)
         name = index_name(at.user, at.index)
         if not self.rules.may_create_index(principal, owner_of(name)):
             raise _forbidden(principal, f"create indexes of {owner_of(name)}")
@@ -204,13 +203,6 @@ def _user_name(text: str) -> UserName:
 def _forbidden(principal: Principal, action: str) -> Forbidden:
     who = f"user {principal.name}" if principal.name else "somebody who is not logged in"
     return Forbidden(f"{who} may not {action}; the server's setting restrict_modify names who may")
-
-
-async def _body(request: Request) -> bytes:
-    body = await small_body(request)
-    if body is None:
-        raise TooLarge(f"a JSON body has {JSON_BODY_BYTES_MAX} bytes at the most")
-    return body
 
 
 def _reply(body: bytes, status: int = 200) -> Response:

@@ -17,6 +17,7 @@ from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, refusal
 from simpleindex.routes.asking import accept_of, path_of
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.files import FilesDoor
+from simpleindex.routes.marks import MarksDoor
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.web import WebDoor
@@ -33,6 +34,7 @@ from simpleindex.wire.locations import (
     Root,
     UploadAt,
     UserAt,
+    VersionAt,
     locate,
 )
 from simpleindex.wire.negotiate import choose, names_json
@@ -55,6 +57,7 @@ class Front:
     files: FilesDoor
     upload: UploadDoor
     devpi: DevpiDoor
+    marks: MarksDoor
     web: WebDoor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +132,15 @@ class Front:
             case PageAt():
                 return {"GET": lambda: self.simple.project_page(request, location)}
             case ProjectAt():
-                return {"GET": lambda: self._project(request, location)}
+                return {
+                    "GET": lambda: self._project(request, location),
+                    "PATCH": lambda: self.marks.set_status(request, location),
+                }
+            case VersionAt():
+                return {
+                    "GET": lambda: self._release(location),
+                    "PATCH": lambda: self.marks.yank(request, location),
+                }
             case FileAt():
                 return {"GET": lambda: self.files.file(request, location)}
 
@@ -159,6 +170,11 @@ class Front:
         if names_json(accept) and choose(accept) is None:
             raise NotFound("this version does not list the versions of a project as devpi does yet")
         return await self.simple.project_page(request, at)
+
+    async def _release(self, at: VersionAt) -> Response:
+        raise NotFound(
+            f"there is no page of a single release; those of {at.project[:80]} are on its page"
+        )
 
     def _with_devpi_headers(self, send: Send) -> Send:
         """devpi-client warns at every command about a server that does not send these."""

@@ -78,6 +78,16 @@ class ProjectAt:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionAt:
+    """`/<user>/<index>/<project>/<version>`: devpi's object of a release."""
+
+    user: str
+    index: str
+    project: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class UploadAt:
     """`/<user>/<index>/legacy/`: where some upload tools like to send to."""
 
@@ -97,7 +107,17 @@ class FileAt:
 
 
 Location: TypeAlias = (
-    Root | Login | Api | UserAt | IndexAt | ListAt | PageAt | ProjectAt | UploadAt | FileAt
+    Root
+    | Login
+    | Api
+    | UserAt
+    | IndexAt
+    | ListAt
+    | PageAt
+    | ProjectAt
+    | VersionAt
+    | UploadAt
+    | FileAt
 )
 
 _METADATA = ".metadata"
@@ -150,5 +170,7 @@ def _below_index(
             return FileAt(user, index, first + second, name, metadata)
         case [project] if not project.startswith("+"):
             return ProjectAt(user, index, project, below, slash)
+        case [project, version] if not project.startswith("+"):
+            return VersionAt(user, index, project, version)
         case _:
             return None

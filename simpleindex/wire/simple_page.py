@@ -7,12 +7,12 @@ digests are lower-case hex, and so are the names of their algorithms.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import NewType
 from urllib.parse import quote
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from simpleindex_storage.model import ProjectStatus
 from simpleindex_storage.names import FilePlace, IndexName, ProjectName
 
 API_VERSION = "1.4"
@@ -26,15 +26,6 @@ _REQUIRES_PYTHON_CHARACTERS_MAX = 1000
 
 PageDepth = NewType("PageDepth", int)
 """How many levels a page's relative links stand below the URL of its index, `/user/index/`."""
-
-
-class ProjectStatus(StrEnum):
-    """What the maintainers of a project say of it as a whole (PEP 792)."""
-
-    ACTIVE = "active"
-    ARCHIVED = "archived"
-    QUARANTINED = "quarantined"
-    DEPRECATED = "deprecated"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ MIGRATIONS: tuple[str, ...] = (
         name TEXT NOT NULL,                 -- normalised
         display_name TEXT NOT NULL,
         serial INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        status_reason TEXT,
         UNIQUE (index_id, name)
     );
 
@@ -103,17 +105,21 @@ PUT_INDEX = """
 """
 
 _PROJECT = """
-    SELECT indexes.name, projects.name, display_name, projects.serial
+    SELECT indexes.name, projects.name, display_name, projects.serial, status, status_reason
     FROM projects JOIN indexes ON indexes.id = index_id
     WHERE indexes.name = ?
 """
 PROJECT = f"{_PROJECT} AND projects.name = ?"
 PROJECTS = f"{_PROJECT} ORDER BY projects.name"
 PUT_PROJECT = """
-    INSERT INTO projects (index_id, name, display_name, serial)
-    SELECT id, ?2, ?3, ?4 FROM indexes WHERE name = ?1
+    INSERT INTO projects (index_id, name, display_name, serial, status)
+    SELECT id, ?2, ?3, ?4, 'active' FROM indexes WHERE name = ?1
     ON CONFLICT (index_id, name) DO UPDATE SET
         display_name = excluded.display_name, serial = excluded.serial
+"""
+MARK_PROJECT = """
+    UPDATE projects SET serial = ?3, status = ?4, status_reason = ?5
+    WHERE name = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
 """
 TOUCH_PROJECT = """
     UPDATE projects SET serial = ?3
@@ -149,6 +155,10 @@ PUT_FILE = """
     SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
     FROM indexes JOIN projects ON projects.index_id = indexes.id
     WHERE indexes.name = ?1 AND projects.name = ?2
+"""
+YANK_FILE = """
+    UPDATE files SET yanked = ?3
+    WHERE key = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
 """
 REMOVE_FILE = """
     DELETE FROM files WHERE key = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)

@@ -27,7 +27,7 @@ from .errors import AlreadyStored, Refused, Unavailable
 from .generation import Generation
 from .journal import Journal
 from .locks import FileLock
-from .model import DistFile, Index, JsonValue, Project, Release, User
+from .model import DistFile, Index, JsonValue, Project, ProjectStatus, Release, User
 from .names import FilePlace, IndexName, ProjectName, UserName, parse_filename
 from .ports import Change, Snapshot
 
@@ -213,12 +213,11 @@ class SqliteSnapshot:
 
     def projects(self, index: IndexName) -> tuple[Project, ...]:
         """An index's own projects."""
-        return tuple(Project(*row) for row in self._connection.execute(sql.PROJECTS, (index,)))
+        return tuple(self._projects(sql.PROJECTS, index))
 
     def project(self, index: IndexName, name: ProjectName) -> Project | None:
         """One of an index's own projects."""
-        row = self._connection.execute(sql.PROJECT, (index, name)).fetchone()
-        return Project(*row) if row else None
+        return next(self._projects(sql.PROJECT, index, name), None)
 
     def release(self, index: IndexName, project: ProjectName, version: str) -> Release | None:
         """One release."""
@@ -265,6 +264,11 @@ class SqliteSnapshot:
                 automatic=bool(automatic),
                 serial=serial,
             )
+
+    def _projects(self, statement: str, *values: str) -> Iterator[Project]:
+        for row in self._connection.execute(statement, values):
+            index, name, display_name, serial, status, status_reason = row
+            yield Project(index, name, display_name, serial, ProjectStatus(status), status_reason)
 
     def _releases(
         self, statement: str, index: IndexName, project: ProjectName, *values: str
@@ -346,6 +350,20 @@ class SqliteChange(SqliteSnapshot):
             self._write(sql.PUT_FILE, row)
         self._write(sql.TOUCH_PROJECT, (file.index, file.project, self._new_serial))
         self._tell("file", records.file_json(file))
+
+    def mark_project(self, project: Project) -> None:
+        """Change the status of a project that is there."""
+        named = (project.index, project.name)
+        self._write(
+            sql.MARK_PROJECT, (*named, self._new_serial, project.status, project.status_reason)
+        )
+        self._tell("project", records.project_json(project))
+
+    def yank_file(self, file: DistFile, reason: str | None) -> None:
+        """Mark a file as yanked, or as not yanked."""
+        self._write(sql.YANK_FILE, (file.index, file.key, reason))
+        self._write(sql.TOUCH_PROJECT, (file.index, file.project, self._new_serial))
+        self._tell("yanked", {"index": file.index, "filename": file.filename, "reason": reason})
 
     def remove_file(self, file: DistFile) -> None:
         """Forget a file, and keep its place in mind."""

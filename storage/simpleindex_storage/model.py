@@ -80,6 +80,17 @@ class Index:
     """Of the last change to the settings. Set by the catalog."""
 
 
+class ProjectStatus(StrEnum):
+    """What the maintainers of a project say of it as a whole (PEP 792)."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    """Takes no uploads."""
+    QUARANTINED = "quarantined"
+    """Takes no uploads, and its files are offered to nobody."""
+    DEPRECATED = "deprecated"
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A project of one index."""
@@ -90,6 +101,8 @@ class Project:
     """The spelling of the last upload."""
     serial: int = 0
     """Of the last change to anything that a page of the project shows. Set by the catalog."""
+    status: ProjectStatus = ProjectStatus.ACTIVE
+    status_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,14 @@ class Change(Snapshot, Protocol):
         """Record a file of a release that is there. Raises AlreadyStored if its key is taken."""
         ...
 
+    def mark_project(self, project: Project) -> None:
+        """Change the status, and its reason, of a project that is there."""
+        ...
+
+    def yank_file(self, file: DistFile, reason: str | None) -> None:
+        """Mark a file as yanked for a reason, which may be empty; None: as not yanked."""
+        ...
+
     def remove_file(self, file: DistFile) -> None:
         """Forget a file; its place is kept in mind until `forget_removal`."""
         ...

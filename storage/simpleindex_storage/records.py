@@ -11,6 +11,7 @@ from .model import (
     IndexSettings,
     JsonValue,
     MirrorSettings,
+    Project,
     Release,
     StageSettings,
     User,
@@ -54,6 +55,17 @@ def index_json(index: Index) -> dict[str, JsonValue]:
         "name": index.name,
         "automatic": index.automatic,
         "settings": settings_json(index.settings),
+    }
+
+
+def project_json(project: Project) -> dict[str, JsonValue]:
+    """A project, with what its maintainers say of it."""
+    return {
+        "index": project.index,
+        "name": project.name,
+        "display_name": project.display_name,
+        "status": project.status,
+        "status_reason": project.status_reason,
     }
 
 

@@ -21,12 +21,15 @@ from .model import (
     Index,
     MirrorSettings,
     Outcome,
+    ProjectStatus,
     Release,
     Staged,
     Upload,
 )
 from .names import FilePlace, parse_filename, parse_project_name, same_version
 from .ports import Catalog, Change, Draft, Files, Snapshot
+
+_CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
 
 
 class Store:
@@ -207,8 +210,11 @@ class Store:
     def _recorded(self, place: FilePlace) -> DistFile:
         with self.catalog.snapshot() as seen:
             file = seen.file_at(place)
-        if file is None:
-            raise NotStored(f"file {place.filename}")
+            if file is None:
+                raise NotStored(f"file {place.filename}")
+            project = seen.project(file.index, file.project)
+        if project is not None and project.status is ProjectStatus.QUARANTINED:
+            raise NotStored(f"file {place.filename}", "its project is quarantined")
         return file
 
 
@@ -256,6 +262,13 @@ def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFi
         raise NotStored(f"index {file.index}")
     if isinstance(index.settings, MirrorSettings):
         raise Refused(file.index, "this index mirrors another one and takes no uploads")
+    project = seen.project(file.index, file.project)
+    if project is not None and project.status in _CLOSED:
+        raise Refused(
+            file.filename,
+            f"the project {project.name} is {project.status} in {file.index} and takes no files "
+            "(PEP 792); it would have to be active again",
+        )
     stored = seen.file_named(file.index, file.key)
     if stored is None:
         return None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Cli
+from tests.cli.directories import open_once
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +23,19 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     """The command line, called in this process."""
     return Cli(capsys)
+
+
+@pytest.fixture
+def data(cli: Cli, tmp_path: Path) -> Path:
+    """A server directory that has been opened once."""
+    cli.init(tmp_path / "data")
+    open_once(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def wheelhouse(tmp_path: Path) -> Path:
+    """An empty folder for packages."""
+    folder = tmp_path / "wheelhouse"
+    folder.mkdir()
+    return folder

@@ -14,28 +14,11 @@ from tests.cli.directories import (
     make_index,
     make_newer,
     make_unreadable,
-    open_once,
     stored,
 )
 from tests.server import running_server
 
 IS_ROOT = hasattr(os, "getuid") and os.getuid() == 0
-
-
-@pytest.fixture
-def data(cli: Cli, tmp_path: Path) -> Path:
-    """A server directory that has been opened once."""
-    cli.init(tmp_path / "data")
-    open_once(tmp_path / "data")
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def wheelhouse(tmp_path: Path) -> Path:
-    """An empty folder for packages."""
-    folder = tmp_path / "wheelhouse"
-    folder.mkdir()
-    return folder
 
 
 def test_all_packages_of_a_folder_are_taken(cli: Cli, data: Path, wheelhouse: Path) -> None:

@@ -12,7 +12,10 @@ from simpleindex import __version__
 from simpleindex.cli import _main
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody, run_program
 
-VERBS = ["serve", "init", "add", "passwd", "config", "shims"]
+VERBS = [
+    "serve", "init", "add", "yank", "unyank", "archive", "deprecate", "quarantine", "activate",
+    "passwd", "config", "shims",
+]  # fmt: skip
 COLUMNS_MAX = 100
 
 

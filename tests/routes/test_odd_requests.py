@@ -71,7 +71,7 @@ ODD_PATHS = [
     "/root/local/%F0%9F%90%8D/",
 ]
 
-METHODS = ["BREW", "get", "", "X" * 1000, "CONNECT", "TRACE", "PUSH", "OPTIONS", "DELETE", "PATCH"]
+METHODS = ["BREW", "get", "", "X" * 1000, "CONNECT", "TRACE", "PUSH", "OPTIONS", "DELETE"]
 DOORS = [
     "/", "/root", "/root/local/", "/root/local/+simple/", "/root/local/demo/", FILE,
     f"{FILE}.metadata", "/+api", "/root/local/+api", "/+login", "/root/local/legacy/",

@@ -18,6 +18,7 @@ from simpleindex_storage.model import (
     Index,
     MirrorSettings,
     Project,
+    ProjectStatus,
     Release,
     StageSettings,
     User,
@@ -511,6 +512,39 @@ class CatalogContract(ABC):
         with catalog.snapshot() as seen:
             assert {it.name: it.serial for it in seen.projects(LOCAL)} == {"demo": 2, "other": 4}
             assert seen.indexes() == (replace(a_stage(), serial=1),)
+        catalog.close()
+
+    def test_a_status_is_kept_and_outlives_uploads(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        marked = Project(LOCAL, DEMO, "demo", 2, ProjectStatus.DEPRECATED, "see other")
+        change(catalog, lambda it: it.mark_project(marked))
+        with catalog.snapshot() as seen:
+            assert seen.project(LOCAL, DEMO) == replace(marked, serial=3)
+        record(catalog, a_file("demo-2.0.tar.gz"), display_name="Demo")
+        catalog.close()
+        catalog = self.open(tmp_path)
+        with catalog.snapshot() as seen:
+            assert seen.projects(LOCAL) == (replace(marked, serial=4, display_name="Demo"),)
+        catalog.close()
+
+    def test_a_yank_is_kept_on_its_file_alone_and_can_be_taken_back(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        file, other = a_file(), a_file("demo-2.0.tar.gz")
+        record(catalog, file, other)
+        for serial, reason in enumerate(("broken", "", None), 4):
+
+            def yank(it: Change, reason: str | None = reason) -> None:
+                it.yank_file(file, reason)
+
+            change(catalog, yank)
+            with catalog.snapshot() as seen:
+                assert seen.files(LOCAL, DEMO) == (replace(file, yanked=reason), other)
+                project = seen.project(LOCAL, DEMO)
+            assert project is not None
+            assert project.serial == serial
         catalog.close()
 
     def test_releases_are_kept_whole_and_in_order_of_arrival(self, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from urllib.parse import quote
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from simpleindex.wire.simple_page import PageFile, ProjectListPage, ProjectPage, ProjectStatus
+from simpleindex.wire.simple_page import PageFile, ProjectListPage, ProjectPage
+from simpleindex_storage.model import ProjectStatus
 
 SHA256 = "0123456789abcdef" * 4
 WHEEL = "demo-1.0-py3-none-any.whl"

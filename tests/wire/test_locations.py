@@ -14,6 +14,7 @@ from simpleindex.wire.locations import (
     Root,
     UploadAt,
     UserAt,
+    VersionAt,
     locate,
 )
 
@@ -48,6 +49,8 @@ FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadat
         ("/u/i/demo", ProjectAt("u", "i", "demo", "demo", slash=False)),
         ("/u/i/demo/", ProjectAt("u", "i", "demo", "demo/", slash=True)),
         ("/u/i/Demo Ü/", ProjectAt("u", "i", "Demo Ü", "Demo Ü/", slash=True)),
+        ("/u/i/demo/1.0", VersionAt("u", "i", "demo", "1.0")),
+        ("/u/i/demo/1.0+local/", VersionAt("u", "i", "demo", "1.0+local")),
         ("/u/i/legacy", UploadAt("u", "i")),
         ("/u/i/legacy/", UploadAt("u", "i")),
         (PLACE, FILE),
@@ -79,8 +82,6 @@ def test_a_path_names_one_thing(path: str, location: Location) -> None:
         "/u/i/+simple//demo/",
         "/u/i/+simple/demo//",
         "/u/i/+simple/demo/refresh",
-        "/u/i/demo/1.0/",
-        "/u/i/legacy/demo/",
         "/u/i/+nothing",
         "/+u/i/",
         "/u/+i/",

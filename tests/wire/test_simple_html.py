@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpleindex.wire.simple_html import render_list, render_project
-from simpleindex.wire.simple_page import PageFile, ProjectPage, ProjectStatus
+from simpleindex.wire.simple_page import PageFile, ProjectPage
+from simpleindex_storage.model import ProjectStatus
 from tests.wire.pages import SHA256, WHEEL, FileFacts, a_file, a_list, a_page, page_files
 
 # As hatch looks for anchors: a raw `>` in an attribute would hide the file from it.

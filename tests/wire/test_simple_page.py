@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpleindex.wire.simple_page import (
-    ProjectStatus,
     page_depth,
     relative_url,
     valid_requires_python,
 )
+from simpleindex_storage.model import ProjectStatus
 from simpleindex_storage.names import FilePlace, index_name
 from tests.wire.pages import a_file, a_page
 
