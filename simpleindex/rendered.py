@@ -18,6 +18,8 @@ class RenderedPage:
     """Quoted, as in the header."""
     fingerprint: Hashable
     """Equal as long as nothing that the page shows has changed."""
+    encoding: str | None = None
+    """The Content-Encoding of the body."""
 
 
 class RenderedPages:

@@ -20,10 +20,15 @@ async def in_thread(job: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(job)
 
 
+def joined(request: Request, name: str) -> str | None:
+    """All headers of a name, as one (RFC 9110, 5.2)."""
+    values = request.headers.getlist(name)
+    return ",".join(values) if values else None
+
+
 def accept_of(request: Request) -> str | None:
     """All Accept headers of a request, as one."""
-    values = request.headers.getlist("accept")
-    return ",".join(values) if values else None
+    return joined(request, "accept")
 
 
 def credentials_of(request: Request) -> Credentials | None:

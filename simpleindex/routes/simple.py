@@ -1,8 +1,9 @@
 """The pages that installers read: `+simple/` and its aliases, HTML and JSON."""
 
+import gzip
 import hashlib
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -10,11 +11,11 @@ from starlette.responses import RedirectResponse, Response
 from simpleindex import library
 from simpleindex.errors import NotAcceptable
 from simpleindex.rendered import RenderedPage, RenderedPages
-from simpleindex.routes.asking import accept_of, in_thread
+from simpleindex.routes.asking import accept_of, in_thread, joined
 from simpleindex.wire import simple_html, simple_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
-from simpleindex.wire.negotiate import Form, choose
+from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.names import IndexName, index_name, parse_project_name
@@ -22,6 +23,11 @@ from simpleindex_storage.ports import Catalog, Snapshot
 
 Fingerprint = Callable[[Snapshot], Hashable]
 Render = Callable[[Snapshot], tuple[bytes, Hashable]]
+
+_VARY = "Accept, Accept-Encoding"
+_GZIP_LEVEL = 6
+_GZIP_GAIN_BYTES_MIN = 200
+"""For less it is not worth the client's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,41 +77,66 @@ class SimpleDoor:
     async def _answer(
         self, request: Request, form: Form, key: Hashable, fingerprint: Fingerprint, render: Render
     ) -> Response:
+        recipe = _Recipe(form, key, fingerprint, render)
+        zipped = takes_gzip(joined(request, "accept-encoding"))
         # Read before the snapshot: what was agreed only afterwards might not be in it.
         agreed = self.catalog.agreed_serial()
-        page = self.pages.current(key, agreed) if agreed is not None else None
+        page = self.pages.current((key, zipped), agreed) if agreed is not None else None
         if page is None:
-            page = await in_thread(lambda: self._render(agreed, form, key, fingerprint, render))
+            page = await in_thread(lambda: self._page(agreed, recipe, zipped))
         headers = {
             # pip 26.2 and newer obeys max-age, which would hide uploads and yanks.
             "cache-control": "no-cache",
             "etag": page.etag,
-            "vary": "Accept",
-            "content-type": form.content_type,
+            "vary": _VARY,
         }
         if matches_none(request.headers.get("if-none-match"), page.etag):
-            del headers["content-type"]
             return Response(status_code=304, headers=headers)
+        headers["content-type"] = form.content_type
+        if page.encoding is not None:
+            headers["content-encoding"] = page.encoding
         return Response(page.body, headers=headers)
 
-    def _render(
-        self,
-        agreed: int | None,
-        form: Form,
-        key: Hashable,
-        fingerprint: Fingerprint,
-        render: Render,
-    ) -> RenderedPage:
-        """The page as it is now; the finished one again if only something else has changed."""
-        before = self.pages.maybe(key)
-        with self.catalog.snapshot() as seen:
-            if before is not None and before.fingerprint == fingerprint(seen):
+    def _page(self, agreed: int | None, recipe: "_Recipe", zipped: bool) -> RenderedPage:
+        """The page as it is now, made anew or compressed anew only if it has changed."""
+        page = self._plain_page(agreed, recipe)
+        if zipped:
+            before = self.pages.maybe((recipe.key, True))
+            if before is not None and before.fingerprint == page.etag:
                 page = before
             else:
-                body, mark = render(seen)
-                page = RenderedPage(body, _etag(body, form), mark)
-        self.pages.keep(key, agreed, page)
+                page = _compressed(page)
+            self.pages.keep((recipe.key, True), agreed, page)
         return page
+
+    def _plain_page(self, agreed: int | None, recipe: "_Recipe") -> RenderedPage:
+        before = self.pages.maybe((recipe.key, False))
+        with self.catalog.snapshot() as seen:
+            if before is not None and before.fingerprint == recipe.fingerprint(seen):
+                page = before
+            else:
+                body, mark = recipe.render(seen)
+                page = RenderedPage(body, _etag(body, recipe.form), mark)
+        self.pages.keep((recipe.key, False), agreed, page)
+        return page
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """How a page is made, and how to tell whether it must be."""
+
+    form: Form
+    key: Hashable
+    fingerprint: Fingerprint
+    render: Render
+
+
+def _compressed(page: RenderedPage) -> RenderedPage:
+    """The page under gzip, with a tag of its own; a page that gains nothing stays as it is."""
+    body = gzip.compress(page.body, _GZIP_LEVEL, mtime=0)
+    if len(body) + _GZIP_GAIN_BYTES_MIN > len(page.body):
+        return replace(page, fingerprint=page.etag)
+    return RenderedPage(body, f'{page.etag[:-1]}-gzip"', page.etag, "gzip")
 
 
 def _form(request: Request) -> Form:

@@ -4,7 +4,7 @@ Where a request has several Accept headers, the functions take them joined with 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 
@@ -86,6 +86,13 @@ def names_json(accept: str | None) -> bool:
     return _takes(accept, "application/json")
 
 
+def takes_gzip(accept_encoding: str | None) -> bool:
+    """Whether gzip is welcome, and no less than no compression (RFC 9110, 12.5.3)."""
+    weights = dict(_weighed(accept_encoding or ""))
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
 def is_navigation(accept: str | None, sec_fetch_mode: str | None) -> bool:
     """Whether a person with a browser has asked: by `Sec-Fetch-Mode`, or else by Accept.
 
@@ -124,13 +131,20 @@ def _weights(accept: str) -> dict[str, float]:
     would help nobody.
     """
     weights: dict[str, float] = {}
-    for element in _QUOTED.sub("", accept).lower().split(","):
-        name, *parameters = (part.strip(" \t") for part in element.split(";"))
-        name = "*/*" if name == "*" else name  # Java's URLConnection sends a lone `*`
-        weight = _weight(parameters)
-        if "/" in name and weight is not None:
+    for element, weight in _weighed(accept):
+        name = "*/*" if element == "*" else element  # Java's URLConnection sends a lone `*`
+        if "/" in name:
             weights[name] = max(weight, weights.get(name, 0.0))
     return weights
+
+
+def _weighed(header: str) -> Iterator[tuple[str, float]]:
+    """The elements of a header, in lower case, with their weights; malformed weights drop out."""
+    for element in _QUOTED.sub("", header).lower().split(","):
+        name, *parameters = (part.strip(" \t") for part in element.split(";"))
+        weight = _weight(parameters)
+        if weight is not None:
+            yield name, weight
 
 
 def _weight(parameters: list[str]) -> float | None:

@@ -1,5 +1,6 @@
 """The pages that installers read."""
 
+import gzip
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -224,7 +225,7 @@ def test_a_page_that_the_client_has_is_not_sent_again(
     assert page.status == 200
     assert etag is not None
     assert page.header("cache-control") == "no-cache"
-    assert page.header("vary") == "Accept"
+    assert page.header("vary") == "Accept, Accept-Encoding"
     for sent in (etag, f"W/{etag}", f'"x", {etag}', "*"):
         again = filled.ask(method, target, {"if-none-match": sent})
         assert again.status == 304
@@ -232,6 +233,69 @@ def test_a_page_that_the_client_has_is_not_sent_again(
             assert again.header(name) == page.header(name)
         assert again.header("content-type") is None
     assert filled.ask(method, target, {"if-none-match": f'"x{etag[2:]}'}).status == 200
+
+
+@pytest.fixture
+def long(site: Site) -> Site:
+    """A site with a page that is worth compressing."""
+    site.add(*(a_wheel(version=f"1.{number}") for number in range(8)))
+    return site
+
+
+@pytest.mark.parametrize("accept", ["text/html", V1_HTML, V1_JSON])
+def test_a_page_is_compressed_for_who_takes_that(accept: str, long: Site) -> None:
+    plain = long.get("/root/local/demo/", accept)
+    zipped = long.get("/root/local/demo/", accept, accept_encoding="gzip, deflate")
+    assert plain.header("content-encoding") is None
+    assert zipped.header("content-encoding") == "gzip"
+    assert zipped.header("content-length") == str(len(zipped.body))
+    assert len(zipped.body) < len(plain.body) / 2
+    assert gzip.decompress(zipped.body) == plain.body
+    assert zipped.header("content-type") == plain.header("content-type")
+
+
+def test_a_compressed_page_has_a_tag_of_its_own(long: Site) -> None:
+    plain = long.get("/root/local/demo/").header("etag") or ""
+    zipped = long.get("/root/local/demo/", accept_encoding="gzip").header("etag") or ""
+    assert plain != zipped
+    for encoding, tag, status in (
+        ("gzip", zipped, 304), ("gzip", plain, 200), ("identity", zipped, 200),
+        ("identity", plain, 304),
+    ):  # fmt: skip
+        answer = long.get("/root/local/demo/", accept_encoding=encoding, if_none_match=tag)
+        assert answer.status == status
+
+
+def test_a_page_is_compressed_once_for_each_change(
+    long: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compressed = []
+
+    def compress(data: bytes, level: int, *, mtime: float) -> bytes:
+        compressed.append(data)
+        return real_compress(data, level, mtime=mtime)
+
+    real_compress = gzip.compress
+    monkeypatch.setattr(gzip, "compress", compress)
+    for _ in range(3):
+        long.get("/root/local/demo/", accept_encoding="gzip")
+        long.get("/root/local/demo/")
+    long.add(a_wheel("other"))
+    long.get("/root/local/demo/", accept_encoding="gzip")
+    assert len(compressed) == 1
+    long.add(a_wheel(version="2.0"))
+    page = long.get("/root/local/demo/", accept_encoding="gzip")
+    assert len(compressed) == 2
+    assert b"demo-2.0" in gzip.decompress(page.body)
+
+
+def test_a_short_page_and_a_file_are_sent_as_they_are(site: Site) -> None:
+    site.add(a_wheel(requires_python=">=3.8"))
+    page = site.get("/root/local/demo/", V1_JSON, accept_encoding="gzip")
+    assert page.header("content-encoding") is None
+    url = f"/root/local/demo/{page.json['files'][0]['url']}".replace("demo/../", "")
+    for target in (url, f"{url}.metadata"):
+        assert site.get(target, accept_encoding="gzip").header("content-encoding") is None
 
 
 @pytest.mark.parametrize("target", ["/root/local/demo/", "/root/local/"])

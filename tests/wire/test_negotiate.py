@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simpleindex.wire.negotiate import Form, choose, is_navigation, names_json
+from simpleindex.wire.negotiate import Form, choose, is_navigation, names_json, takes_gzip
 
 V1_JSON = "application/vnd.pypi.simple.v1+json"
 V1_HTML = "application/vnd.pypi.simple.v1+html"
@@ -206,3 +206,30 @@ def test_a_navigating_browser_is_told_from_an_installer(
     accept: str | None, sec_fetch_mode: str | None, person: bool
 ) -> None:
     assert is_navigation(accept, sec_fetch_mode) is person
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "taken"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("gzip, deflate, zstd", True),
+        ("deflate, zstd", False),
+        ("identity", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0, *", False),
+        ("gzip; q=0.5", True),
+        ("gzip;q=0.5, identity", False),
+        ("identity;q=0.5, gzip;q=0.5", True),
+        ("identity;q=0, *", True),
+        ("gzip;q=nonsense", False),
+        (",,;q=1,", False),
+    ],
+)
+def test_gzip_is_for_those_who_want_it(accept_encoding: str | None, taken: bool) -> None:
+    assert takes_gzip(accept_encoding) is taken
