@@ -9,6 +9,8 @@ from starlette.requests import Request
 from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
 from simpleindex.wire.origin import Peer, origin
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.names import IndexName, index_name
 
 T = TypeVar("T")
 
@@ -71,3 +73,11 @@ async def json_body(request: Request) -> bytes:
         if len(body) > _JSON_BODY_BYTES_MAX:
             raise TooLarge(f"a JSON body has {_JSON_BODY_BYTES_MAX} bytes at the most")
     return bytes(body)
+
+
+def asked_index(user: str, index: str) -> IndexName:
+    """The index that a URL names. Raises NotStored: no index has an unlawful name."""
+    try:
+        return index_name(user, index)
+    except Refused:
+        raise NotStored(f"index {user[:80]}/{index[:80]}") from None

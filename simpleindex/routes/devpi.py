@@ -11,6 +11,7 @@ from starlette.responses import Response
 from simpleindex.access import Principal, Rules, check_new_password
 from simpleindex.errors import Forbidden, NotAuthenticated
 from simpleindex.routes.asking import (
+    asked_index,
     in_thread,
     json_body,
     origin_of,
@@ -58,7 +59,7 @@ class DevpiDoor:
             "features": list(devpi_json.FEATURES),
         }
         if at.user is not None and at.index is not None:
-            name = _index_name(at.user, at.index)
+            name = asked_index(at.user, at.index)
             index = await in_thread(lambda: self._index(name))
             result["index"] = f"{root}/{name}"
             result["simpleindex"] = f"{root}/{name}/+simple/"
@@ -127,7 +128,7 @@ class DevpiDoor:
 
     async def index(self, request: Request, at: IndexAt) -> Response:
         """One index, with the names of its projects unless `no_projects` is in the query."""
-        name = _index_name(at.user, at.index)
+        name = asked_index(at.user, at.index)
         with_projects = "no_projects" not in request.query_params
 
         def read() -> dict[str, JsonValue]:
@@ -184,13 +185,6 @@ def _create_index(change: Change, name: IndexName, body: bytes) -> Index:
     index = Index(name, settings)
     change.put_index(index)
     return index
-
-
-def _index_name(user: str, index: str) -> IndexName:
-    try:
-        return index_name(user, index)
-    except Refused:
-        raise NotStored(f"index {user[:80]}/{index[:80]}") from None
 
 
 def _user_name(text: str) -> UserName:

@@ -11,14 +11,14 @@ from starlette.responses import RedirectResponse, Response
 from simpleindex import library
 from simpleindex.errors import NotAcceptable
 from simpleindex.rendered import RenderedPage, RenderedPages
-from simpleindex.routes.asking import accept_of, in_thread, joined
+from simpleindex.routes.asking import accept_of, asked_index, in_thread, joined
 from simpleindex.wire import simple_html, simple_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
 from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.names import IndexName, index_name, parse_project_name
+from simpleindex_storage.names import parse_project_name
 from simpleindex_storage.ports import Catalog, Snapshot
 
 Fingerprint = Callable[[Snapshot], Hashable]
@@ -40,7 +40,7 @@ class SimpleDoor:
     async def list_page(self, request: Request, at: ListAt | IndexAt) -> Response:
         """All projects of an index and its bases."""
         form = _form(request)
-        index = _known_name(at)
+        index = asked_index(at.user, at.index)
         if not at.slash:
             return _redirect(request, "", at.below or at.index)
         href_prefix = "" if at.below else "+simple/"
@@ -56,7 +56,7 @@ class SimpleDoor:
     async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
         """One project. Other spellings of its name lead to the normalised one (PEP 503)."""
         form = _form(request)
-        index = _known_name(at)
+        index = asked_index(at.user, at.index)
         try:
             project = parse_project_name(at.project)
         except Refused:
@@ -145,13 +145,6 @@ def _form(request: Request) -> Form:
         offered = ", ".join(each.content_type.partition(";")[0] for each in Form)
         raise NotAcceptable(f"this page exists as {offered}; accept one of them")
     return form
-
-
-def _known_name(at: IndexAt | ListAt | PageAt | ProjectAt) -> IndexName:
-    try:
-        return index_name(at.user, at.index)
-    except Refused:
-        raise NotStored(f"index {at.user[:80]}/{at.index[:80]}") from None
 
 
 def _redirect(request: Request, up: str, name: str) -> Response:

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 
-from .catalog_sqlite import SqliteCatalog, create_catalog, prepare_catalog
+from .catalog_sqlite import SqliteCatalog, create_catalog
 from .durable import unavailable_on_failure, write_file
 from .errors import Refused, Unavailable
 from .files_disk import DiskFiles
 from .generation import Generation
 from .journal import Journal
 from .ports import Change
+from .sqlite_file import prepare_catalog
 from .store import Store
 
 # What an interrupted initialisation, an admin who wrote the settings first, or a fresh disk leave.

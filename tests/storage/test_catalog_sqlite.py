@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex_storage import catalog_sqlite
+from simpleindex_storage import sqlite_file
 from simpleindex_storage.catalog_sqlite import SqliteCatalog, create_catalog
 from simpleindex_storage.errors import AlreadyStored, Unavailable
 from simpleindex_storage.generation import Generation
@@ -320,7 +320,7 @@ def test_a_copy_that_was_put_back_is_written_ahead_too(tmp_path: Path) -> None:
 def test_a_catalog_that_somebody_else_keeps_locked_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog_sqlite, "_BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite_file, "_BUSY_SECONDS", 0.0)
     catalog = open_catalog(tmp_path)
     somebody = sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)
     somebody.execute("BEGIN IMMEDIATE")

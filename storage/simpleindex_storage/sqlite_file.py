@@ -1,0 +1,160 @@
+"""The SQLite file of a catalog: how it is opened, recognised, and brought up to date.
+
+Whatever SQLite raises leaves here as one of the store's errors.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import catalog_sql as sql
+from .durable import sync_file, sync_folder
+from .errors import Refused, Unavailable
+from .locks import FileLock
+
+_BUSY_SECONDS = 10.0
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that any thread may use, one at a time. Raises Unavailable."""
+    with reading_errors():
+        connection = sqlite3.connect(
+            path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises Refused for a catalog that is not of this version."""
+    if _check_ours(connection, path) != len(sql.MIGRATIONS):
+        raise Refused(
+            str(path), "this catalog must be brought up to date first; restart the server"
+        )
+
+
+def fact(connection: sqlite3.Connection, name: str) -> Any:
+    """One of the few facts that a catalog keeps about itself."""
+    return connection.execute(sql.FACT, (name,)).fetchone()[0]
+
+
+def put_in_place(draft: Path, path: Path) -> None:
+    """Let a finished catalog file appear, whole, and to stay."""
+    draft.chmod(0o600)
+    sync_file(draft)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def prepare_catalog(path: Path) -> None:
+    """Check that a catalog can be used by this version; bring an older one up to date.
+
+    The work is done on a copy, which then takes the place of the original: a crash leaves either
+    of them. Raises Refused for a file that is not ours, that is damaged, or that a newer version
+    made; and Unavailable, also if a server of the older version still has it open.
+    """
+    turnstile = FileLock(path.with_name("lock"))
+    try:
+        with turnstile.held():  # of several processes that start at once, one does the work
+            _prepare_alone(path)
+    finally:
+        turnstile.close()
+
+
+def _prepare_alone(path: Path) -> None:
+    draft = path.with_name(path.name + ".new")
+    with (
+        reading_errors(),
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
+    ):
+        if _check_ours(connection, path) == len(sql.MIGRATIONS):
+            return
+        _end_write_ahead(connection, path)
+        draft.unlink(missing_ok=True)
+        connection.execute("VACUUM INTO ?", (str(draft),))
+    with writing_errors():
+        copy = sqlite3.connect(draft, isolation_level=None)
+        try:
+            migrate(copy)
+            copy.execute("PRAGMA journal_mode = WAL")
+        finally:
+            copy.close()
+    put_in_place(draft, path)
+
+
+def _end_write_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    """Take the write-ahead log into the file: it must not be found beside another one."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        # Whoever has it open would go on writing to a file that nobody reads any more.
+        raise Unavailable(
+            f"{path} must be brought up to date, but another process has it open; stop that first"
+        ) from None
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Lead a catalog from its version to ours, in one transaction."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    steps = "".join(sql.MIGRATIONS[version:])
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {len(sql.MIGRATIONS)}; COMMIT;"
+    )
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of a catalog. Raises Refused if it is none that we can read."""
+    try:
+        ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if ours:
+            fact(connection, "serial")
+    except (sqlite3.DatabaseError, TypeError) as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise Refused(
+            str(path), f"the catalog cannot be read ({error}); restore a backup"
+        ) from None
+    if not ours:
+        raise Refused(str(path), "this is not a catalog of simpleindex-server")
+    if version > len(sql.MIGRATIONS):
+        raise Refused(
+            str(path),
+            f"a newer simpleindex-server made this catalog (version {version}, this one knows "
+            f"{len(sql.MIGRATIONS)}); install that one",
+        )
+    return version
+
+
+@contextmanager
+def reading_errors() -> Iterator[None]:
+    """What SQLite raises becomes Unavailable: the catalog cannot be read."""
+    with _sqlite_errors("the catalog cannot be read"):
+        yield
+
+
+@contextmanager
+def writing_errors() -> Iterator[None]:
+    """What SQLite raises becomes Unavailable: the catalog cannot be written."""
+    with _sqlite_errors("the catalog cannot be written"):
+        yield
+
+
+@contextmanager
+def _sqlite_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        raise Unavailable(f"{what}: {error}", full=full) from error
