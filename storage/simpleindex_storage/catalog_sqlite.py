@@ -23,7 +23,7 @@ from . import catalog_sql as sql
 from . import records
 from .errors import Unavailable
 from .generation import Generation
-from .journal import Journal
+from .journal import LINES_PER_COMMIT_MAX, Journal
 from .locks import FileLock
 from .model import JsonValue
 from .ports import Change, Snapshot
@@ -39,8 +39,6 @@ from .sqlite_file import (
 from .sqlite_transaction import SqliteChange, SqliteSnapshot
 
 T = TypeVar("T")
-
-_JOBS_PER_COMMIT_MAX = 64
 
 
 class SqliteCatalog:
@@ -136,7 +134,7 @@ class SqliteCatalog:
         while not closing:
             jobs = [self._jobs.get()]
             with suppress(queue.Empty):
-                while len(jobs) < _JOBS_PER_COMMIT_MAX:
+                while len(jobs) < LINES_PER_COMMIT_MAX:
                     jobs.append(self._jobs.get_nowait())
             closing = None in jobs
             batch = [job for job in jobs if job is not None]

@@ -4,21 +4,28 @@ The catalog writes each line, and syncs it, before it commits the change that th
 and remembers in the same commit how long the journal then is. Whatever lies beyond that length
 belongs to a commit that never happened, and is cut off by the next writer. So no line is ever
 missing, and none is ever there twice.
+
+More lines than one commit can hold are something else: the catalog is older than the journal,
+restored from a backup. Those lines tell of what happened since, and are set aside in a file.
 """
 
 import json
 import os
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path
 
-from .durable import unavailable_on_failure
+from .durable import unavailable_on_failure, write_file
 from .model import JsonValue
+
+LINES_PER_COMMIT_MAX = 64
 
 
 class Journal:
     """The journal of one server directory. Only the holder of the write lock may append."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
         self._handle = os.open(path, flags, 0o600)
 
@@ -30,8 +37,7 @@ class Journal:
         """
         lines = b"".join(_line(entry) for entry in entries)
         with unavailable_on_failure("the journal cannot be written"):
-            start = min(at_bytes, os.fstat(self._handle).st_size)
-            os.ftruncate(self._handle, start)
+            start = self._cut(at_bytes)
             os.lseek(self._handle, start, os.SEEK_SET)
             rest = memoryview(lines)
             while rest:
@@ -42,12 +48,30 @@ class Journal:
     def cut(self, at_bytes: int) -> None:
         """Drop lines of a commit that never happened. Raises Unavailable."""
         with unavailable_on_failure("the journal cannot be written"):
-            if os.fstat(self._handle).st_size > at_bytes:
-                os.ftruncate(self._handle, at_bytes)
+            self._cut(at_bytes)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._handle)
+
+    def _cut(self, at_bytes: int) -> int:
+        """Let the journal end there, or where it ends if that is sooner; its length then."""
+        size_bytes = os.fstat(self._handle).st_size
+        if size_bytes <= at_bytes:
+            return size_bytes
+        with self._path.open("rb") as file:
+            file.seek(at_bytes)
+            if sum(1 for _ in file) > LINES_PER_COMMIT_MAX:
+                file.seek(at_bytes)
+                write_file(self._place_aside(at_bytes), file.read())
+        os.ftruncate(self._handle, at_bytes)
+        return at_bytes
+
+    def _place_aside(self, at_bytes: int) -> Path:
+        """A name that is free: `journal-from-1234.jsonl`, or with a number behind it."""
+        stem = f"{self._path.stem}-from-{at_bytes}"
+        names = chain([f"{stem}.jsonl"], (f"{stem}-{number}.jsonl" for number in count(2)))
+        return next(path for path in map(self._path.with_name, names) if not path.exists())
 
 
 def _line(entry: dict[str, JsonValue]) -> bytes:

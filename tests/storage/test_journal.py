@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from simpleindex_storage.errors import Unavailable
-from simpleindex_storage.journal import Journal
+from simpleindex_storage.journal import LINES_PER_COMMIT_MAX, Journal
+from simpleindex_storage.model import JsonValue
 from tests.storage.stores import FailingDisk, files_no_larger_than, journal_of
 
 
@@ -90,7 +92,7 @@ def test_half_a_line_on_a_full_disk_is_overwritten_by_the_next(tmp_path: Path) -
     assert journal_of(tmp_path) == [{"serial": 1}, {"serial": 2}]
 
 
-@pytest.mark.parametrize("call", ["ftruncate", "write", "fsync"])
+@pytest.mark.parametrize("call", ["write", "fsync"])
 def test_a_disk_that_fails_is_told_in_words(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,3 +118,37 @@ def test_cutting_that_fails_is_told_in_words(
 def test_only_its_owner_can_read_the_journal(tmp_path: Path) -> None:
     open_journal(tmp_path).close()
     assert (tmp_path / "journal.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_lines_that_one_commit_cannot_have_left_are_set_aside(tmp_path: Path) -> None:
+    old: list[dict[str, JsonValue]] = [
+        {"serial": number} for number in range(1, LINES_PER_COMMIT_MAX + 2)
+    ]
+    journal = open_journal(tmp_path)
+    for restored in range(2):
+        length = journal.append([{"serial": 0}], at_bytes=0)
+        journal.append(old, at_bytes=length)
+        if restored:
+            journal.cut(length)
+        else:
+            journal.append([{"serial": 1, "what": "after the restore"}], at_bytes=length)
+    journal.close()
+    assert journal_of(tmp_path) == [{"serial": 0}]
+    aside = sorted(path.name for path in tmp_path.glob("journal-*"))
+    assert aside == [f"journal-from-{length}-2.jsonl", f"journal-from-{length}.jsonl"]
+    for name in aside:
+        assert [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] == old
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_one_commit_can_have_left_is_cut_without_a_trace(tmp_path: Path) -> None:
+    left: list[dict[str, JsonValue]] = [
+        {"serial": number} for number in range(1, LINES_PER_COMMIT_MAX + 1)
+    ]
+    journal = open_journal(tmp_path)
+    length = journal.append([{"serial": 0}], at_bytes=0)
+    journal.append(left, at_bytes=length)
+    journal.cut(length)
+    journal.close()
+    assert journal_of(tmp_path) == [{"serial": 0}]
+    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
