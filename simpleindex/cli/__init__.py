@@ -17,6 +17,7 @@ _VERBS = {
     "serve": "serve:command",
     "init": "init:command",
     "add": "add:command",
+    "inspect": "inspect:command",
     "yank": "marks:yank",
     "unyank": "marks:unyank",
     "archive": "marks:archive",

@@ -1,8 +1,7 @@
 """`add`: take wheels and source distributions in from the disk."""
 
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.packages import PACKAGES, find_packages
 from simpleindex_storage.errors import NotStored, Refused, StoreError
 from simpleindex_storage.model import Index, MirrorSettings, Outcome, StageSettings, Upload
 from simpleindex_storage.names import IndexName, owner_of, parse_index_name
@@ -20,9 +20,6 @@ from simpleindex_storage.store import Store
 _READ_BYTES = 1 << 20
 _AT_A_TIME = 4
 """Files that are on their way at once; what becomes ready together shares a commit."""
-_PACKAGES = (".whl", ".tar.gz", ".zip")
-_OLD_PACKAGES = (".egg", ".exe", ".msi", ".tar.bz2", ".tgz", ".rpm", ".deb", ".dmg")
-"""Of these a folder's owner may expect that they are taken; the others are not packages."""
 
 
 @click.command("add")
@@ -47,10 +44,8 @@ def command(
     """
     config = config_from(config_file, flags)
     index = parse_index_name(index_text)
-    for path in paths:
-        if not path.exists():
-            raise click.ClickException(f"{path} does not exist")
-    found, results = _find(paths)
+    found, closed = find_packages(paths)
+    results = [_Result(path, None, reason) for path, reason in closed]
     with open_as_owner(config.serverdir) as store:
         results += _add_all(store, index, found)
     _report(results, index)
@@ -63,24 +58,6 @@ class _Result:
     path: Path
     outcome: Outcome | None
     refused: str | None = None
-
-
-def _find(paths: Iterable[Path]) -> tuple[list[Path], list[_Result]]:
-    """The files that were named and the packages below the folders, in order; what is closed."""
-    found: list[Path] = []
-    closed: list[_Result] = []
-
-    def note(error: OSError) -> None:
-        closed.append(_Result(Path(error.filename), None, f"cannot be read: {error.strerror}"))
-
-    for path in paths:
-        if path.is_file():
-            found.append(path)
-            continue
-        for folder, _, names in os.walk(path, onerror=note):
-            packages = [name for name in names if name.endswith((*_PACKAGES, *_OLD_PACKAGES))]
-            found += (Path(folder, name) for name in packages)
-    return sorted(found), closed
 
 
 def _add_all(store: Store, index: IndexName, found: Sequence[Path]) -> list[_Result]:
@@ -137,4 +114,4 @@ def _report(results: Sequence[_Result], index: IndexName) -> None:
         line += f", {counts[Outcome.REPLACED]} replaced"
     click.echo(f"{line}, {refused} refused")
     if not results:
-        click.echo(f"No wheels (.whl) or source distributions ({', '.join(_PACKAGES[1:])}) found.")
+        click.echo(f"No wheels (.whl) or source distributions ({', '.join(PACKAGES[1:])}) found.")

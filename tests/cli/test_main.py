@@ -13,8 +13,8 @@ from simpleindex.cli import _main
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody, run_program
 
 VERBS = [
-    "serve", "init", "add", "yank", "unyank", "archive", "deprecate", "quarantine", "activate",
-    "passwd", "config", "shims",
+    "serve", "init", "add", "inspect", "yank", "unyank", "archive", "deprecate", "quarantine",
+    "activate", "passwd", "config", "shims",
 ]  # fmt: skip
 COLUMNS_MAX = 100
 
