@@ -30,6 +30,7 @@ types: $(VENV)/installed-dev
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.first_table
 	$(BIN)/python -m benchmarks.footprint
+	$(BIN)/python -m benchmarks.inspection
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
