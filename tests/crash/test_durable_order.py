@@ -130,7 +130,7 @@ def test_lines_of_a_trace_are_read() -> None:
 12 fdatasync(8</srv/index>)     = 0
 13 <... link resumed>)               = 0
 13 unlinkat(3</srv/index/incoming/7-x>, "root+local", AT_REMOVEDIR) = 0
-13 renameat2(AT_FDCWD</work>, "x", AT_FDCWD</work>, "/srv/index/y", 0) = 0
+13 renameat2(AT_FDCWD</home>, "x", AT_FDCWD</home>, "/srv/index/y", 0) = 0
 13 --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=1, si_uid=0} ---
 12 sendto(21<socket:[122679]>, "HTTP/1.1 200 OK\\r\\nda"..., 354, 0, NULL, 0) = 354
 12 fsync(3</srv/index/late> <unfinished ...>
@@ -142,7 +142,7 @@ def test_lines_of_a_trace_are_read() -> None:
         Call("link", "a", "files/b", "", 2, 5),
         Call("sync", ".", "", "", 4, 4),
         Call("unlink", "incoming/7-x/root+local", "", "", 6, 6),
-        Call("rename", "/work/x", "y", "", 7, 7),
+        Call("rename", "/home/x", "y", "", 7, 7),
         Call("send", "socket:[122679]", "", "HTTP/1.1 200 OK\\r\\nda", 9, 9),
     ]
 
