@@ -37,7 +37,7 @@ from simpleindex.wire.locations import (
     VersionAt,
     locate,
 )
-from simpleindex.wire.negotiate import choose, names_json
+from simpleindex.wire.negotiate import choose, names_html, names_json
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.ports import Catalog
 
@@ -146,8 +146,8 @@ class Front:
 
     async def _root(self, request: Request) -> Response:
         """People get a page; devpi-client, and whoever says nothing, the users."""
-        accept = accept_of(request) or ""
-        if "text/html" in accept.lower() and not names_json(accept):
+        accept = accept_of(request)
+        if names_html(accept) and not names_json(accept):
             return await self.web.start(request)
         return await self.devpi.users(request)
 

@@ -93,15 +93,9 @@ def takes_gzip(accept_encoding: str | None) -> bool:
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
-def is_navigation(accept: str | None, sec_fetch_mode: str | None) -> bool:
-    """Whether a person with a browser has asked: by `Sec-Fetch-Mode`, or else by Accept.
-
-    Over plain HTTP browsers send the first to loopback only; the second all of them send, and no
-    installer does.
-    """
-    if sec_fetch_mode is not None and sec_fetch_mode.strip(" \t").lower() == "navigate":
-        return True
-    return _takes(accept, "application/xhtml+xml")
+def names_html(accept: str | None) -> bool:
+    """Whether the client asks for `text/html` by name, as every browser does."""
+    return _takes(accept, "text/html")
 
 
 def _as_meant(format_query: str) -> str:

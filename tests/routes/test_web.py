@@ -19,7 +19,9 @@ def test_people_get_a_page(accept: str, filled: Site) -> None:
     assert filled.ask("HEAD", "/", {"accept": accept}).headers == answer.headers
 
 
-@pytest.mark.parametrize("accept", ["*/*", None, DEVPI, "text/html, application/json", "image/png"])
+@pytest.mark.parametrize(
+    "accept", ["*/*", None, DEVPI, "text/html, application/json", "text/html;q=0, */*", "image/png"]
+)
 def test_programs_get_json(accept: str | None, filled: Site) -> None:
     for target in ("/", "//", "/?a=b"):
         answer = filled.get(target, accept)

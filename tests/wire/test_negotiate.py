@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simpleindex.wire.negotiate import Form, choose, is_navigation, names_json, takes_gzip
+from simpleindex.wire.negotiate import Form, choose, names_html, names_json, takes_gzip
 
 V1_JSON = "application/vnd.pypi.simple.v1+json"
 V1_HTML = "application/vnd.pypi.simple.v1+html"
@@ -161,7 +161,7 @@ def test_an_unknown_format_is_as_if_it_were_not_there(
 def test_no_header_is_too_odd(accept: str) -> None:
     assert choose(accept) in {*Form, None}
     assert names_json(accept) is False
-    assert is_navigation(accept, accept) is False
+    names_html(accept)
 
 
 @pytest.mark.parametrize(
@@ -187,25 +187,20 @@ def test_devpi_json_is_only_for_those_who_name_it(accept: str | None, named: boo
 
 
 @pytest.mark.parametrize(
-    ("accept", "sec_fetch_mode", "person"),
+    ("accept", "named"),
     [
-        (CHROME, "navigate", True),
-        (CHROME, None, True),
-        ("*/*", "navigate", True),
-        ("*/*", " Navigate ", True),
-        (None, "navigate", True),
-        ("*/*", "cors", False),
-        ("*/*", "", False),
-        (None, None, False),
-        ("text/html", None, False),
-        ("application/xhtml+xml;q=0", None, False),
-        (f"{V1_JSON}, {V1_HTML}; q=0.1, text/html; q=0.01", None, False),
+        (CHROME, True),
+        ("Text/HTML; q=0.1", True),
+        (None, False),
+        ("*/*", False),
+        ("text/*", False),
+        ("text/html;q=0, */*", False),
+        ("text/htmlx", False),
+        ('a/b;c="x,text/html"', False),
     ],
 )
-def test_a_navigating_browser_is_told_from_an_installer(
-    accept: str | None, sec_fetch_mode: str | None, person: bool
-) -> None:
-    assert is_navigation(accept, sec_fetch_mode) is person
+def test_a_page_for_people_is_for_those_who_name_html(accept: str | None, named: bool) -> None:
+    assert names_html(accept) is named
 
 
 @pytest.mark.parametrize(
