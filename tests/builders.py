@@ -136,6 +136,17 @@ def an_sdist(
     return BuiltFile(f"{top}{format}", content)
 
 
+def an_egg(name: str = "demo", version: str = "1.0", *, platform: str = "py2.7") -> BuiltFile:
+    """What easy_install took; `platform` is what stands behind the version."""
+    members = {
+        "EGG-INFO/PKG-INFO": core_metadata(name, version),
+        "EGG-INFO/top_level.txt": b"demo\n",
+        "EGG-INFO/zip-safe": b"\n",
+        "demo/__init__.py": b"",
+    }
+    return BuiltFile(f"{_escaped(name)}-{version}-{platform}.egg", a_zip(members))
+
+
 def a_zip(
     members: Mapping[str, bytes] | Iterable[tuple[str, bytes]],
     *,
@@ -213,20 +224,14 @@ def upload_fields(
     built: BuiltFile, **changed_fields: str | Sequence[str] | None
 ) -> list[tuple[str, str]]:
     """The form that goes with a file. A change to None leaves a field out, a list repeats it."""
-    is_wheel = built.filename.endswith(".whl")
-    if is_wheel:
-        name, version, _, tags = parse_wheel_filename(built.filename)
-        pyversion = sorted(tag.interpreter for tag in tags)[0]
-    else:
-        name, version = parse_sdist_filename(built.filename)
-        pyversion = "source"
+    name, version, filetype, pyversion = _said_by_name(built.filename)
     form: dict[str, str | Sequence[str] | None] = {
         ":action": "file_upload",
         "protocol_version": "1",
         "metadata_version": "2.1",
         "name": name,
-        "version": str(version),
-        "filetype": "bdist_wheel" if is_wheel else "sdist",
+        "version": version,
+        "filetype": filetype,
         "pyversion": pyversion,
         "sha256_digest": built.sha256,
         "md5_digest": hashlib.md5(built.content).hexdigest(),
@@ -249,6 +254,18 @@ def an_upload_body(
     return a_multipart_body(
         upload_fields(built, **changed_fields), ("content", built.filename, built.content)
     )
+
+
+def _said_by_name(filename: str) -> tuple[str, str, str, str]:
+    """Project, version, filetype and pyversion."""
+    if filename.endswith(".whl"):
+        name, version, _, tags = parse_wheel_filename(filename)
+        return name, str(version), "bdist_wheel", sorted(tag.interpreter for tag in tags)[0]
+    if filename.endswith(".egg"):
+        egg_name, egg_version, python = filename.removesuffix(".egg").split("-")[:3]
+        return egg_name, egg_version, "bdist_egg", python.removeprefix("py")
+    sdist_name, sdist_version = parse_sdist_filename(filename)
+    return sdist_name, str(sdist_version), "sdist", "source"
 
 
 def _escaped(name: str) -> str:

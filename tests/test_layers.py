@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[1]
 _LOOKS_INTO_PACKAGES = " ".join(
     f"simpleindex_storage.{name}"
     for name in (
-        "metadata", "inspection", "archive", "faults", "member_names", "metadata_rules",
+        "metadata", "inspection", "faults", "member_names", "metadata_rules",
         "record_file", "tar_walk", "wheel_files", "zip_directory", "zip_walk",
     )
 )  # fmt: skip

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.packages import PACKAGES, find_packages
+from simpleindex_storage import faults
 from simpleindex_storage.errors import NotStored, Refused, StoreError
 from simpleindex_storage.model import Index, MirrorSettings, Outcome, StageSettings, Upload
 from simpleindex_storage.names import IndexName, owner_of, parse_index_name
@@ -33,9 +34,20 @@ _AT_A_TIME = 4
     show_default=True,
     help="Where to; root/local is made if it is not there.",
 )
+@click.option(
+    "--strict-archives/--no-strict-archives",
+    default=None,
+    help="Whether to refuse files that some installer can use although something is wrong with "
+    "them: old or sloppy archives, .zip source distributions, eggs. What is taken all the same is "
+    "told. [default: as the index is set, which is to refuse them]",
+)
 @setting_options("serverdir")
 def command(
-    paths: tuple[Path, ...], index_text: str, config_file: Path | None, **flags: object
+    paths: tuple[Path, ...],
+    index_text: str,
+    strict_archives: bool | None,
+    config_file: Path | None,
+    **flags: object,
 ) -> None:
     """Take wheels and source distributions, or folders of them, into an index.
 
@@ -47,7 +59,7 @@ def command(
     found, closed = find_packages(paths)
     results = [_Result(path, None, reason) for path, reason in closed]
     with open_as_owner(config.serverdir) as store:
-        results += _add_all(store, index, found)
+        results += _add_all(_Target(store, index, strict_archives), found)
     _report(results, index)
     if any(result.refused for result in results):
         raise click.exceptions.Exit(1)
@@ -58,15 +70,29 @@ class _Result:
     path: Path
     outcome: Outcome | None
     refused: str | None = None
+    for_strictness: bool = False
+    """Whether it was refused only because the index is strict."""
+    remarks: tuple[str, ...] = ()
+    """What is wrong with a file that was taken."""
 
 
-def _add_all(store: Store, index: IndexName, found: Sequence[Path]) -> list[_Result]:
-    make_index = None
-    with store.catalog.snapshot() as seen:
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where files go, and how."""
+
+    store: Store
+    index: IndexName
+    strict_archives: bool | None
+    make_index: Index | None = None
+
+
+def _add_all(target: _Target, found: Sequence[Path]) -> list[_Result]:
+    index = target.index
+    with target.store.catalog.snapshot() as seen:
         there = seen.index(index)
     if index == AUTOMATIC_INDEX:
         settings = StageSettings(volatile=False, acl_upload=(owner_of(index),))
-        make_index = Index(index, settings, automatic=True)
+        target = replace(target, make_index=Index(index, settings, automatic=True))
     elif there is None:
         raise NotStored(
             f"index {index}", f"create it with `devpi index -c {index}`, or leave --index away"
@@ -80,30 +106,43 @@ def _add_all(store: Store, index: IndexName, found: Sequence[Path]) -> list[_Res
             length=len(found), label="Adding", file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as progress,
     ):
-        for result in threads.map(lambda path: _add(store, index, make_index, path), found):
+        for result in threads.map(lambda path: _add(target, path), found):
             results.append(result)
             progress.update(1)
     return results
 
 
-def _add(store: Store, index: IndexName, make_index: Index | None, path: Path) -> _Result:
-    upload = Upload(index=index, filename=path.name, sender=owner_of(AUTOMATIC_INDEX))
+def _add(target: _Target, path: Path) -> _Result:
+    upload = Upload(index=target.index, filename=path.name, sender=owner_of(AUTOMATIC_INDEX))
     try:
-        with path.open("rb") as file, store.stage() as draft:
+        with path.open("rb") as file, target.store.stage() as draft:
             while chunk := file.read(_READ_BYTES):
                 draft.write(chunk)
-            (admitted,) = store.admit([(upload, draft.finish())], make_index=make_index)
+            (admitted,) = target.store.admit(
+                [(upload, draft.finish())],
+                make_index=target.make_index,
+                strict_archives=target.strict_archives,
+            )
     except StoreError as error:
-        return _Result(path, None, str(error).removeprefix(f"{path.name}: "))
+        is_strictness = isinstance(error, Refused) and faults.is_strictness(error)
+        return _Result(path, None, _below(path, str(error)), is_strictness)
     except OSError as error:
         return _Result(path, None, f"cannot be read: {error.strerror}")
-    return _Result(path, admitted.outcome)
+    remarks = tuple(_below(path, remark) for remark in admitted.remarks)
+    return _Result(path, admitted.outcome, remarks=remarks)
+
+
+def _below(path: Path, sentence: str) -> str:
+    """A sentence that begins with a file's name, to stand behind its path."""
+    return sentence.removeprefix(f"{path.name}: ")
 
 
 def _report(results: Sequence[_Result], index: IndexName) -> None:
     for result in results:
         if result.refused:
             click.echo(f"refused  {result.path}: {result.refused}", err=True)
+        for remark in result.remarks:
+            click.echo(f"odd      {result.path}: {remark}", err=True)
     counts = {outcome: 0 for outcome in Outcome}
     for result in results:
         if result.outcome is not None:
@@ -113,5 +152,11 @@ def _report(results: Sequence[_Result], index: IndexName) -> None:
     if counts[Outcome.REPLACED]:
         line += f", {counts[Outcome.REPLACED]} replaced"
     click.echo(f"{line}, {refused} refused")
+    strict = sum(result.for_strictness for result in results)
+    if strict:
+        click.echo(
+            f"{strict} of the refused files can be used by some installer; "
+            "`add --no-strict-archives` takes them, and tells what is wrong with them"
+        )
     if not results:
-        click.echo(f"No wheels (.whl) or source distributions ({', '.join(PACKAGES[1:])}) found.")
+        click.echo(f"No packages ({', '.join(PACKAGES)}) found.")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-PACKAGES = (".whl", ".tar.gz", ".zip")
-_OLD_PACKAGES = (".egg", ".exe", ".msi", ".tar.bz2", ".tgz", ".rpm", ".deb", ".dmg")
+PACKAGES = (".whl", ".tar.gz", ".zip", ".egg")
+_OLD_PACKAGES = (".exe", ".msi", ".tar.bz2", ".tgz", ".rpm", ".deb", ".dmg")
 """Of these a folder's owner may expect that they are taken; the others are not packages."""
 
 

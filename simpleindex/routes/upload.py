@@ -1,5 +1,6 @@
 """The way in: a form with a file, as devpi-client, twine, uv and others post it."""
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -14,10 +15,12 @@ from simpleindex.wire import upload_form
 from simpleindex.wire.locations import IndexAt, ListAt, UploadAt
 from simpleindex.wire.multipart import Field, FileChunk, FileStart, MultipartParser
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.model import Index, MirrorSettings, Staged, StageSettings
+from simpleindex_storage.model import Admitted, Index, MirrorSettings, Staged, StageSettings
 from simpleindex_storage.names import IndexName, index_name
 from simpleindex_storage.ports import Draft
 from simpleindex_storage.store import Store
+
+_log = logging.getLogger("simpleindex")
 
 _FORM_BYTES_MAX = 8 << 20
 """What a form may have around its file: text fields, part headers, boundaries."""
@@ -49,10 +52,15 @@ class UploadDoor:
         reception = _Reception(self.store, self.upload_bytes_max)
         try:
             await self._read(request, reception)
-            await in_thread(lambda: reception.admit(permit))
+            admitted = await in_thread(lambda: reception.admit(permit))
         finally:
             await in_thread(reception.close)
-        return Response(media_type="text/plain")
+        for remark in admitted.remarks:
+            _log.warning("%s took an odd file from %s: %s", permit.index, permit.sender, remark)
+        return Response(
+            "".join(f"taken, but {remark}\n" for remark in admitted.remarks),
+            media_type="text/plain",
+        )
 
     def _permit(
         self, principal: Principal, at: IndexAt | ListAt | UploadAt, came_with_some: bool
@@ -150,14 +158,15 @@ class _Reception:
         self._waiting.clear()
         self.waiting_bytes = 0
 
-    def admit(self, permit: _Permit) -> None:
+    def admit(self, permit: _Permit) -> Admitted:
         """All is there: check and store it. Waits for the disk."""
         if self.filename is None:
             raise Refused("upload", "the form has no file in its field 'content'")
         upload = upload_form.parse(
             self.fields, self.filename, index=permit.index, sender=permit.sender
         )
-        self._store.admit([(upload, self._finish())], make_index=permit.make_index)
+        (admitted,) = self._store.admit([(upload, self._finish())], make_index=permit.make_index)
+        return admitted
 
     def close(self) -> None:
         """Remove what was not stored. Waits for the disk."""

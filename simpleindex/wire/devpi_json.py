@@ -35,6 +35,7 @@ _STAGE_KEYS = (
     "acl_toxresult_upload",
     "mirror_whitelist",
     "mirror_whitelist_inheritance",
+    "strict_archives",
 )
 _MIRROR_TEXTS = ("mirror_url", "mirror_web_url_fmt")
 _MIRROR_FLAGS = ("mirror_no_project_list", "mirror_use_external_urls")
@@ -163,6 +164,9 @@ def _stage(
             for name in _list(content, "mirror_whitelist", defaults.mirror_whitelist)
         ),
         mirror_whitelist_inheritance=inheritance.lower(),
+        strict_archives=_flag(
+            "strict_archives", content.pop("strict_archives", defaults.strict_archives)
+        ),
         extra={**defaults.extra, **extra},
     )
 

@@ -3,12 +3,12 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.metadata import LIST_FIELDS, SINGLE_FIELDS, stated
 from simpleindex_storage.model import Fields, Upload
-from simpleindex_storage.names import IndexName
+from simpleindex_storage.names import DistKind, IndexName
 
 _CONTROL_FIELDS = frozenset({":action", "protocol_version", "filetype"})
 
@@ -32,7 +32,11 @@ _OTHER_NAMES = {
 
 _FIELDS = _CONTROL_FIELDS | _DIGEST_FIELDS.keys() | SINGLE_FIELDS | LIST_FIELDS
 
-_EXTENSIONS = {"bdist_wheel": (".whl",), "sdist": (".tar.gz", ".zip")}
+_EXTENSIONS: Mapping[str, tuple[str, ...]] = {
+    DistKind.WHEEL: (".whl",),
+    DistKind.SDIST: (".tar.gz", ".zip"),
+    DistKind.EGG: (".egg",),
+}
 
 _ADVICE = {
     "submit": "registering a release without a file does nothing here; "
@@ -96,7 +100,8 @@ class _Form:
         if extensions is None:
             raise self._refused(
                 f"filetype is {filetype[:80]!r}; only wheels (bdist_wheel) and source "
-                "distributions (sdist) are kept here"
+                "distributions (sdist) are kept here, and eggs (bdist_egg) where an index "
+                "allows them"
             )
         if not filename.endswith(extensions):
             raise self._refused(

@@ -67,6 +67,7 @@ MIGRATIONS: tuple[str, ...] = (
         requires_python TEXT,
         metadata_sha256 TEXT,
         yanked TEXT,
+        findings TEXT NOT NULL,             -- JSON
         UNIQUE (index_id, key)
     );
     CREATE INDEX files_of_project ON files (project_id, id);
@@ -142,7 +143,7 @@ PUT_RELEASE = """
 
 _FILE = """
     SELECT indexes.name, projects.name, files.version, filename, key, size_bytes, sha256, md5,
-        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked
+        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked, findings
     FROM files JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = files.index_id
     WHERE indexes.name = ?
 """
@@ -151,8 +152,8 @@ FILE_AT = f"{_FILE} AND key = ? AND filename = ? AND substr(sha256, 1, 16) = ?"
 FILES = f"{_FILE} AND projects.name = ? ORDER BY files.id"
 PUT_FILE = """
     INSERT INTO files (index_id, project_id, version, filename, key, size_bytes, sha256, md5,
-        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked)
-    SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked, findings)
+    SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
     FROM indexes JOIN projects ON projects.index_id = indexes.id
     WHERE indexes.name = ?1 AND projects.name = ?2
 """

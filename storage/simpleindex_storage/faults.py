@@ -41,13 +41,24 @@ class Finding:
 
     rule: str
     """Its row in RULES."""
-    sentence: str
-    """One line that names the file, what is wrong with it, and what to do."""
+    filename: str
+    fault: str
+    """What is wrong with the file, and what to do."""
 
-    def refusal(self) -> Refused:
-        """What a strict index raises."""
-        subject, _, rest = self.sentence.partition(": ")  # no file name has a colon in it
-        return _refused(self.rule, subject, rest)
+    @property
+    def sentence(self) -> str:
+        """One line that tells all of it."""
+        return f"{self.filename}: {self.fault}"
+
+    def refusal(self, way_out: str = "") -> Refused:
+        """What a strict index raises; `way_out` is what else can be done about it."""
+        return _refused(self.rule, self.filename, self.fault + way_out)
+
+
+def is_strictness(refused: Refused) -> bool:
+    """Whether an index that is not strict would take the file."""
+    broken = [RULES[note] for note in getattr(refused, "__notes__", ()) if note in RULES]
+    return any(rule.verdict is Verdict.STRICT for rule in broken)
 
 
 class Faults:
@@ -74,7 +85,7 @@ class Faults:
     def findings(self) -> tuple[Finding, ...]:
         """What was noted, in the order of appearance."""
         return tuple(
-            Finding(rule, f"{self._subject}: {what}{self._others(rule)}; {RULES[rule].advice}")
+            Finding(rule, self._subject, f"{what}{self._others(rule)}; {RULES[rule].advice}")
             for rule, what in self._first.items()
         )
 
@@ -210,9 +221,7 @@ RULES: Mapping[str, Rule] = {
     "data-scheme": _always("pip does not know where to put it, and stops", _BUILD_AGAIN),
     "script-path": _always("written outside of the scripts' folder", "rename the script"),
     "record-outside": _always("pip uninstall deletes what is named there", _BUILD_AGAIN),
-    "record-missing": _strict(
-        "no installer takes it, but it can be imported as it is", _BUILD_AGAIN
-    ),
+    "record-missing": _always("pip and uv refuse it", _BUILD_AGAIN),
     "record-unreadable": _strict("pip overlooks it as long as it is UTF-8", _BUILD_AGAIN),
     "record-duplicate": _strict("harmless as long as both lines are right", _BUILD_AGAIN),
     "record-unlisted": _strict("stays behind after pip uninstall", _BUILD_AGAIN),
@@ -221,17 +230,19 @@ RULES: Mapping[str, Rule] = {
     "record-unhashed": _strict("no installer compares", _BUILD_AGAIN),
     "record-hash-kind": _strict("no installer compares; the standard wants sha256", _BUILD_AGAIN),
     "record-hash-form": _strict("no installer compares; the digest is right", _BUILD_AGAIN),
-    "wheel-tags": _strict("installers go by the file name", _RENAME),
-    "wheel-build": _strict("installers go by the file name", _RENAME),
+    "wheel-tags": _allowed("installers go by the file name; large projects retag by renaming"),
+    "wheel-build": _allowed("installers go by the file name"),
     "entry-points": _strict("the package works, its commands may not", "correct its entry points"),
     "data-folder": _strict("pip installs it, others may not", _RENAME),
-    "dist-info-spelling": _strict("old tools; installers compare normalised names", _BUILD_AGAIN),
-    "wheel-name-spelling": _strict("old tools; installers compare normalised names", _BUILD_AGAIN),
+    "dist-info-spelling": _allowed("old tools; installers compare normalised names"),
+    "wheel-name-spelling": _allowed("old tools, which old Pythons need files of"),
     # Source distributions.
     "sdist-several-tops": _always("pip and uv find no project in it", _BUILD_AGAIN),
     "sdist-top-folder": _strict("no installer looks at its name", _RENAME),
-    "sdist-top-spelling": _strict("old tools; no installer looks at it", _BUILD_AGAIN),
-    "sdist-name-spelling": _strict("old tools; installers compare normalised names", _BUILD_AGAIN),
+    "sdist-top-spelling": _allowed("old tools; no installer looks at it"),
+    "sdist-name-spelling": _allowed("old tools; installers compare normalised names"),
     "sdist-zip": _strict("old, and every pip reads it", "build it as .tar.gz"),
+    # Eggs.
+    "egg": _strict("easy_install alone installs it", "turn it into a wheel with `wheel convert`"),
 }
 """By the rule's name, which stays what it is: people look for it."""

@@ -1,4 +1,4 @@
-"""One strict walk of a whole wheel or sdist: what it is, and all that is wrong with it.
+"""One strict walk of a whole wheel, sdist or egg: what it is, and all that is wrong with it.
 
 What follows from each fault is decided in `faults.RULES`. The bytes are read once, from the
 beginning to the end, after a look at the directory of a zip and at the few files of a wheel that
@@ -11,14 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from .archive import METADATA_BYTES_MAX
 from .errors import Refused, Unavailable
 from .faults import Faults, Finding, shown
 from .member_names import MemberNames, plain_name
-from .metadata import parse_core_metadata
+from .metadata import METADATA_BYTES_MAX, parse_core_metadata
 from .metadata_rules import check_metadata, license_files, names_same
 from .model import CoreMetadata
-from .names import DistFilename
+from .names import DistFilename, DistKind
 from .record_file import RECORD_BYTES_MAX, Record
 from .tar_walk import TAR_BLOCK_BYTES, TarMember, TarWalk, is_gzip, is_tar_header
 from .wheel_files import (
@@ -41,11 +40,12 @@ _KEPT_BYTES_MAX: Mapping[str, int] = {
 }
 """Of the files in dist-info that are held in memory."""
 
+_EGG_PKG_INFO = "EGG-INFO/PKG-INFO"
 _DATA_SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 
 
 def inspect(path: Path, filename: DistFilename) -> tuple[CoreMetadata, tuple[Finding, ...]]:
-    """What the wheel or sdist at `path` says of itself, and what a strict index would refuse.
+    """What the file at `path` says of itself, and what a strict index would refuse.
 
     Raises Refused for what is refused whatever an index allows, and Unavailable when the disk
     fails. Takes a few MB of memory whatever the file's size, and time in proportion to the bytes
@@ -55,10 +55,7 @@ def inspect(path: Path, filename: DistFilename) -> tuple[CoreMetadata, tuple[Fin
     try:
         with path.open("rb", buffering=_BUFFER_BYTES) as file:
             size_bytes = file.seek(0, io.SEEK_END)
-            if filename.is_wheel:
-                metadata = _inspect_wheel(file, size_bytes, filename, faults)
-            else:
-                metadata = _inspect_sdist(file, size_bytes, filename, faults)
+            metadata = _INSPECT[filename.kind](file, size_bytes, filename, faults)
     except OSError as error:
         raise Unavailable(f"{filename.text} cannot be read back: {error.strerror}") from error
     return metadata, faults.findings()
@@ -105,18 +102,16 @@ def _check_members(
 ) -> None:
     raw = kept.get(f"{folder}/RECORD")
     if raw is None:
-        faults.note("record-missing", f"it holds no {folder}/RECORD")
-    record = None if raw is None else Record(raw, folder, faults)
+        raise faults.fatal("record-missing", f"it holds no {folder}/RECORD")
+    record = Record(raw, folder, faults)
     for entry in walk.as_they_lie():
-        digest = record.digest_for(entry.name) if record else None
+        digest = record.digest_for(entry.name)
         if entry.name not in kept:
             walk.check(entry, digest.update if digest else None)
         elif digest is not None:
             digest.update(kept[entry.name])
-        if record is not None:
-            record.compare(entry.name, entry.size_bytes, digest)
-    if record is not None:
-        record.finish(tops)
+        record.compare(entry.name, entry.size_bytes, digest)
+    record.finish(tops)
 
 
 def _check_wheel_name(filename: DistFilename, faults: Faults) -> None:
@@ -253,7 +248,32 @@ def _check_top_folder(top: str, usual: str, filename: DistFilename, faults: Faul
     faults.note(rule, f"its top folder is {shown(top)}, not {usual!r}")
 
 
-# Both
+# Eggs
+
+
+def _inspect_egg(
+    file: BinaryIO, size_bytes: int, filename: DistFilename, faults: Faults
+) -> CoreMetadata:
+    faults.note("egg", "it is an egg")
+    walk, _ = _open_zip(file, size_bytes, faults)
+    pkg_info = next((entry for entry in walk.entries if entry.name == _EGG_PKG_INFO), None)
+    if pkg_info is None:
+        raise faults.fatal("metadata-missing", f"it holds no {_EGG_PKG_INFO}")
+    metadata = _parse(walk.read(pkg_info, METADATA_BYTES_MAX), filename, faults)
+    for entry in walk.as_they_lie():
+        if entry is not pkg_info:
+            walk.check(entry)
+    return metadata
+
+
+_INSPECT = {
+    DistKind.WHEEL: _inspect_wheel,
+    DistKind.SDIST: _inspect_sdist,
+    DistKind.EGG: _inspect_egg,
+}
+
+
+# All
 
 
 def _open_zip(

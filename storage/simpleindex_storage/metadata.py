@@ -1,4 +1,4 @@
-"""Core metadata out of the bytes of a METADATA or PKG-INFO, and out of a wheel or sdist.
+"""Core metadata out of the bytes of a METADATA or PKG-INFO.
 
 The field names are those of upload forms, so that what a form says and what a file says compare.
 """
@@ -6,16 +6,11 @@ The field names are those of upload forms, so that what a form says and what a f
 import re
 from collections.abc import Iterable
 from email.parser import HeaderParser
-from pathlib import Path
 
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 from pkginfo import Distribution
 
-from .archive import read_sdist_metadata, read_wheel_metadata
 from .errors import Refused
 from .model import CoreMetadata, Fields
-from .names import DistFilename
 
 SINGLE_FIELDS = frozenset(
     {
@@ -59,6 +54,9 @@ LIST_FIELDS = frozenset(
 )
 """The fields that may be repeated."""
 
+METADATA_BYTES_MAX = 10 << 20
+"""Of a METADATA or PKG-INFO; the largest real ones hold a manual of some 100 kB."""
+
 _HEADER_LINES_MAX = 100_000
 """Above this, looking the headers up costs seconds. A Description among them takes thousands."""
 
@@ -70,23 +68,6 @@ _ATTRIBUTES = {"platform": "platforms", "supported_platform": "supported_platfor
 """Where pkginfo names a field otherwise."""
 
 _BLANK_LINE = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
-
-
-def read_core_metadata(path: Path, filename: DistFilename) -> CoreMetadata:
-    """What the wheel or sdist at `path` says of itself, which its file name must agree with.
-
-    Raises Refused, or Unavailable when the disk fails.
-    """
-    read = read_wheel_metadata if filename.is_wheel else read_sdist_metadata
-    metadata = parse_core_metadata(read(path, filename), subject=filename.text)
-    if not _is_of(metadata, filename):
-        raise Refused(
-            filename.text,
-            f"its metadata says {metadata.name[:100]!r} {metadata.version[:100]!r}, its file name "
-            f"says {filename.project!r} {filename.version!r}; if it was renamed, give it back "
-            "the name that it was built with",
-        )
-    return metadata
 
 
 def parse_core_metadata(raw: bytes, *, subject: str = "core metadata") -> CoreMetadata:
@@ -173,13 +154,3 @@ def _required(header: str, fields: Fields, subject: str) -> str:
 
 def _text(value: str | tuple[str, ...] | None) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _is_of(metadata: CoreMetadata, filename: DistFilename) -> bool:
-    # isascii: case folding turns a few other letters, such as the Kelvin sign, into ASCII ones.
-    if not metadata.name.isascii() or canonicalize_name(metadata.name) != filename.project:
-        return False
-    try:
-        return Version(metadata.version) == Version(filename.version)
-    except ValueError:  # InvalidVersion, or a number with more digits than int() takes
-        return False

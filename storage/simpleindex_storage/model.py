@@ -48,6 +48,8 @@ class StageSettings:
     mirror_whitelist: tuple[str, ...] = ()
     """`*`, or projects that a mirror may complete although a private project has their name."""
     mirror_whitelist_inheritance: str = "intersection"
+    strict_archives: bool = True
+    """Refuse files that some installer can use although something is wrong with them."""
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
     """title, description, custom_data."""
 
@@ -117,7 +119,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class DistFile:
-    """One wheel or sdist of a release."""
+    """One wheel, sdist or egg of a release."""
 
     index: IndexName
     project: ProjectName
@@ -136,6 +138,8 @@ class DistFile:
     """Of the core metadata that is stored beside the file; None where there is none."""
     yanked: str | None = None
     """None: not yanked. Any text, also an empty one: yanked, for that reason."""
+    findings: tuple[str, ...] = ()
+    """The rules of `faults.RULES` that the file breaks, and that its index let pass."""
 
     @property
     def place(self) -> FilePlace:
@@ -192,6 +196,8 @@ class Admitted:
 
     file: DistFile
     outcome: Outcome
+    remarks: tuple[str, ...] = ()
+    """What is wrong with a file that was let pass; a sentence for each of its findings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ string from outside went through this file.
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NewType
 
 from packaging.tags import Tag
@@ -19,7 +20,7 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from .errors import Refused
 
@@ -39,6 +40,8 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _SHA256_PREFIX = re.compile(r"[0-9a-f]{16}")
+_EGG = re.compile(r"([^-]+)-([^-]+)(-py[^-]+(?:-.+)?)\.egg")
+"""Project, version, and what it is for, as pkg_resources reads them."""
 
 
 def parse_user_name(text: str) -> UserName:
@@ -97,9 +100,17 @@ def same_version(text: str, other: str) -> bool:
     return Version(parse_version(text)) == Version(parse_version(other))
 
 
+class DistKind(StrEnum):
+    """What kind of file a release has, in the word of upload forms (`filetype`)."""
+
+    WHEEL = "bdist_wheel"
+    SDIST = "sdist"
+    EGG = "bdist_egg"
+
+
 @dataclass(frozen=True, slots=True)
 class DistFilename:
-    """The name of a wheel or source distribution, and what it says."""
+    """The name of a wheel, source distribution or egg, and what it says."""
 
     text: str
     """As it was sent, and as clients see it."""
@@ -108,11 +119,11 @@ class DistFilename:
     """Normalised (PEP 440)."""
     key: str
     """Equal for two spellings of one name: `PyYAML-1.0-...` and `pyyaml-1.0-...`."""
-    is_wheel: bool
+    kind: DistKind
 
 
 def parse_filename(text: str) -> DistFilename:
-    """The name of a wheel or sdist. Raises Refused for what the standards or a disk forbid.
+    """The name of a wheel, sdist or egg. Raises Refused for what the standards or a disk forbid.
 
     Old spellings that packaging's parsers take are taken: Pythons that are out of support need
     them (`PyYAML-5.4.1-cp36-cp36m-manylinux1_x86_64.whl`).
@@ -126,21 +137,28 @@ def parse_filename(text: str) -> DistFilename:
         )
     try:
         if text.endswith(".whl"):
+            kind = DistKind.WHEEL
             project, version, build, tags = parse_wheel_filename(text)
             key = _wheel_key(project, version, build, tags)
         elif text.endswith((".tar.gz", ".zip")):
+            kind = DistKind.SDIST
             project, version = parse_sdist_filename(text)
             extension = ".zip" if text.endswith(".zip") else ".tar.gz"
             key = f"{project}-{version}{extension}"
+        elif match := _EGG.fullmatch(text):
+            kind = DistKind.EGG
+            project, version = parse_project_name(match[1]), Version(match[2].replace("_", "-"))
+            key = f"{project}-{version}{match[3].lower()}.egg"
         else:
             raise Refused(
                 subject,
-                "only wheels (.whl) and source distributions (.tar.gz, .zip) can be stored",
+                "only wheels (.whl) and source distributions (.tar.gz, .zip) can be stored, "
+                "and eggs (NAME-VERSION-pyX.Y.egg) where an index allows them",
             )
         parse_project_name(project)
-    except (InvalidWheelFilename, InvalidSdistFilename) as error:
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion) as error:
         raise Refused(subject, f"it does not follow the naming rules: {error}") from None
-    return DistFilename(text, project, str(version), key, text.endswith(".whl"))
+    return DistFilename(text, project, str(version), key, kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def file_json(file: DistFile) -> dict[str, JsonValue]:
         "requires_python": file.requires_python,
         "metadata_sha256": file.metadata_sha256,
         "yanked": file.yanked,
+        "findings": list(file.findings),
     }
 
 
@@ -128,6 +129,7 @@ def settings_json(settings: IndexSettings) -> dict[str, JsonValue]:
         "acl_toxresult_upload": list(settings.acl_toxresult_upload),
         "mirror_whitelist": list(settings.mirror_whitelist),
         "mirror_whitelist_inheritance": settings.mirror_whitelist_inheritance,
+        "strict_archives": settings.strict_archives,
         "extra": dict(settings.extra),
     }
 
@@ -144,5 +146,6 @@ def settings_from_json(value: Mapping[str, Any]) -> IndexSettings:
         acl_toxresult_upload=tuple(value["acl_toxresult_upload"]),
         mirror_whitelist=tuple(value["mirror_whitelist"]),
         mirror_whitelist_inheritance=value["mirror_whitelist_inheritance"],
+        strict_archives=value["strict_archives"],
         extra=value["extra"],
     )

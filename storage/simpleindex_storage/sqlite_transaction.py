@@ -109,7 +109,7 @@ class SqliteSnapshot:
     def _files(self, statement: str, *values: str) -> Iterator[DistFile]:
         for row in self._connection.execute(statement, values):
             index, project, version, filename, key, size_bytes, sha256, md5, blake2b_256 = row[:9]
-            uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked = row[9:]
+            uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked, findings = row[9:]
             yield DistFile(
                 index=index,
                 project=project,
@@ -125,6 +125,7 @@ class SqliteSnapshot:
                 requires_python=requires_python,
                 metadata_sha256=metadata_sha256,
                 yanked=yanked,
+                findings=tuple(json.loads(findings)),
             )
 
 
@@ -175,6 +176,7 @@ class SqliteChange(SqliteSnapshot):
             file.index, file.project, file.version, file.filename, file.key, file.size_bytes,
             file.sha256, file.md5, file.blake2b_256, records.time_text(file.uploaded_at),
             file.uploaded_by, file.requires_python, file.metadata_sha256, file.yanked,
+            json.dumps(file.findings),
         )  # fmt: skip
         with _taken("File", file.filename, f"{file.index} has it already"):
             self._write(sql.PUT_FILE, row)

@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import BinaryIO
 
 from .errors import AlreadyStored, Damaged, NotStored, Refused, StoreError
-from .metadata import read_core_metadata
+from .faults import Finding
+from .inspection import inspect
 from .model import (
     Admitted,
     CoreMetadata,
@@ -45,18 +46,22 @@ class Store:
         return self._files.draft()
 
     def admit(
-        self, arrivals: Sequence[tuple[Upload, Staged]], *, make_index: Index | None = None
+        self,
+        arrivals: Sequence[tuple[Upload, Staged]],
+        *,
+        make_index: Index | None = None,
+        strict_archives: bool | None = None,
     ) -> tuple[Admitted, ...]:
         """Check files, publish and record them: all of them, or none.
 
-        `make_index` is created with the first file if it does not exist. The same bytes again are
-        fine, and change nothing. Once this returns, a crash or power cut loses nothing. Raises
-        Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing is
-        left of any of the files.
+        `make_index` is created with the first file if it does not exist; `strict_archives` counts
+        instead of the index's own setting. The same bytes again are fine, and change nothing. Once
+        this returns, a crash or power cut loses nothing. Raises Refused, Damaged, AlreadyStored,
+        NotStored (the index) and Unavailable; then nothing is left of any of the files.
         """
-        checked = [self._check(upload, staged) for upload, staged in arrivals]
+        checked = [self._check(upload, staged, strict_archives) for upload, staged in arrivals]
         with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
-            known = [_look_up(seen, arrival.file, make_index) for arrival in checked]
+            known = [_look_up(seen, arrival, make_index) for arrival in checked]
         if all(known):
             return tuple(
                 Admitted(file, Outcome.ALREADY_THERE) for file in known if file is not None
@@ -109,7 +114,7 @@ class Store:
         self.catalog.close()
         self._files.close()
 
-    def _check(self, upload: Upload, staged: Staged) -> "_Checked":
+    def _check(self, upload: Upload, staged: Staged, strict_archives: bool | None) -> "_Checked":
         """Everything that can be said without looking at what is stored already."""
         filename = parse_filename(upload.filename)
         _check_digests(upload, staged)
@@ -125,7 +130,7 @@ class Store:
                 f"the upload says that the version is {upload.version!r}, the file name says "
                 f"{filename.version!r}; they must agree",
             )
-        metadata = read_core_metadata(staged.path, filename)
+        metadata, findings = inspect(staged.path, filename)
         file = DistFile(
             index=upload.index,
             project=filename.project,
@@ -140,8 +145,9 @@ class Store:
             uploaded_by=upload.sender,
             requires_python=metadata.requires_python,
             metadata_sha256=sha256(metadata.raw).hexdigest(),
+            findings=tuple(finding.rule for finding in findings),
         )
-        return _Checked(upload, staged, metadata, file)
+        return _Checked(upload, staged, metadata, file, findings, strict_archives)
 
     def _record(
         self, change: Change, arrivals: "Sequence[_Checked]", make_index: Index | None
@@ -150,7 +156,7 @@ class Store:
         admitted = []
         for arrival in arrivals:
             file = arrival.file
-            same = _look_up(change, file, make_index)
+            same = _look_up(change, arrival, make_index)
             if same is not None:
                 admitted.append(Admitted(same, Outcome.ALREADY_THERE))
                 continue
@@ -166,7 +172,7 @@ class Store:
             )
             change.put_file(file)
             outcome = Outcome.ADDED if replaced is None else Outcome.REPLACED
-            admitted.append(Admitted(file, outcome))
+            admitted.append(Admitted(file, outcome, arrival.remarks))
         return tuple(admitted)
 
     def _withdraw(self, arrivals: "Sequence[_Checked]") -> None:
@@ -226,6 +232,13 @@ class _Checked:
     staged: Staged
     metadata: CoreMetadata
     file: DistFile
+    findings: tuple[Finding, ...]
+    strict_archives: bool | None
+    """Whether findings are refused, if that is not for the index to say."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(finding.sentence for finding in self.findings)
 
 
 def _check_digests(upload: Upload, staged: Staged) -> None:
@@ -251,12 +264,13 @@ def _is_used(seen: Snapshot, place: FilePlace) -> bool:
     )
 
 
-def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFile | None:
+def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> DistFile | None:
     """The stored file, if it is the same; None if the file is to be stored.
 
-    Raises NotStored for an index that is not there, Refused for one that takes no files, and
-    AlreadyStored for a name that keeps its bytes.
+    Raises NotStored for an index that is not there, Refused for one that does not take the file,
+    and AlreadyStored for a name that keeps its bytes.
     """
+    file = arrival.file
     index = seen.index(file.index) or make_index
     if index is None or index.name != file.index:
         raise NotStored(f"index {file.index}")
@@ -270,10 +284,13 @@ def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFi
             "(PEP 792); it would have to be active again",
         )
     stored = seen.file_named(file.index, file.key)
+    if stored is not None and stored.sha256 == file.sha256:
+        return stored
+    strict = arrival.strict_archives
+    if arrival.findings and (index.settings.strict_archives if strict is None else strict):
+        raise _refused_when_strict(arrival.findings, index)
     if stored is None:
         return None
-    if stored.sha256 == file.sha256:
-        return stored
     if not index.settings.volatile:
         raise AlreadyStored(
             "File",
@@ -282,3 +299,8 @@ def _look_up(seen: Snapshot, file: DistFile, make_index: Index | None) -> DistFi
             "(volatile=False); upload the change under a new version",
         )
     return None
+
+
+def _refused_when_strict(findings: tuple[Finding, ...], index: Index) -> Refused:
+    more = f" (it breaks {len(findings) - 1} more rules)" if len(findings) > 1 else ""
+    return findings[0].refusal(f"{more}; {index.name} would take it with strict_archives=False")

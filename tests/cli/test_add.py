@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.builders import BuiltFile, a_wheel, an_sdist
+from tests.builders import BuiltFile, a_wheel, an_egg, an_sdist
 from tests.cli.asking import shown_filenames
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody
 from tests.cli.directories import (
@@ -26,15 +26,13 @@ def test_all_packages_of_a_folder_are_taken(cli: Cli, data: Path, wheelhouse: Pa
     a_wheel("demo", "1.0").save(wheelhouse)
     a_wheel("other", "2.0").save(wheelhouse / "deeper")
     an_sdist("demo", "1.0").save(wheelhouse)
-    an_sdist("zipped", "1.0", format=".zip").save(wheelhouse)
     (wheelhouse / "README.txt").write_text("not a package")
     out = cli.must("add", wheelhouse, f"--serverdir={data}")
-    assert out == "root/local: 4 added, 0 already there, 0 refused\n"
+    assert out == "root/local: 3 added, 0 already there, 0 refused\n"
     assert set(stored(data)) == {
         "demo-1.0-py3-none-any.whl",
         "demo-1.0.tar.gz",
         "other-2.0-py3-none-any.whl",
-        "zipped-1.0.zip",
     }
 
 
@@ -142,7 +140,7 @@ def test_damaged_files_are_named_with_the_reason_and_the_others_taken(
         BuiltFile("empty-1.0-py3-none-any.whl", b""): "zip",
         BuiltFile("notar-1.0.tar.gz", b"not an archive"): "no readable sdist",
         BuiltFile("nonsense.whl", a_wheel("demo").content): "naming rules",
-        BuiltFile("old-1.0-py3.6.egg", b"an egg"): "only wheels (.whl) and source distributions",
+        BuiltFile("old-1.0.tar.bz2", b"a tar"): "only wheels (.whl) and source distributions",
     }
     for built in broken:
         built.save(wheelhouse)
@@ -154,6 +152,31 @@ def test_damaged_files_are_named_with_the_reason_and_the_others_taken(
     for built, reason in broken.items():
         assert reason in lines[f"refused  {wheelhouse / built.filename}"]
     assert set(stored(data)) == {good.name}
+
+
+def test_what_is_old_or_sloppy_is_refused_with_a_word_of_how_to_take_it(
+    cli: Cli, data: Path, wheelhouse: Path
+) -> None:
+    good, zipped = a_wheel("good").save(wheelhouse), an_sdist("zipped", format=".zip")
+    odd = {zipped.save(wheelhouse): "an sdist in the form of a zip"}
+    odd[an_egg("old").save(wheelhouse)] = "it is an egg; turn it into a wheel with `wheel convert`"
+    called = cli("add", wheelhouse, f"--serverdir={data}")
+    assert called.exit_code == 1
+    assert called.out.splitlines() == [
+        "root/local: 1 added, 0 already there, 2 refused",
+        "2 of the refused files can be used by some installer; `add --no-strict-archives` takes "
+        "them, and tells what is wrong with them",
+    ]
+    assert set(stored(data)) == {good.name}
+
+    called = cli("add", "--no-strict-archives", wheelhouse, f"--serverdir={data}")
+    assert called.exit_code == 0
+    assert called.out == "root/local: 2 added, 1 already there, 0 refused\n"
+    lines = dict(line.split(": ", 1) for line in called.err.splitlines())
+    assert set(lines) == {f"odd      {path}" for path in odd}
+    for path, words in odd.items():
+        assert words in lines[f"odd      {path}"]
+    assert set(stored(data)) == {good.name, *(path.name for path in odd)}
 
 
 def test_nothing_is_left_of_what_was_refused(cli: Cli, data: Path, wheelhouse: Path) -> None:
@@ -187,7 +210,7 @@ def test_a_folder_without_packages_is_no_failure(cli: Cli, data: Path, wheelhous
     (wheelhouse / "notes.txt").write_text("nothing to install")
     assert cli.must("add", wheelhouse, f"--serverdir={data}").splitlines() == [
         "root/local: 0 added, 0 already there, 0 refused",
-        "No wheels (.whl) or source distributions (.tar.gz, .zip) found.",
+        "No packages (.whl, .tar.gz, .zip, .egg) found.",
     ]
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from starlette.background import BackgroundTasks
@@ -147,9 +148,10 @@ def _answer_early() -> None:
         response.background = tasks
         return response
 
-    def later(function: Callable[..., None]) -> Callable[..., None]:
-        def do_later(*arguments: Any) -> None:
+    def later(function: Callable[..., object]) -> Callable[..., object]:
+        def do_later(*arguments: Any) -> object:
             postponed.get().add_task(function, *arguments)
+            return SimpleNamespace(remarks=())  # what a file without a fault would have
 
         return do_later
 

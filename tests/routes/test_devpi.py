@@ -248,6 +248,7 @@ def test_an_index_is_made_with_defaults_and_told_of(site: Site) -> None:
         "acl_toxresult_upload": [":ANONYMOUS:"],
         "mirror_whitelist": [],
         "mirror_whitelist_inheritance": "intersection",
+        "strict_archives": True,
     }
     assert result(ask(site, "GET", "/alice/dev?no_projects="), "indexconfig") == made
     assert result(ask(site, "GET", "/alice/dev/"), "indexconfig") == made | {"projects": []}

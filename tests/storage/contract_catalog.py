@@ -413,7 +413,7 @@ class CatalogContract(ABC):
         files = (
             a_file("demo-1.0.tar.gz"),
             a_file("demo-1.0-py3-none-any.whl", requires_python=">=3.5, <4"),
-            a_file("demo-0.9.zip", yanked=""),
+            a_file("demo-0.9.zip", yanked="", findings=("sdist-zip", "requires-dist")),
             replace(a_file("demo-0.8.zip", yanked="böse"), metadata_sha256=None),
         )
         record(catalog, *files)

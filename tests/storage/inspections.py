@@ -1,5 +1,7 @@
 """What tests of the strict walk ask of a file."""
 
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,13 @@ def refused_rule(path: Path, rule: str) -> None:
     with pytest.raises(Refused) as refused:
         inspect(path, parse_filename(path.name))
     assert refused.value.__notes__ == [rule]
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most memory that Python had taken at once while it worked."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -42,9 +42,11 @@ WAIT_SECONDS_MAX = 30.0
 """Only a hang takes this long."""
 
 
-def a_stage(name: IndexName = LOCAL, *, volatile: bool = False) -> Index:
+def a_stage(
+    name: IndexName = LOCAL, *, volatile: bool = False, strict_archives: bool = True
+) -> Index:
     """An index that takes uploads."""
-    return Index(name, StageSettings(volatile=volatile))
+    return Index(name, StageSettings(volatile=volatile, strict_archives=strict_archives))
 
 
 def make_store(root: Path, *indexes: Index) -> None:
@@ -85,12 +87,15 @@ def send(
     version: str | None = None,
     promised: dict[str, str] | None = None,
     sender: str = "root",
+    strict_archives: bool | None = None,
 ) -> Admitted:
     """Upload one file."""
     upload = Upload(index, built.filename, sender, name, version, promised or {})
     with store.stage() as draft:
         draft.write(built.content)
-        (admitted,) = store.admit([(upload, draft.finish())], make_index=make_index)
+        (admitted,) = store.admit(
+            [(upload, draft.finish())], make_index=make_index, strict_archives=strict_archives
+        )
     return admitted
 
 
@@ -181,6 +186,7 @@ def a_file(
     uploaded_at: datetime = NOW,
     requires_python: str | None = None,
     yanked: str | None = None,
+    findings: tuple[str, ...] = (),
 ) -> DistFile:
     """The record of a file."""
     parsed = parse_filename(filename)
@@ -200,6 +206,7 @@ def a_file(
         requires_python=requires_python,
         metadata_sha256=hashlib.sha256(core_metadata()).hexdigest(),
         yanked=yanked,
+        findings=findings,
     )
 
 

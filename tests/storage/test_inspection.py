@@ -86,23 +86,23 @@ def test_what_is_wrong_in_many_places_is_one_finding(tmp_path: Path) -> None:
     _, (finding,) = inspected(built, tmp_path)
     assert finding == Finding(
         "record-unlisted",
-        f"{WHEEL}: its RECORD does not list 'demo/__init__.py' (and 2 more like it); "
+        WHEEL,
+        "its RECORD does not list 'demo/__init__.py' (and 2 more like it); "
         "build it again with a current tool",
     )
 
 
 def test_all_that_is_wrong_is_found(tmp_path: Path) -> None:
     members = wheel_members("demo", "1.0", metadata=core_metadata(requires_python="three"))
-    members[f"{DIST_INFO}/WHEEL"] = b"Wheel-Version: 1.0\n"
-    built = BuiltFile("Demo-1.0-py3-none-any.whl", raw_zip(raw_members(members), comment=b"x"))
+    members[f"{DIST_INFO}/entry_points.txt"] = b"demo = demo:main\n"
+    members[f"{DIST_INFO}/RECORD"] = f"{DIST_INFO}/RECORD,,\n".encode()
+    built = BuiltFile(WHEEL, raw_zip(raw_members(members), comment=b"x"))
     _, findings = inspected(built, tmp_path)
     assert [finding.rule for finding in findings] == [
-        "wheel-name-spelling",
         "zip-comment",
-        "dist-info-spelling",
         "requires-python",
-        "wheel-tags",
-        "record-missing",
+        "entry-points",
+        "record-unlisted",
     ]
 
 
@@ -162,7 +162,7 @@ def test_small_files_that_are_made_to_take_time_are_read_soon(
     begun = time.process_time()
     _, findings = inspected(built, tmp_path)
     assert time.process_time() - begun < 2
-    assert len(findings) == 1
+    assert {finding.rule for finding in findings} <= {"entry-points"}
 
 
 @pytest.mark.parametrize("name", ["METADATA", "WHEEL", "RECORD", "entry_points.txt"])

@@ -1,8 +1,5 @@
 """What a METADATA or PKG-INFO says, as we keep it; and that it belongs to its file."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,12 +9,9 @@ from simpleindex_storage.metadata import (
     LIST_FIELDS,
     SINGLE_FIELDS,
     parse_core_metadata,
-    read_core_metadata,
     stated,
 )
 from simpleindex_storage.model import CoreMetadata
-from simpleindex_storage.names import parse_filename
-from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
 
 LEAST = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n"
 
@@ -32,10 +26,6 @@ def fields_of(headers: str) -> dict[str, object]:
     found = dict(parse(LEAST + headers).fields)
     assert {field: found.pop(field) for field in least} == least
     return dict(found)
-
-
-def read(built: BuiltFile, folder: Path) -> CoreMetadata:
-    return read_core_metadata(built.save(folder), parse_filename(built.filename))
 
 
 @pytest.mark.parametrize(
@@ -223,73 +213,3 @@ def test_any_bytes_are_a_record_or_refused(parts: list[bytes]) -> None:
     else:
         assert metadata.raw == raw
         assert metadata.name == metadata.fields["name"]
-
-
-# Files
-
-
-@pytest.mark.parametrize(
-    "built",
-    [
-        a_wheel(),
-        a_wheel("My.Demo_pkg", "2.0rc1"),
-        a_wheel("demo", "1.0+cpu.1", tag="cp311-cp311-manylinux_2_17_x86_64.linux_x86_64"),
-        an_sdist("My.Demo_pkg", "2.0"),
-        an_sdist("My.Demo_pkg", "2.0", format=".zip"),
-        BuiltFile("demo-1.0-py3-none-any.whl", a_wheel("Demo", "1.0").content),
-        BuiltFile("Demo-1.0.0.tar.gz", an_sdist("demo", "1.0").content),
-        a_wheel("de-mo", metadata=core_metadata("De_Mo", "1.0.0")),
-    ],
-    ids=lambda built: built.filename,
-)
-def test_a_file_whose_metadata_agrees_with_its_name_is_read(
-    built: BuiltFile, tmp_path: Path
-) -> None:
-    metadata = read(built, tmp_path)
-    assert metadata.raw.startswith(b"Metadata-Version: 2.1\nName: ")
-
-
-def test_a_wheels_requirements_are_told(tmp_path: Path) -> None:
-    metadata = read(a_wheel(requires_python=">=3.9", requires_dist=["a", "b>1"]), tmp_path)
-    assert metadata.requires_python == ">=3.9"
-    assert metadata.fields["requires_dist"] == ("a", "b>1")
-
-
-@pytest.mark.parametrize("build", [a_wheel, an_sdist])
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        core_metadata("other", "1.0"),
-        core_metadata("demo", "1.1"),
-        core_metadata("demo", "not a version"),
-        core_metadata("demo", "9" * 5000),
-        core_metadata("demo-", "1.0"),
-        core_metadata("dem\u03bf", "1.0"),
-        core_metadata("x\x1b[31m\u202e" + "y" * 500, "1.0"),
-    ],
-    ids=["name", "version", "no version", "long version", "dash", "look-alike", "long name"],
-)
-def test_a_file_whose_metadata_says_otherwise_is_refused(
-    build: Callable[..., BuiltFile], metadata: bytes, tmp_path: Path
-) -> None:
-    built = build("demo", "1.0", metadata=metadata)
-    with pytest.raises(Refused) as refused:
-        read(built, tmp_path)
-    line = str(refused.value)
-    assert line.startswith(f"{built.filename}: its metadata says '")
-    assert "its file name says 'demo' '1.0'" in line
-    assert line.isprintable()
-    assert len(line) < 600
-
-
-def test_a_letter_that_only_folds_to_ascii_is_not_the_same_name(tmp_path: Path) -> None:
-    # The Kelvin sign becomes a k in lower case.
-    built = a_wheel("kilo", metadata=core_metadata("\u212ailo"))
-    with pytest.raises(Refused, match="its metadata says"):
-        read(built, tmp_path)
-
-
-def test_a_file_without_a_name_in_its_metadata_is_refused_by_its_file_name(tmp_path: Path) -> None:
-    built = BuiltFile("demo-1.0.tar.gz", a_tar_gz({"demo-1.0/PKG-INFO": b"Version: 1.0\n"}))
-    with pytest.raises(Refused, match=r"^demo-1\.0\.tar\.gz: its metadata has no Name"):
-        read(built, tmp_path)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.names import (
     FILENAME_BYTES_MAX,
+    DistKind,
     FilePlace,
     IndexName,
     index_name,
@@ -229,7 +230,8 @@ def test_wheels_and_sdists_may_be_named(text: str, project: str, version: str, k
     filename = parse_filename(text)
     assert (filename.text, filename.project, filename.version) == (text, project, version)
     assert filename.key == key
-    assert filename.is_wheel is text.endswith(".whl")
+    kind = DistKind.WHEEL if text.endswith(".whl") else DistKind.SDIST
+    assert filename.kind is kind
     assert parse_place(IndexName("root/local"), PREFIX, text).filename == text
 
 
@@ -258,7 +260,9 @@ BAD_FILENAMES = {
     "device": "nul.tar.gz",
     "device with version": "COM1.whl",
     "metadata": "demo-1.0-py3-none-any.whl.metadata",
-    "egg": "demo-1.0-py3.6.egg",
+    "egg without a Python": "demo-1.0.egg",
+    "egg of an odd version": "demo-one-py3.6.egg",
+    "egg of an odd name": "-1.0-py3.6.egg",
     "installer": "demo-1.0.win32.exe",
     "bz2": "demo-1.0.tar.bz2",
     "other case of the ending": "demo-1.0-py3-none-any.WHL",
@@ -290,6 +294,28 @@ def test_wheels_and_sdists_may_not_be_named(text: str) -> None:
     with pytest.raises(Refused) as raised:
         parse_filename(text)
     assert_is_one_line(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "project", "version", "key"),
+    [
+        ("demo-1.0-py3.6.egg", "demo", "1.0", "demo-1.0-py3.6.egg"),
+        ("My_Demo-1.0-py2.7.egg", "my-demo", "1.0", "my-demo-1.0-py2.7.egg"),
+        ("setuptools-0.6c11-py2.7.egg", "setuptools", "0.6rc11", "setuptools-0.6rc11-py2.7.egg"),
+        (
+            "zope.interface-4.0.5-py2.7-win-amd64.egg",
+            "zope-interface", "4.0.5", "zope-interface-4.0.5-py2.7-win-amd64.egg",
+        ),
+        (
+            "Cython-0.19_1-py3.3-macosx-10.8-intel.egg",
+            "cython", "0.19.post1", "cython-0.19.post1-py3.3-macosx-10.8-intel.egg",
+        ),
+    ],
+)  # fmt: skip
+def test_eggs_may_be_named(text: str, project: str, version: str, key: str) -> None:
+    filename = parse_filename(text)
+    assert (filename.project, filename.version, filename.key) == (project, version, key)
+    assert filename.kind is DistKind.EGG
 
 
 def test_a_file_name_may_have_200_bytes() -> None:

@@ -44,6 +44,7 @@ STAGES = st.builds(
     acl_toxresult_upload=TEXTS,
     mirror_whitelist=TEXTS,
     mirror_whitelist_inheritance=TEXT,
+    strict_archives=st.booleans(),
     extra=EXTRA,
 )
 MIRRORS = st.builds(
@@ -122,6 +123,7 @@ def test_the_journals_words_for_users_and_indexes_stay_as_they_are() -> None:
             "acl_toxresult_upload": [":ANONYMOUS:"],
             "mirror_whitelist": [],
             "mirror_whitelist_inheritance": "intersection",
+            "strict_archives": True,
             "extra": {},
         },
     }
@@ -138,7 +140,7 @@ def test_the_journals_words_for_users_and_indexes_stay_as_they_are() -> None:
 
 
 def test_the_journals_words_for_releases_and_files_stay_as_they_are() -> None:
-    file = a_file(requires_python=">=3", yanked="broken")
+    file = a_file(requires_python=">=3", yanked="broken", findings=("zip-comment",))
     assert release_json(a_release(file), "Demo") == {
         "index": "root/local",
         "project": "demo",
@@ -161,4 +163,5 @@ def test_the_journals_words_for_releases_and_files_stay_as_they_are() -> None:
         "requires_python": ">=3",
         "metadata_sha256": file.metadata_sha256,
         "yanked": "broken",
+        "findings": ["zip-comment"],
     }

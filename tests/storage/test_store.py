@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import itertools
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +39,7 @@ from simpleindex_storage.model import (
 from simpleindex_storage.names import FilePlace, IndexName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.store import Store
-from tests.builders import BuiltFile, a_wheel, an_sdist, core_metadata
+from tests.builders import BuiltFile, a_wheel, an_egg, an_sdist, core_metadata
 from tests.storage.stores import (
     LOCAL,
     NOW,
@@ -332,6 +333,61 @@ def assert_nothing_happened(
     assert set(files_below(root)) == files_of(*expected)
     assert serial_of(store.catalog) == store.catalog.agreed_serial() == serial
     assert [line["serial"] for line in journal_of(root)] == list(range(serial + 1))
+
+
+# What is old or sloppy
+
+
+ODD = an_sdist(format=".zip", metadata=core_metadata(requires_python="three"))
+"""A file that strict indexes refuse for two reasons, and other indexes do not."""
+
+
+def test_a_strict_index_refuses_what_is_odd_and_tells_the_way_out(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        with pytest.raises(Refused) as refused:
+            send(store, ODD)
+        assert files_below(tmp_path) == {}
+    assert str(refused.value) == (
+        "demo-1.0.zip: it is an sdist in the form of a zip; build it as .tar.gz (it breaks 1 "
+        "more rules); root/local would take it with strict_archives=False"
+    )
+
+
+def test_an_index_that_is_not_strict_takes_what_is_odd_and_remembers_why(tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(strict_archives=False)) as store:
+        admitted = send(store, ODD)
+        assert recorded_files(store.catalog) == (admitted.file,)
+    assert admitted.file.findings == ("sdist-zip", "requires-python")
+    assert [remark[:40] for remark in admitted.remarks] == [
+        "demo-1.0.zip: it is an sdist in the form",
+        "demo-1.0.zip: its Requires-Python 'three",
+    ]
+    assert '"findings":["sdist-zip","requires-python"]' in json.dumps(
+        journal_of(tmp_path)[-1], separators=(",", ":")
+    )
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_who_sends_may_decide_otherwise_than_the_index(strict: bool, tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(strict_archives=not strict)) as store:
+        if strict:
+            with pytest.raises(Refused, match="in the form of a zip"):
+                send(store, ODD, strict_archives=True)
+        else:
+            assert send(store, ODD, strict_archives=False).remarks
+
+
+def test_what_is_there_already_may_be_sent_again_however_odd(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        send(store, ODD, strict_archives=False)
+        assert send(store, ODD).outcome is Outcome.ALREADY_THERE
+
+
+def test_eggs_are_taken_where_they_are_allowed(tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(strict_archives=False)) as store:
+        admitted = send(store, an_egg())
+    assert (admitted.file.project, admitted.file.version) == ("demo", "1.0")
+    assert admitted.file.findings == ("egg",)
 
 
 # Names that are taken

@@ -22,8 +22,7 @@ from simpleindex_storage.tar_walk import TarWalk
 from tests.bad_archives import PKG_INFO, SDIST, long_names_in_gnus_format, long_names_in_pax
 from tests.builders import BuiltFile, an_sdist, core_metadata
 from tests.raw_archives import a_tar, changed_header, pax_header, tar_header, tar_member
-from tests.storage.inspections import no_findings, refused_rule
-from tests.storage.test_archive import peak_bytes
+from tests.storage.inspections import no_findings, peak_bytes, refused_rule
 
 LAST = ("demo-1.0/PKG-INFO", core_metadata())  # as flit, hatchling and poetry write it
 

@@ -27,8 +27,7 @@ from tests.raw_archives import (
     raw_zip,
     zip64_field,
 )
-from tests.storage.inspections import no_findings, refused_rule
-from tests.storage.test_archive import peak_bytes
+from tests.storage.inspections import no_findings, peak_bytes, refused_rule
 
 LONG = b"some text " * 40
 STREAMED = RawMember(

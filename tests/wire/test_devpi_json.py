@@ -61,6 +61,9 @@ def alices(**settings: Any) -> StageSettings:
             id="whitelist",
         ),
         pytest.param(
+            {"strict_archives": "False"}, alices(strict_archives=False), id="legacy archives"
+        ),
+        pytest.param(
             {"mirror_whitelist_inheritance": "Union"},
             alices(mirror_whitelist_inheritance="union"),
             id="inheritance",
@@ -111,6 +114,7 @@ def test_an_automatic_index_keeps_what_is_not_given() -> None:
         pytest.param({"acl_upload": None}, "acl_upload", id="null as list"),
         pytest.param({"mirror_whitelist": ["?"]}, "'?'", id="no project"),
         pytest.param({"mirror_whitelist_inheritance": "both"}, "inheritance", id="inheritance"),
+        pytest.param({"strict_archives": "maybe"}, "strict_archives", id="word as flag"),
         pytest.param({"mirror_whitelist_inheritance": []}, "inheritance", id="list as word"),
         pytest.param({"type": "replica"}, "'replica'", id="type"),
         pytest.param({"type": ["stage"]}, "type", id="list as type"),
@@ -248,6 +252,7 @@ def test_an_answer_about_a_user_shows_no_hash() -> None:
                 "acl_toxresult_upload": [":ANONYMOUS:"],
                 "mirror_whitelist": [],
                 "mirror_whitelist_inheritance": "intersection",
+                "strict_archives": True,
             }
         },
     }

@@ -289,7 +289,7 @@ def test_the_protocol_version_may_be_missing() -> None:
         ("name", ["demo", "other"], "'name' more than once"),
         ("version", " ", "the form has no 'version'"),
         ("version", ["1.0", "1.0.0"], "'version' more than once"),
-        ("filetype", "bdist_egg", "only wheels (bdist_wheel) and source distributions (sdist)"),
+        ("filetype", "bdist_rpm", "only wheels (bdist_wheel) and source distributions (sdist)"),
         ("filetype", "sdist", "does not end in .tar.gz or .zip"),
         ("filetype", ["bdist_wheel", "sdist"], "'filetype' more than once"),
         ("sha256_digest", "abc", "sha256_digest is 'abc', which is not 64 hex digits"),
