@@ -136,10 +136,16 @@ def an_sdist(
     return BuiltFile(f"{top}{format}", content)
 
 
-def an_egg(name: str = "demo", version: str = "1.0", *, platform: str = "py2.7") -> BuiltFile:
+def an_egg(
+    name: str = "demo",
+    version: str = "1.0",
+    *,
+    platform: str = "py2.7",
+    metadata: bytes | None = None,
+) -> BuiltFile:
     """What easy_install took; `platform` is what stands behind the version."""
     members = {
-        "EGG-INFO/PKG-INFO": core_metadata(name, version),
+        "EGG-INFO/PKG-INFO": core_metadata(name, version) if metadata is None else metadata,
         "EGG-INFO/top_level.txt": b"demo\n",
         "EGG-INFO/zip-safe": b"\n",
         "demo/__init__.py": b"",

@@ -38,8 +38,8 @@ _AT_A_TIME = 4
     "--strict-archives/--no-strict-archives",
     default=None,
     help="Whether to refuse files that some installer can use although something is wrong with "
-    "them: old or sloppy archives, .zip source distributions, eggs. What is taken all the same is "
-    "told. [default: as the index is set, which is to refuse them]",
+    "them: old or sloppy archives, eggs. What is taken all the same is told. [default: as the "
+    "index is set, which is to refuse them]",
 )
 @setting_options("serverdir")
 def command(

@@ -164,6 +164,9 @@ def _below_index(
             return UploadAt(user, index)
         case ["+simple" | "simple", project]:
             return PageAt(user, index, project, below, slash)
+        case ["legacy" | "+simple" | "simple", "+simple", project]:
+            # hatch asks there, below the URL that it uploads to, what it need not send again.
+            return PageAt(user, index, project, below, slash)
         case ["+f", first, second, filename] if len(first) == 3 and not slash:
             metadata = filename.endswith(_METADATA)
             name = filename.removesuffix(_METADATA) if metadata else filename

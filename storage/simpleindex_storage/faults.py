@@ -192,13 +192,15 @@ RULES: Mapping[str, Rule] = {
     ),
     "link-outside": _always("what follows is written outside of the folder", "leave the link out"),
     "member-special": _always("devices and pipes are no files", "leave it out"),
-    "member-link": _strict("pip makes none of a wheel, Windows none at all", "copy the file"),
+    "member-link": _strict("pip makes no links out of a zip", "copy the file"),
     "member-backslash": _strict("a folder on Windows, a letter elsewhere", _OTHER_NAME),
     "member-odd-path": _strict("pip does not find what an sdist has below './'", _BUILD_AGAIN),
     "member-case": _strict("one file on Windows and macOS, two elsewhere", _OTHER_NAME),
     "member-name-encoding": _strict("pip reads it as MS-DOS did, uv refuses it", _BUILD_AGAIN),
     # Core metadata, of wheels and sdists.
-    "metadata-missing": _always("pip and uv refuse it", _RENAME),
+    "metadata-missing": _always(
+        "pip and uv refuse such a wheel; of an sdist nothing would be known", _RENAME
+    ),
     "metadata-lies": _always("pip and uv refuse it, after a download in vain", _RENAME),
     "metadata-huge": _always("takes the memory of whoever reads it", "shorten it"),
     "metadata-unreadable": _always("pip and uv refuse it", _BUILD_AGAIN),
@@ -241,7 +243,8 @@ RULES: Mapping[str, Rule] = {
     "sdist-top-folder": _strict("no installer looks at its name", _RENAME),
     "sdist-top-spelling": _allowed("old tools; no installer looks at it"),
     "sdist-name-spelling": _allowed("old tools; installers compare normalised names"),
-    "sdist-zip": _strict("old, and every pip reads it", "build it as .tar.gz"),
+    "sdist-link": _allowed("PEP 721 lets links stay within; where there are none, tarfile copies"),
+    "sdist-zip": _allowed("old, and every pip reads it; old releases have no other form"),
     # Eggs.
     "egg": _strict("easy_install alone installs it", "turn it into a wheel with `wheel convert`"),
 }

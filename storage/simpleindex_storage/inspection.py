@@ -208,7 +208,7 @@ def _walk_tar_sdist(
     walk, names = TarWalk(file, size_bytes, faults), MemberNames(faults, depth=1)
     top, raw = "", None
     for member in walk.members():
-        plain = _add_tar_member(member, names)
+        plain = _add_tar_member(member, names, faults)
         top = _top_folder(plain, top, faults)
         if plain == f"{top}/PKG-INFO" and member.is_file:
             raw = walk.content(METADATA_BYTES_MAX)
@@ -218,11 +218,11 @@ def _walk_tar_sdist(
     return top, names, raw
 
 
-def _add_tar_member(member: TarMember, names: MemberNames) -> str:
-    if member.is_symbolic_link:
-        return names.add_symbolic_link(member.name, member.target)
-    if member.is_hard_link:
-        return names.add_hard_link(member.name, member.target)
+def _add_tar_member(member: TarMember, names: MemberNames, faults: Faults) -> str:
+    if member.is_symbolic_link or member.is_hard_link:
+        _note_link("sdist-link", member.name, member.target, faults)
+        add = names.add_symbolic_link if member.is_symbolic_link else names.add_hard_link
+        return add(member.name, member.target)
     return names.add(member.name, is_folder=member.is_folder)
 
 
@@ -289,6 +289,7 @@ def _open_zip(
         if kind == stat.S_IFLNK:
             target = walk.read(entry, _LINK_BYTES_MAX).decode("utf-8", "surrogateescape")
             names.add_symbolic_link(entry.name, target)
+            _note_link("member-link", entry.name, target, faults)
         elif kind in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: the tool did not say
             names.add(entry.name, is_folder=entry.is_folder)
         else:
@@ -307,6 +308,10 @@ def _parse(raw: bytes, filename: DistFilename, faults: Faults) -> CoreMetadata:
         raise
     check_metadata(metadata, filename, faults)
     return metadata
+
+
+def _note_link(rule: str, name: str, target: str, faults: Faults) -> None:
+    faults.note(rule, f"its {shown(name)} is a link to {shown(target)}")
 
 
 def _check_license_file(name: str, names: MemberNames, faults: Faults) -> None:

@@ -73,7 +73,6 @@ class MemberNames:
         if plain.count("/") - up < self._depth:
             raise self._leads_out(plain, target)
         self._links.add(plain)
-        self._note_link(plain, target)
         return plain
 
     def add_hard_link(self, name: str, target: str) -> str:
@@ -81,7 +80,6 @@ class MemberNames:
         plain = self.add(name)
         self._check_target(plain, target, target)
         self._hard_link_targets.append(plain_name(target))
-        self._note_link(plain, target)
         return plain
 
     def finish(self) -> None:
@@ -166,9 +164,6 @@ class MemberNames:
             "link-outside",
             f"its {shown(name)} is a link to {shown(target)}, out of the archive's folder",
         )
-
-    def _note_link(self, name: str, target: str) -> None:
-        self._faults.note("member-link", f"its {shown(name)} is a link to {shown(target)}")
 
 
 def plain_name(name: str) -> str:

@@ -26,13 +26,15 @@ def test_all_packages_of_a_folder_are_taken(cli: Cli, data: Path, wheelhouse: Pa
     a_wheel("demo", "1.0").save(wheelhouse)
     a_wheel("other", "2.0").save(wheelhouse / "deeper")
     an_sdist("demo", "1.0").save(wheelhouse)
+    an_sdist("zipped", "1.0", format=".zip").save(wheelhouse)
     (wheelhouse / "README.txt").write_text("not a package")
     out = cli.must("add", wheelhouse, f"--serverdir={data}")
-    assert out == "root/local: 3 added, 0 already there, 0 refused\n"
+    assert out == "root/local: 4 added, 0 already there, 0 refused\n"
     assert set(stored(data)) == {
         "demo-1.0-py3-none-any.whl",
         "demo-1.0.tar.gz",
         "other-2.0-py3-none-any.whl",
+        "zipped-1.0.zip",
     }
 
 
@@ -157,8 +159,9 @@ def test_damaged_files_are_named_with_the_reason_and_the_others_taken(
 def test_what_is_old_or_sloppy_is_refused_with_a_word_of_how_to_take_it(
     cli: Cli, data: Path, wheelhouse: Path
 ) -> None:
-    good, zipped = a_wheel("good").save(wheelhouse), an_sdist("zipped", format=".zip")
-    odd = {zipped.save(wheelhouse): "an sdist in the form of a zip"}
+    good = a_wheel("good").save(wheelhouse)
+    sloppy = a_wheel("sloppy", requires_python="three").save(wheelhouse)
+    odd = {sloppy: "its Requires-Python 'three' is not valid"}
     odd[an_egg("old").save(wheelhouse)] = "it is an egg; turn it into a wheel with `wheel convert`"
     called = cli("add", wheelhouse, f"--serverdir={data}")
     assert called.exit_code == 1

@@ -73,6 +73,7 @@ def test_an_upload_is_on_the_page_before_it_is_answered(to: str, site: Site) -> 
     [
         a_wheel(),
         an_sdist(),
+        an_sdist(format=".zip"),
         a_wheel("Some.Odd_Name", "1!2.0rc1.post2.dev3+local.4"),
         a_wheel(metadata=core_metadata(name="Demo", version="1.0.0")),
         LARGE,

@@ -338,7 +338,7 @@ def assert_nothing_happened(
 # What is old or sloppy
 
 
-ODD = an_sdist(format=".zip", metadata=core_metadata(requires_python="three"))
+ODD = an_egg(metadata=core_metadata(requires_python="three"))
 """A file that strict indexes refuse for two reasons, and other indexes do not."""
 
 
@@ -348,7 +348,7 @@ def test_a_strict_index_refuses_what_is_odd_and_tells_the_way_out(tmp_path: Path
             send(store, ODD)
         assert files_below(tmp_path) == {}
     assert str(refused.value) == (
-        "demo-1.0.zip: it is an sdist in the form of a zip; build it as .tar.gz (it breaks 1 "
+        "demo-1.0-py2.7.egg: it is an egg; turn it into a wheel with `wheel convert` (it breaks 1 "
         "more rules); root/local would take it with strict_archives=False"
     )
 
@@ -357,12 +357,13 @@ def test_an_index_that_is_not_strict_takes_what_is_odd_and_remembers_why(tmp_pat
     with a_store(tmp_path, a_stage(strict_archives=False)) as store:
         admitted = send(store, ODD)
         assert recorded_files(store.catalog) == (admitted.file,)
-    assert admitted.file.findings == ("sdist-zip", "requires-python")
+    assert (admitted.file.project, admitted.file.version) == ("demo", "1.0")
+    assert admitted.file.findings == ("egg", "requires-python")
     assert [remark[:40] for remark in admitted.remarks] == [
-        "demo-1.0.zip: it is an sdist in the form",
-        "demo-1.0.zip: its Requires-Python 'three",
+        "demo-1.0-py2.7.egg: it is an egg; turn i",
+        "demo-1.0-py2.7.egg: its Requires-Python ",
     ]
-    assert '"findings":["sdist-zip","requires-python"]' in json.dumps(
+    assert '"findings":["egg","requires-python"]' in json.dumps(
         journal_of(tmp_path)[-1], separators=(",", ":")
     )
 
@@ -371,7 +372,7 @@ def test_an_index_that_is_not_strict_takes_what_is_odd_and_remembers_why(tmp_pat
 def test_who_sends_may_decide_otherwise_than_the_index(strict: bool, tmp_path: Path) -> None:
     with a_store(tmp_path, a_stage(strict_archives=not strict)) as store:
         if strict:
-            with pytest.raises(Refused, match="in the form of a zip"):
+            with pytest.raises(Refused, match="it is an egg"):
                 send(store, ODD, strict_archives=True)
         else:
             assert send(store, ODD, strict_archives=False).remarks
@@ -381,13 +382,6 @@ def test_what_is_there_already_may_be_sent_again_however_odd(tmp_path: Path) -> 
     with a_store(tmp_path) as store:
         send(store, ODD, strict_archives=False)
         assert send(store, ODD).outcome is Outcome.ALREADY_THERE
-
-
-def test_eggs_are_taken_where_they_are_allowed(tmp_path: Path) -> None:
-    with a_store(tmp_path, a_stage(strict_archives=False)) as store:
-        admitted = send(store, an_egg())
-    assert (admitted.file.project, admitted.file.version) == ("demo", "1.0")
-    assert admitted.file.findings == ("egg",)
 
 
 # Names that are taken

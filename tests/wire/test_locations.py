@@ -53,6 +53,10 @@ FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadat
         ("/u/i/demo/1.0+local/", VersionAt("u", "i", "demo", "1.0+local")),
         ("/u/i/legacy", UploadAt("u", "i")),
         ("/u/i/legacy/", UploadAt("u", "i")),
+        (
+            "/u/i/legacy/+simple/demo/",
+            PageAt("u", "i", "demo", "legacy/+simple/demo/", slash=True),
+        ),
         (PLACE, FILE),
         (f"/{PLACE}", FILE),
         (
