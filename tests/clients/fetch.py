@@ -1,4 +1,4 @@
-"""Fetch the real packages that the client tests put into an index: `python -m tests.clients.fetch`.
+"""Fetch the real files that the tests put into an index: `python -m tests.clients.fetch`.
 
 pip does the talking. Its settings alone know which index, certificates, proxies and credentials
 work on this machine; and unlike `pip download` it runs no code of a source distribution here, and
@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urldefrag, urljoin
 
-from packaging.utils import NormalizedName, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import (
+    NormalizedName,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 
 FOLDER = Path(__file__).parents[2] / ".cache" / "real-packages"
 """Where the files lie, between runs too."""
@@ -27,7 +32,8 @@ FOLDER = Path(__file__).parents[2] / ".cache" / "real-packages"
 EXIT_UNREACHABLE = 3
 """No index answers: what needs the files cannot run here."""
 
-_LIST = Path(__file__).with_name("packages.txt")
+_PACKAGES = Path(__file__).with_name("packages.txt")
+_ARCHIVES = Path(__file__).with_name("archives.txt")
 _JSON = "application/vnd.pypi.simple.v1+json"
 _CONNECTIONS = 4
 
@@ -41,13 +47,25 @@ class NotAsListed(Exception):
 
 
 def listed_names() -> tuple[str, ...]:
-    """The file names that `packages.txt` lists."""
-    lines = (line.strip() for line in _LIST.read_text("utf-8").splitlines())
-    return tuple(line for line in lines if line and not line.startswith("#"))
+    """The file names that `packages.txt` lists: what clients install, and look for in an index."""
+    return tuple(told_lines(_PACKAGES))
+
+
+def listed_archives() -> tuple[str, ...]:
+    """The file names that `archives.txt` lists, none of them in `packages.txt`: to be inspected."""
+    return tuple(told_lines(_ARCHIVES))
+
+
+def told_lines(path: Path) -> Iterator[str]:
+    """The lines of a list that are neither empty nor a comment."""
+    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    return (line for line in lines if line and not line.startswith("#"))
 
 
 def project_of(filename: str) -> NormalizedName:
-    """The project that a wheel or sdist belongs to."""
+    """The project that a wheel, sdist or egg belongs to."""
+    if filename.endswith(".egg"):
+        return canonicalize_name(filename.partition("-")[0], validate=True)
     parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
     return parse(filename)[0]
 
@@ -75,8 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Fetch all that is listed, and say in one line how that went; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.clients.fetch", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    folder: Path = parser.parse_args(arguments).folder
-    names = listed_names()
+    parser.add_argument("--packages-only", action="store_true", help="leave archives.txt out")
+    given = parser.parse_args(arguments)
+    folder: Path = given.folder
+    names = listed_names() if given.packages_only else (*listed_names(), *listed_archives())
     try:
         fetch(names, folder)
     except Unreachable as error:
