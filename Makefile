@@ -11,10 +11,12 @@ serve: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
+	$(BIN)/python -m tests.clients.tools || test $$? -eq 3
 	$(BIN)/python -m pytest -m "not full"
 
 full: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
+	$(BIN)/python -m tests.clients.tools || test $$? -eq 3
 	$(BIN)/python -m pytest
 
 crash: $(VENV)/installed-test

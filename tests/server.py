@@ -25,7 +25,10 @@ STOP_SECONDS_MAX = 30.0
 
 _ROOT = Path(__file__).parents[1]
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)/?")
-_SETTINGS = ("PIP_", "UV_", "DEVPI", "SIMPLEINDEX_", "TWINE_", "PYTHON", "VIRTUAL_ENV", "PYENV_V")
+_SETTINGS = (
+    "PIP_", "UV_", "DEVPI", "SIMPLEINDEX_", "TWINE_", "POETRY_", "PDM_", "HATCH_", "FLIT_",
+    "PYTHON", "VIRTUAL_ENV", "PYENV_V",
+)  # fmt: skip
 _NOBODY = "http://127.0.0.1:9"
 _KILLED = -9
 
