@@ -12,6 +12,7 @@ from simpleindex.initialise import SECRET_FILE, initialise, read_secret
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
 from simpleindex.routes.devpi import DevpiDoor
+from simpleindex.routes.documents import DocumentsDoor
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.front import Front
@@ -95,10 +96,16 @@ def _join(config: Config, store: Store, secret: bytes, now: Callable[[], datetim
     rules = Rules(config.restrict_modify)
     return Front(
         catalog=catalog,
-        simple=SimpleDoor(catalog, RenderedPages(config.page_memory_bytes)),
+        simple=SimpleDoor(
+            catalog,
+            RenderedPages(config.page_memory_bytes),
+            config.outside_url,
+            config.trusted_proxy,
+        ),
         files=FilesDoor(store),
         upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max),
         devpi=DevpiDoor(store, doorkeeper, rules, config.outside_url, config.trusted_proxy, now),
         marks=MarksDoor(catalog, doorkeeper, rules),
+        documents=DocumentsDoor(catalog, config.outside_url, config.trusted_proxy),
         web=WebDoor(catalog, config.outside_url, config.trusted_proxy),
     )

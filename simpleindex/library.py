@@ -15,6 +15,7 @@ from simpleindex.wire.simple_page import (
     PageFile,
     ProjectListPage,
     ProjectPage,
+    provenance_url,
     relative_url,
 )
 from simpleindex_storage.errors import NotStored
@@ -38,6 +39,11 @@ class Sight:
     status: ProjectStatus
     """In the nearest index that has the project."""
     status_reason: str | None
+
+    @property
+    def has_provenance(self) -> bool:
+        """Whether a page of it depends on the URL under which the client sees us."""
+        return any(file.provenance_sha256 is not None for file in self.files)
 
 
 def chain(seen: Snapshot, name: IndexName) -> tuple[Index, ...]:
@@ -96,12 +102,21 @@ def shown_projects(seen: Snapshot, name: IndexName) -> ProjectListPage:
     """The projects of an index and its bases. Raises NotStored."""
     indexes = chain(seen, name)
     _require_stage(indexes[0])
-    names = {project.name for index in indexes for project in seen.projects(index.name)}
-    return ProjectListPage(tuple(sorted(names)), seen.serial)
+    serials: dict[ProjectName, int] = {}
+    for index in indexes:
+        for project in seen.projects(index.name):
+            serials[project.name] = max(project.serial, serials.get(project.name, 0))
+    return ProjectListPage(dict(sorted(serials.items())), seen.serial)
 
 
-def page_of(sight: Sight, depth: PageDepth) -> ProjectPage:
-    """The page for a URL that lies `depth` levels below its index."""
+def page_of(sight: Sight, depth: PageDepth, secure_url: str | None = None) -> ProjectPage:
+    """The page for a URL that lies `depth` levels below its index.
+
+    `secure_url` is our root as the client sees it, if its origin is secure: without that, PEP 740
+    allows no link to a provenance.
+    """
+    # PEP 503: who tells of signatures should tell of each file whether it has one.
+    tells_signatures = any(file.signature_sha256 is not None for file in sight.files)
     files = tuple(
         PageFile(
             filename=file.filename,
@@ -112,6 +127,10 @@ def page_of(sight: Sight, depth: PageDepth) -> ProjectPage:
             requires_python=file.requires_python,
             metadata=_metadata_digests(file),
             yanked=file.yanked,
+            gpg_sig=file.signature_sha256 is not None if tells_signatures else None,
+            provenance=provenance_url(file.place, secure_url)
+            if secure_url is not None and file.provenance_sha256 is not None
+            else None,
         )
         for file in sight.files
     )

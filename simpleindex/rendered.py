@@ -20,6 +20,8 @@ class RenderedPage:
     """Equal as long as nothing that the page shows has changed."""
     encoding: str | None = None
     """The Content-Encoding of the body."""
+    differs_by_origin: bool = False
+    """Whether clients that see us under a secure URL get more to see."""
 
 
 class RenderedPages:

@@ -775,6 +775,10 @@ def metadata_of_an_unknown_minor_version() -> BuiltFile:
     return wheel_with_metadata("Metadata-Version: 2.99")
 
 
+def metadata_of_no_version() -> BuiltFile:
+    return wheel_with_metadata("Metadata-Version: two")
+
+
 def requires_python_that_is_no_specifier() -> BuiltFile:
     return wheel_with_metadata("Requires-Python: three")
 
@@ -1161,6 +1165,22 @@ def _entries(length: int = 1000) -> list[tuple[tarfile.TarInfo, bytes]]:
 # Eggs
 
 
+def an_egg_that_is_a_script() -> BuiltFile:
+    buffer = io.BytesIO(b"#!/bin/sh\nexec python2.7 ...\n")
+    egg = zipfile.ZipFile(io.BytesIO(an_egg().content))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for name in egg.namelist():
+            archive.writestr(name, egg.read(name))
+    return BuiltFile(an_egg().filename, buffer.getvalue())
+
+
+def an_egg_behind_a_lot_of_data() -> BuiltFile:
+    buffer = io.BytesIO(bytes(5000))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("EGG-INFO/PKG-INFO", METADATA)
+    return BuiltFile(an_egg().filename, buffer.getvalue())
+
+
 def an_egg_without_metadata() -> BuiltFile:
     return BuiltFile(an_egg().filename, a_zip({"demo/__init__.py": b""}))
 
@@ -1191,6 +1211,7 @@ GOOD_ARCHIVES: tuple[Callable[[], BuiltFile], ...] = (
     an_old_license_file_that_lies_elsewhere,
     a_requirement_from_a_place,
     metadata_of_the_version_that_never_was,
+    metadata_of_an_unknown_minor_version,
     long_names_in_pax,
     long_names_in_gnus_format,
     long_names_in_ustar,
@@ -1352,7 +1373,7 @@ BAD_ARCHIVES: tuple[BadArchive, ...] = (
     BadArchive("metadata-unreadable", metadata_of_an_unknown_major_version, "of version '3.0'"),
     BadArchive("metadata-unreadable", metadata_without_a_name, "has no Name"),
     BadArchive("metadata-encoding", metadata_in_latin_1, "is not UTF-8"),
-    BadArchive("metadata-version", metadata_of_an_unknown_minor_version, "version '2.99'"),
+    BadArchive("metadata-version", metadata_of_no_version, "version 'two'"),
     BadArchive("requires-python", requires_python_that_is_no_specifier, "'three' is not valid"),
     BadArchive("requires-dist", a_requirement_that_cannot_be_parsed, "'one two' is not valid"),
     BadArchive("license-expression", a_license_expression_that_cannot_be_parsed, "is not valid"),
@@ -1391,6 +1412,8 @@ BAD_ARCHIVES: tuple[BadArchive, ...] = (
     BadArchive("sdist-several-tops", two_top_folders_in_a_zip, "'demo-1.0' and 'other'"),
     BadArchive("sdist-top-folder", a_top_folder_of_another_name, "is 'any folder'"),
     BadArchive("egg", an_egg, "it is an egg"),
+    BadArchive("egg", an_egg_that_is_a_script, "it is an egg"),
+    BadArchive("zip-prepended-data", an_egg_behind_a_lot_of_data, "5000 bytes stand before"),
     BadArchive("metadata-missing", an_egg_without_metadata, "holds no EGG-INFO/PKG-INFO"),
 )
 """Each is refused, or has one finding, for its rule alone."""

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import io
+import json
 import random
 import re
 import tarfile
@@ -260,6 +261,54 @@ def an_upload_body(
     return a_multipart_body(
         upload_fields(built, **changed_fields), ("content", built.filename, built.content)
     )
+
+
+A_SIGNATURE = b"""-----BEGIN PGP SIGNATURE-----
+
+iHUEABYKAB0WIQTnosignatureatallbutofitsformAAKCRDnosignatureatall
+=AbCd
+-----END PGP SIGNATURE-----
+"""
+"""What lies in `FILE.asc`; nobody's, but of the right form."""
+
+
+def a_statement(built: BuiltFile, **changed: object) -> dict[str, object]:
+    """What an attestation says of a file (in-toto)."""
+    subject = {"name": built.filename, "digest": {"sha256": built.sha256}}
+    statement: dict[str, object] = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [subject],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": {"buildType": "https://builder.example/v1"}},
+    }
+    return statement | changed
+
+
+def an_attestation(statement: Mapping[str, object], **changed: object) -> dict[str, object]:
+    """An attestation in the form of PEP 740; its certificate and signature are nobody's."""
+    attestation: dict[str, object] = {
+        "version": 1,
+        "verification_material": {
+            "certificate": _base64(b"no certificate"),
+            "transparency_entries": [{"logIndex": "1", "inclusionPromise": {}}],
+        },
+        "envelope": {
+            "statement": _base64(json.dumps(statement).encode()),
+            "signature": _base64(b"no signature"),
+        },
+    }
+    return attestation | changed
+
+
+def a_provenance(*attestations: object) -> bytes:
+    """A provenance object with one bundle."""
+    publisher = {"kind": "account", "claims": None}
+    bundle = {"publisher": publisher, "attestations": attestations}
+    return json.dumps({"version": 1, "attestation_bundles": [bundle]}).encode()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _said_by_name(filename: str) -> tuple[str, str, str, str]:

@@ -1,6 +1,6 @@
 """A catalog in memory, for what only reads one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from simpleindex_storage.names import (
     parse_project_name,
 )
 from simpleindex_storage.ports import Change
+from simpleindex_storage.search_text import Found, Term
 
 T = TypeVar("T")
 
@@ -128,6 +129,9 @@ class FakeCatalog:
     def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
         self.reads_of_files += 1
         return tuple(self.known_files.get((index, project), ()))
+
+    def search(self, index: IndexName, terms: Sequence[Term]) -> Iterator[Found]:
+        raise NotImplementedError
 
     def file_at(self, place: FilePlace) -> DistFile | None:
         raise NotImplementedError

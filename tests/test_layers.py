@@ -24,7 +24,7 @@ _LOOKS_INTO_PACKAGES = " ".join(
     f"simpleindex_storage.{name}"
     for name in (
         "metadata", "inspection", "faults", "member_names", "metadata_rules",
-        "record_file", "tar_walk", "wheel_files", "zip_directory", "zip_walk",
+        "provenance", "record_file", "tar_walk", "wheel_files", "zip_directory", "zip_walk",
     )
 )  # fmt: skip
 
@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex",),  # the face of the package, which looks up create_app and Config
     ("simpleindex.app",),
     ("simpleindex.routes", "simpleindex.gap"),
+    ("simpleindex.search",),
     ("simpleindex.library", "simpleindex.initialise"),
     ("simpleindex.transfers",),
     ("simpleindex.upstream", "simpleindex.rendered", "simpleindex.access", "simpleindex.protocol"),
@@ -57,6 +58,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.journal", "simpleindex_storage.locks", "simpleindex_storage.records"),
     ("simpleindex_storage.durable",),
     ("simpleindex_storage.ports", _LOOKS_INTO_PACKAGES),
+    ("simpleindex_storage.search_text",),
     ("simpleindex_storage.model",),
     ("simpleindex_storage.names",),
     ("simpleindex_storage.errors",),
@@ -70,6 +72,7 @@ _IMPURE = ("starlette", "uvicorn", "aiofiles", "anyio", "asyncio", "sqlite3", "s
 _PURE_STORAGE = (
     "simpleindex_storage.model", "simpleindex_storage.names", "simpleindex_storage.errors",
     "simpleindex_storage.metadata",  # which fields there are, and what says nothing in them
+    "simpleindex_storage.search_text",
 )  # fmt: skip
 
 _SERVER_SIDE = (

@@ -1,4 +1,4 @@
-"""Downloads: `/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, and the core metadata beside."""
+"""Downloads: `/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, and what lies beside it."""
 
 import asyncio
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from simpleindex.wire.conditional import (
 )
 from simpleindex.wire.locations import FileAt
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.model import DistFile
+from simpleindex_storage.model import DistFile, Sidecar
 from simpleindex_storage.names import FilePlace, index_name, parse_place
 from simpleindex_storage.store import Store
 
@@ -37,22 +37,24 @@ class FilesDoor:
     store: Store
 
     async def file(self, request: Request, at: FileAt) -> Response:
-        """A file or its metadata: whole, in part, or unchanged since the client has it."""
+        """A file or what lies beside it: whole, in part, or unchanged since the client has it."""
         try:
             place = parse_place(index_name(at.user, at.index), at.sha256_prefix, at.filename)
         except Refused:
             raise NotStored(f"file {at.filename[:80]!r}") from None
-        file, opened = await in_thread(lambda: self._open(place, at.metadata))
+        file, opened = await in_thread(lambda: self._open(place, at.sidecar))
         try:
-            return _answer(request, file, opened, metadata=at.metadata)
+            return _answer(request, file, opened, at.sidecar)
         except BaseException:
             opened.content.close()
             raise
 
-    def _open(self, place: FilePlace, metadata: bool) -> "tuple[DistFile, _Opened]":
+    def _open(self, place: FilePlace, sidecar: Sidecar | None) -> "tuple[DistFile, _Opened]":
         """Record and file in one hop; a small file is read in the same."""
-        open_it = self.store.open_metadata if metadata else self.store.open
-        file, content = open_it(place)
+        if sidecar is None:
+            file, content = self.store.open(place)
+        else:
+            file, content = self.store.open_sidecar(place, sidecar)
         try:
             size_bytes = content.seek(0, SEEK_END)
             content.seek(0)
@@ -71,12 +73,23 @@ class _Opened:
     size_bytes: int
 
 
-def _answer(request: Request, file: DistFile, opened: _Opened, *, metadata: bool) -> Response:
-    etag = f'"{file.metadata_sha256 if metadata else file.sha256}"'
+# Never guessed: Windows asks its registry. Of a file that is not named here: octet-stream.
+_CONTENT_TYPES = {
+    Sidecar.SIGNATURE: "application/pgp-signature",
+    Sidecar.PROVENANCE: "application/vnd.pypi.integrity.v1+json",
+}
+
+
+def _answer(request: Request, file: DistFile, opened: _Opened, sidecar: Sidecar | None) -> Response:
+    etag = f'"{file.sha256 if sidecar is None else file.sha256_of(sidecar)}"'
+    content_type = _CONTENT_TYPES.get(sidecar) if sidecar else None
     headers = {
         "accept-ranges": "bytes",
-        "cache-control": "public, max-age=31536000, immutable",
-        "content-type": "application/octet-stream",  # never guessed: Windows asks its registry
+        # PEP 740 lets a provenance grow.
+        "cache-control": "no-cache"
+        if sidecar is Sidecar.PROVENANCE
+        else "public, max-age=31536000, immutable",
+        "content-type": content_type or "application/octet-stream",
         "etag": etag,
         "last-modified": http_date(file.uploaded_at),
         "x-content-type-options": "nosniff",

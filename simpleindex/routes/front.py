@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, refusal
 from simpleindex.routes.asking import accept_of, path_of
 from simpleindex.routes.devpi import DevpiDoor
+from simpleindex.routes.documents import OPEN_TO_OTHER_SITES, DocumentsDoor
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.marks import MarksDoor
 from simpleindex.routes.simple import SimpleDoor
@@ -26,12 +27,14 @@ from simpleindex.wire.locations import (
     Api,
     FileAt,
     IndexAt,
+    JsonAt,
     ListAt,
     Location,
     Login,
     PageAt,
     ProjectAt,
     Root,
+    SearchAt,
     UploadAt,
     UserAt,
     VersionAt,
@@ -44,6 +47,8 @@ from simpleindex_storage.ports import Catalog
 _log = logging.getLogger("simpleindex")
 
 Handler: TypeAlias = Callable[[], Awaitable[Response]]
+
+_OnlyRead: TypeAlias = Root | Api | PageAt | JsonAt | SearchAt | FileAt
 
 _READING = ("GET", "HEAD")
 
@@ -58,6 +63,7 @@ class Front:
     upload: UploadDoor
     devpi: DevpiDoor
     marks: MarksDoor
+    documents: DocumentsDoor
     web: WebDoor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,11 +78,15 @@ class Front:
         try:
             return await self._handler(request, location)()
         except (StoreError, RequestError) as error:
-            return refusal(
+            is_document = isinstance(location, JsonAt | SearchAt)
+            answer = refusal(
                 error,
-                as_json=names_json(accept_of(request)),
+                as_json=is_document or names_json(accept_of(request)),
                 as_log=_is_devpi_upload(request),
             )
+            if is_document:
+                answer.headers.update(OPEN_TO_OTHER_SITES)
+            return answer
         except ClientDisconnect:
             return None  # there is nobody to answer
         except Exception:
@@ -105,12 +115,8 @@ class Front:
     def _handlers(self, request: Request, location: Location) -> Mapping[str, Handler]:
         """What can be done at a URL, by method. HEAD goes with GET."""
         match location:
-            case Root():
-                return {"GET": lambda: self._root(request)}
             case Login():
                 return {"POST": lambda: self.devpi.login(request)}
-            case Api():
-                return {"GET": lambda: self.devpi.api(request, location)}
             case UserAt():
                 return {
                     "GET": lambda: self.devpi.user(request, location),
@@ -129,8 +135,6 @@ class Front:
                 }
             case UploadAt():
                 return {"POST": lambda: self.upload.receive(request, location)}
-            case PageAt():
-                return {"GET": lambda: self.simple.project_page(request, location)}
             case ProjectAt():
                 return {
                     "GET": lambda: self._project(request, location),
@@ -141,8 +145,24 @@ class Front:
                     "GET": lambda: self._release(location),
                     "PATCH": lambda: self.marks.yank(request, location),
                 }
+            case _:
+                return {"GET": lambda: self._read(request, location)}
+
+    async def _read(self, request: Request, location: _OnlyRead) -> Response:
+        """What can be done where nothing else can be done."""
+        match location:
+            case Root():
+                return await self._root(request)
+            case Api():
+                return await self.devpi.api(request, location)
+            case PageAt():
+                return await self.simple.project_page(request, location)
+            case JsonAt():
+                return await self.documents.project(request, location)
+            case SearchAt():
+                return await self.documents.search(request, location)
             case FileAt():
-                return {"GET": lambda: self.files.file(request, location)}
+                return await self.files.file(request, location)
 
     async def _root(self, request: Request) -> Response:
         """People get a page; devpi-client, and whoever says nothing, the users."""

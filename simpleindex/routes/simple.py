@@ -11,18 +11,19 @@ from starlette.responses import RedirectResponse, Response
 from simpleindex import library
 from simpleindex.errors import NotAcceptable
 from simpleindex.rendered import RenderedPage, RenderedPages
-from simpleindex.routes.asking import accept_of, asked_index, in_thread, joined
+from simpleindex.routes.asking import accept_of, asked_index, in_thread, joined, origin_of
 from simpleindex.wire import simple_html, simple_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
 from simpleindex.wire.negotiate import Form, choose, takes_gzip
+from simpleindex.wire.origin import is_secure
 from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.names import parse_project_name
 from simpleindex_storage.ports import Catalog, Snapshot
 
 Fingerprint = Callable[[Snapshot], Hashable]
-Render = Callable[[Snapshot], tuple[bytes, Hashable]]
+Render = Callable[[Snapshot], "_Rendering"]
 
 _VARY = "Accept, Accept-Encoding"
 _GZIP_LEVEL = 6
@@ -36,6 +37,8 @@ class SimpleDoor:
 
     catalog: Catalog
     pages: RenderedPages
+    outside_url: str | None
+    trusted_proxies: tuple[str, ...]
 
     async def list_page(self, request: Request, at: ListAt | IndexAt) -> Response:
         """All projects of an index and its bases."""
@@ -45,13 +48,12 @@ class SimpleDoor:
             return _redirect(request, "", at.below or at.index)
         href_prefix = "" if at.below else "+simple/"
 
-        def render(seen: Snapshot) -> tuple[bytes, Hashable]:
+        def render(seen: Snapshot) -> _Rendering:
             page = library.shown_projects(seen, index)
-            return _list_bytes(page, form, href_prefix), page.serial
+            return _Rendering(_list_bytes(page, form, href_prefix), page.serial)
 
-        return await self._answer(
-            request, form, (index, href_prefix, form), lambda seen: seen.serial, render
-        )
+        recipe = _Recipe(form, (index, href_prefix, form), lambda seen: seen.serial, render)
+        return _answer(request, recipe, await self._page(request, recipe))
 
     async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
         """One project. Other spellings of its name lead to the normalised one (PEP 503)."""
@@ -68,36 +70,33 @@ class SimpleDoor:
         def fingerprint(seen: Snapshot) -> Hashable:
             return library.fingerprint_of_project(seen, index, project)
 
-        def render(seen: Snapshot) -> tuple[bytes, Hashable]:
-            sight = library.shown_project(seen, index, project)
-            return _project_bytes(library.page_of(sight, depth), form), sight.fingerprint
+        def recipe_for(secure_url: str | None) -> _Recipe:
+            def render(seen: Snapshot) -> _Rendering:
+                sight = library.shown_project(seen, index, project)
+                body = _project_bytes(library.page_of(sight, depth, secure_url), form)
+                return _Rendering(body, sight.fingerprint, sight.has_provenance)
 
-        return await self._answer(request, form, (index, project, depth, form), fingerprint, render)
+            return _Recipe(form, (index, project, depth, form, secure_url), fingerprint, render)
 
-    async def _answer(
-        self, request: Request, form: Form, key: Hashable, fingerprint: Fingerprint, render: Render
-    ) -> Response:
-        recipe = _Recipe(form, key, fingerprint, render)
+        recipe = recipe_for(None)
+        page = await self._page(request, recipe)
+        if page.differs_by_origin:
+            root_url = origin_of(request, self.outside_url, self.trusted_proxies)
+            if is_secure(root_url):
+                recipe = recipe_for(root_url)
+                page = await self._page(request, recipe)
+        return _answer(request, recipe, page)
+
+    async def _page(self, request: Request, recipe: "_Recipe") -> RenderedPage:
         zipped = takes_gzip(joined(request, "accept-encoding"))
         # Read before the snapshot: what was agreed only afterwards might not be in it.
         agreed = self.catalog.agreed_serial()
-        page = self.pages.current((key, zipped), agreed) if agreed is not None else None
+        page = self.pages.current((recipe.key, zipped), agreed) if agreed is not None else None
         if page is None:
-            page = await in_thread(lambda: self._page(agreed, recipe, zipped))
-        headers = {
-            # pip 26.2 and newer obeys max-age, which would hide uploads and yanks.
-            "cache-control": "no-cache",
-            "etag": page.etag,
-            "vary": _VARY,
-        }
-        if matches_none(request.headers.get("if-none-match"), page.etag):
-            return Response(status_code=304, headers=headers)
-        headers["content-type"] = form.content_type
-        if page.encoding is not None:
-            headers["content-encoding"] = page.encoding
-        return Response(page.body, headers=headers)
+            page = await in_thread(lambda: self._page_now(agreed, recipe, zipped))
+        return page
 
-    def _page(self, agreed: int | None, recipe: "_Recipe", zipped: bool) -> RenderedPage:
+    def _page_now(self, agreed: int | None, recipe: "_Recipe", zipped: bool) -> RenderedPage:
         """The page as it is now, made anew or compressed anew only if it has changed."""
         page = self._plain_page(agreed, recipe)
         if zipped:
@@ -115,8 +114,11 @@ class SimpleDoor:
             if before is not None and before.fingerprint == recipe.fingerprint(seen):
                 page = before
             else:
-                body, mark = recipe.render(seen)
-                page = RenderedPage(body, _etag(body, recipe.form), mark)
+                made = recipe.render(seen)
+                etag = _etag(made.body, recipe.form)
+                page = RenderedPage(
+                    made.body, etag, made.fingerprint, differs_by_origin=made.differs_by_origin
+                )
         self.pages.keep((recipe.key, False), agreed, page)
         return page
 
@@ -131,12 +133,37 @@ class _Recipe:
     render: Render
 
 
+@dataclass(frozen=True, slots=True)
+class _Rendering:
+    """A page as it was just made."""
+
+    body: bytes
+    fingerprint: Hashable
+    differs_by_origin: bool = False
+
+
+def _answer(request: Request, recipe: _Recipe, page: RenderedPage) -> Response:
+    headers = {
+        # pip 26.2 and newer obeys max-age, which would hide uploads and yanks.
+        "cache-control": "no-cache",
+        "etag": page.etag,
+        "vary": _VARY,
+    }
+    if matches_none(request.headers.get("if-none-match"), page.etag):
+        return Response(status_code=304, headers=headers)
+    headers["content-type"] = recipe.form.content_type
+    if page.encoding is not None:
+        headers["content-encoding"] = page.encoding
+    return Response(page.body, headers=headers)
+
+
 def _compressed(page: RenderedPage) -> RenderedPage:
     """The page under gzip, with a tag of its own; a page that gains nothing stays as it is."""
     body = gzip.compress(page.body, _GZIP_LEVEL, mtime=0)
     if len(body) + _GZIP_GAIN_BYTES_MIN > len(page.body):
         return replace(page, fingerprint=page.etag)
-    return RenderedPage(body, f'{page.etag[:-1]}-gzip"', page.etag, "gzip")
+    etag = f'{page.etag[:-1]}-gzip"'
+    return replace(page, body=body, etag=etag, fingerprint=page.etag, encoding="gzip")
 
 
 def _form(request: Request) -> Form:

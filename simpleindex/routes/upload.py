@@ -13,7 +13,13 @@ from simpleindex.routes.asking import credentials_of, in_thread
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import upload_form
 from simpleindex.wire.locations import IndexAt, ListAt, UploadAt
-from simpleindex.wire.multipart import Field, FileChunk, FileStart, MultipartParser
+from simpleindex.wire.multipart import (
+    Field,
+    FileChunk,
+    FileStart,
+    MultipartParser,
+    Signature,
+)
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import Admitted, Index, MirrorSettings, Staged, StageSettings
 from simpleindex_storage.names import IndexName, index_name
@@ -108,6 +114,8 @@ class UploadDoor:
                         reception.filename = filename
                     case FileChunk(data):
                         reception.add(data)
+                    case Signature(content):
+                        reception.signature = content
             if reception.size_bytes > self.upload_bytes_max:
                 raise self._too_large()
             if reception.waiting_bytes >= _WRITE_BYTES:
@@ -137,6 +145,7 @@ class _Reception:
     def __init__(self, store: Store, upload_bytes_max: int) -> None:
         self.fields: list[tuple[str, str]] = []
         self.filename: str | None = None
+        self.signature: bytes | None = None
         self.size_bytes = 0
         self.waiting_bytes = 0
         self._store = store
@@ -163,7 +172,11 @@ class _Reception:
         if self.filename is None:
             raise Refused("upload", "the form has no file in its field 'content'")
         upload = upload_form.parse(
-            self.fields, self.filename, index=permit.index, sender=permit.sender
+            self.fields,
+            self.filename,
+            index=permit.index,
+            sender=permit.sender,
+            signature=self.signature,
         )
         (admitted,) = self._store.admit([(upload, self._finish())], make_index=permit.make_index)
         return admitted

@@ -8,6 +8,8 @@ and newer sends the former).
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from simpleindex_storage.model import Sidecar
+
 
 @dataclass(frozen=True, slots=True)
 class Root:
@@ -88,6 +90,25 @@ class VersionAt:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonAt:
+    """`/<user>/<index>/pypi/<project>/json`, and `.../<project>/<version>/json`."""
+
+    user: str
+    index: str
+    project: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAt:
+    """`/<user>/<index>/+search`"""
+
+    user: str
+    index: str
+    slash: bool
+
+
+@dataclass(frozen=True, slots=True)
 class UploadAt:
     """`/<user>/<index>/legacy/`: where some upload tools like to send to."""
 
@@ -97,13 +118,13 @@ class UploadAt:
 
 @dataclass(frozen=True, slots=True)
 class FileAt:
-    """`/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, maybe with `.metadata`."""
+    """`/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, or what lies beside that file."""
 
     user: str
     index: str
     sha256_prefix: str
     filename: str
-    metadata: bool
+    sidecar: Sidecar | None
 
 
 Location: TypeAlias = (
@@ -116,11 +137,11 @@ Location: TypeAlias = (
     | PageAt
     | ProjectAt
     | VersionAt
+    | JsonAt
+    | SearchAt
     | UploadAt
     | FileAt
 )
-
-_METADATA = ".metadata"
 
 
 def locate(path: str) -> Location | None:
@@ -167,10 +188,16 @@ def _below_index(
         case ["legacy" | "+simple" | "simple", "+simple", project]:
             # hatch asks there, below the URL that it uploads to, what it need not send again.
             return PageAt(user, index, project, below, slash)
+        case ["+search"]:
+            return SearchAt(user, index, slash)
+        case ["pypi", project, "json"]:
+            return JsonAt(user, index, project, None)
+        case ["pypi", project, version, "json"]:
+            return JsonAt(user, index, project, version)
         case ["+f", first, second, filename] if len(first) == 3 and not slash:
-            metadata = filename.endswith(_METADATA)
-            name = filename.removesuffix(_METADATA) if metadata else filename
-            return FileAt(user, index, first + second, name, metadata)
+            sidecar = next((each for each in Sidecar if filename.endswith(each)), None)
+            name = filename if sidecar is None else filename.removesuffix(sidecar)
+            return FileAt(user, index, first + second, name, sidecar)
         case [project] if not project.startswith("+"):
             return ProjectAt(user, index, project, below, slash)
         case [project, version] if not project.startswith("+"):

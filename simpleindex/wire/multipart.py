@@ -37,7 +37,8 @@ _EPILOGUE_BYTES_MAX = 4096
 """Behind the final boundary; most tools send an empty line there."""
 
 _FILE = "content"
-_SIGNATURE = "gpg_signature"  # a second file of old twines; nobody reads it any more
+_SIGNATURE = "gpg_signature"
+"""A second, small file: `FILE.asc`, which twine 6 and older send."""
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, 5.1.1
 _PARAMETER = re.compile(
@@ -74,7 +75,14 @@ class FileEnd:
     """The file is whole, if the body turns out to be."""
 
 
-Event: TypeAlias = Field | FileStart | FileChunk | FileEnd
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The signature of the file, whole."""
+
+    content: bytes
+
+
+Event: TypeAlias = Field | FileStart | FileChunk | FileEnd | Signature
 
 
 class _Kind(Enum):
@@ -98,7 +106,7 @@ class MultipartParser:
         self._ended = False
         self._epilogue_bytes = 0
         self._events: list[Event] = []
-        self._files = self._fields = self._text_bytes = 0
+        self._files = self._signatures = self._fields = self._text_bytes = 0
         self._kind = _Kind.FIELD
         self._name = ""
         self._text = bytearray()
@@ -195,6 +203,9 @@ class MultipartParser:
             self._begin_text()
         elif self._name == _SIGNATURE:
             self._kind = _Kind.SIGNATURE
+            self._signatures += 1
+            if self._signatures > 1:
+                raise _refused("it has more than one signature; send one")
             self._begin_text()
         else:
             raise _refused(
@@ -240,6 +251,8 @@ class MultipartParser:
         elif self._kind is _Kind.FIELD:
             value = _utf8(bytes(self._text), f"its field {self._name[:80]!r}")
             self._events.append(Field(self._name, value))
+        else:
+            self._events.append(Signature(bytes(self._text)))
 
     def _on_end(self) -> None:
         self._ended = True

@@ -45,6 +45,11 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
     return f"{scheme}://{host}{peer.prefix}"
 
 
+def is_secure(root_url: str) -> bool:
+    """Whether nobody on the way can change what comes from there (PEP 740 asks for that)."""
+    return root_url.startswith("https://") or host_to_trust(root_url) is None
+
+
 def host_to_trust(root_url: str) -> str | None:
     """What pip must be given as `--trusted-host` to install from a URL; None if nothing.
 

@@ -42,9 +42,14 @@ def render_list(page: ProjectListPage) -> bytes:
     return _encoded(
         {
             "meta": _meta(API_VERSION, page.serial),
-            "projects": [{"name": name} for name in page.projects],
+            "projects": [_listed(name, serial) for name, serial in page.projects.items()],
         }
     )
+
+
+def _listed(name: str, serial: int | None) -> JsonValue:
+    # The serial is the public index's own addition, which tools that mirror an index go by.
+    return {"name": name} if serial is None else {"_last-serial": serial, "name": name}
 
 
 def _meta(api_version: str, serial: int | None) -> JsonValue:

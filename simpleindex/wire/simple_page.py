@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from simpleindex_storage.model import ProjectStatus
+from simpleindex_storage.model import ProjectStatus, Sidecar
 from simpleindex_storage.names import FilePlace, IndexName, ProjectName
 
 API_VERSION = "1.4"
@@ -78,9 +78,10 @@ class ProjectPage:
 
 @dataclass(frozen=True, slots=True)
 class ProjectListPage:
-    """The projects of an index, each once."""
+    """The projects of an index, in the order in which they are shown."""
 
-    projects: tuple[ProjectName, ...]
+    projects: Mapping[ProjectName, int | None]
+    """With the serial of the last change to each, where it is known."""
     serial: int | None = None
     """Of the last change to the list or to any of its projects."""
 
@@ -105,6 +106,12 @@ def relative_url(place: FilePlace, *, index: IndexName, depth: PageDepth) -> str
     if place.index == index:
         return "../" * depth + below_index
     return "../" * (depth + 2) + f"{place.index}/{below_index}"
+
+
+def provenance_url(place: FilePlace, root_url: str) -> str:
+    """Where the provenance of a stored file is; absolute, as PEP 740 demands."""
+    folder = place.path.removesuffix(place.filename)
+    return f"{root_url}/{folder}{quote(place.filename, safe='!')}{Sidecar.PROVENANCE}"
 
 
 def valid_requires_python(files: Iterable[PageFile]) -> frozenset[str]:

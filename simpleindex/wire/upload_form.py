@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +11,7 @@ from simpleindex_storage.metadata import LIST_FIELDS, SINGLE_FIELDS, stated
 from simpleindex_storage.model import Fields, Upload
 from simpleindex_storage.names import DistKind, IndexName
 
-_CONTROL_FIELDS = frozenset({":action", "protocol_version", "filetype"})
+_CONTROL_FIELDS = frozenset({":action", "protocol_version", "filetype", "attestations"})
 
 _DIGEST_FIELDS = {
     "sha256_digest": ("sha256", 64),
@@ -48,7 +49,12 @@ _HEX = re.compile(r"[0-9a-f]*")
 
 
 def parse(
-    fields: Iterable[tuple[str, str]], filename: str, *, index: IndexName, sender: str
+    fields: Iterable[tuple[str, str]],
+    filename: str,
+    *,
+    index: IndexName,
+    sender: str,
+    signature: bytes | None = None,
 ) -> Upload:
     """What a form says of a file. Raises Refused for what is missing, wrong or contradictory.
 
@@ -67,6 +73,8 @@ def parse(
         version=form.required("version"),
         promised=form.promised(),
         fields=form.metadata(),
+        signature=signature,
+        provenance=form.provenance(index, sender),
     )
 
 
@@ -133,6 +141,25 @@ class _Form:
             elif name in LIST_FIELDS:
                 metadata[name] = tuple(texts)
         return metadata
+
+    def provenance(self, index: IndexName, sender: str) -> bytes | None:
+        """The attestations as an object of PEP 740, which wants to know who published the file.
+
+        All that is known here is the account.
+        """
+        text = self._only("attestations")
+        if text is None:
+            return None
+        try:
+            attestations = json.loads(text)
+            if isinstance(attestations, list):
+                publisher = {"kind": "account", "claims": None, "index": index, "user": sender}
+                bundle = {"publisher": publisher, "attestations": attestations}
+                document = {"version": 1, "attestation_bundles": [bundle]}
+                return json.dumps(document).encode() if attestations else None
+        except (ValueError, RecursionError):
+            pass
+        raise self._refused("its 'attestations' are not a list in JSON; send PEP 740's, or none")
 
     def _only(self, field: str) -> str | None:
         texts = self._texts.get(field)

@@ -47,6 +47,7 @@ MIGRATIONS: tuple[str, ...] = (
         id INTEGER PRIMARY KEY,
         project_id INTEGER NOT NULL REFERENCES projects,
         version TEXT NOT NULL,              -- normalised
+        search_text TEXT NOT NULL,          -- before the fields: those may fill many pages
         fields TEXT NOT NULL,               -- JSON
         UNIQUE (project_id, version)
     );
@@ -66,11 +67,14 @@ MIGRATIONS: tuple[str, ...] = (
         uploaded_by TEXT NOT NULL,
         requires_python TEXT,
         metadata_sha256 TEXT,
+        signature_sha256 TEXT,
+        provenance_sha256 TEXT,
         yanked TEXT,
         findings TEXT NOT NULL,             -- JSON
         UNIQUE (index_id, key)
     );
     CREATE INDEX files_of_project ON files (project_id, id);
+    CREATE INDEX files_of_release ON files (project_id, version);
 
     CREATE TABLE removals (
         index_name TEXT NOT NULL,
@@ -135,15 +139,27 @@ _RELEASE = """
 RELEASE = f"{_RELEASE} AND releases.version = ?"
 RELEASES = f"{_RELEASE} ORDER BY releases.id"
 PUT_RELEASE = """
-    INSERT INTO releases (project_id, version, fields)
-    SELECT projects.id, ?3, ?4 FROM projects JOIN indexes ON indexes.id = index_id
+    INSERT INTO releases (project_id, version, search_text, fields)
+    SELECT projects.id, ?3, ?4, ?5 FROM projects JOIN indexes ON indexes.id = index_id
     WHERE indexes.name = ?1 AND projects.name = ?2
-    ON CONFLICT (project_id, version) DO UPDATE SET fields = excluded.fields
+    ON CONFLICT (project_id, version) DO UPDATE SET
+        search_text = excluded.search_text, fields = excluded.fields
 """
+SEARCH = """
+    SELECT indexes.name, projects.name, display_name, projects.serial, status, status_reason,
+        releases.version, search_text
+    FROM releases JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ? AND EXISTS (
+        SELECT 1 FROM files
+        WHERE files.project_id = projects.id AND files.version = releases.version)
+"""
+SEARCH_WORD = "AND search_text LIKE ? ESCAPE '!'\n"
+SEARCH_ORDER = "ORDER BY projects.name, releases.id"
 
 _FILE = """
     SELECT indexes.name, projects.name, files.version, filename, key, size_bytes, sha256, md5,
-        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked, findings
+        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256,
+        signature_sha256, provenance_sha256, yanked, findings
     FROM files JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = files.index_id
     WHERE indexes.name = ?
 """
@@ -152,8 +168,10 @@ FILE_AT = f"{_FILE} AND key = ? AND filename = ? AND substr(sha256, 1, 16) = ?"
 FILES = f"{_FILE} AND projects.name = ? ORDER BY files.id"
 PUT_FILE = """
     INSERT INTO files (index_id, project_id, version, filename, key, size_bytes, sha256, md5,
-        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked, findings)
-    SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+        blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256,
+        signature_sha256, provenance_sha256, yanked, findings)
+    SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+        ?16, ?17
     FROM indexes JOIN projects ON projects.index_id = indexes.id
     WHERE indexes.name = ?1 AND projects.name = ?2
 """

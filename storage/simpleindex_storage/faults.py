@@ -205,8 +205,10 @@ RULES: Mapping[str, Rule] = {
     "metadata-huge": _always("takes the memory of whoever reads it", "shorten it"),
     "metadata-unreadable": _always("pip and uv refuse it", _BUILD_AGAIN),
     "metadata-encoding": _strict("old tools wrote Latin-1, and old pips read it", _BUILD_AGAIN),
-    "metadata-version": _strict("read as far as it is known", "build it with an older tool"),
-    "metadata-version-2.0": _allowed("never a standard, but written by wheel 0.24 to 0.30"),
+    "metadata-version": _strict("read as far as it is known", _BUILD_AGAIN),
+    "metadata-version-minor": _allowed(
+        "core metadata asks to take minor versions to come; 2.0 and 1.3 were written by old tools"
+    ),
     "requires-python": _strict(
         "pip overlooks it, uv does not install it", "correct it and build it again"
     ),

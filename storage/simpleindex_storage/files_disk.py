@@ -1,7 +1,7 @@
 """Package files in a folder: plain files, each visible whole or not at all.
 
     root/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>            what was published
-    root/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>.metadata   its core metadata
+    root/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>.metadata   its core metadata, ...
     root/incoming/<process>.lock                                        held while the process lives
     root/incoming/<process>/<number>                                    drafts being received
     root/incoming/<process>/<user>+<index>/<16 hex>+<number>+<filename> drafts being published
@@ -16,7 +16,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -25,11 +25,10 @@ from typing import BinaryIO
 from .durable import sync_file, sync_folder, unavailable_on_failure
 from .errors import NotStored
 from .locks import FileLock
-from .model import Digests, Staged
+from .model import Digests, Sidecar, Staged
 from .names import FilePlace, IndexName
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-_METADATA_SUFFIX = ".metadata"
 
 
 class DiskFiles:
@@ -69,29 +68,30 @@ class DiskFiles:
                 with suppress(OSError):
                     left.unlink(missing_ok=True)
 
-    def publish(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+    def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Put staged bytes at their place, to stay. Raises Unavailable."""
         with unavailable_on_failure(f"{place.filename} cannot be stored"):
             sync_file(staged.path)
             noted = self._note(staged, place)
             final = self._files / place.path
-            while not self._link_both(noted, metadata, final):
+            while not self._link_all(noted, sidecars, final):
                 pass  # a removal took the folder away; it holds nothing else, so it cannot go on
 
-    def confirm(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+    def confirm(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Make sure that the place has these bytes. To be called under the write lock.
 
         Left-overs of a crash that have our place but other bytes are replaced here, where nobody
         else publishes or removes; and a removal of the same bytes may have come in between.
         """
         if staged.path not in self._noted:  # it was there already, and has been removed just now
-            self.publish(staged, place, metadata)
+            self.publish(staged, place, sidecars)
         final = self._files / place.path
         with unavailable_on_failure(f"{place.filename} cannot be stored"):
             changed = self._put_right(self._noted[staged.path], final)
-            if metadata is not None and not _holds(_metadata_path(final), metadata):
-                with self._metadata_draft(metadata) as beside:
-                    changed |= self._put_right(beside, _metadata_path(final))
+            for sidecar, content in sidecars.items():
+                if not _holds(_beside(final, sidecar), content):
+                    with self._sidecar_draft(content) as draft:
+                        changed |= self._put_right(draft, _beside(final, sidecar))
             if changed:
                 sync_folder(final.parent)
 
@@ -105,7 +105,8 @@ class DiskFiles:
         final = self._files / place.path
         with unavailable_on_failure(f"{place.filename} cannot be removed"):
             final.unlink(missing_ok=True)
-            _metadata_path(final).unlink(missing_ok=True)
+            for sidecar in Sidecar:
+                _beside(final, sidecar).unlink(missing_ok=True)
             with suppress(OSError):  # it may be gone, or hold another file
                 final.parent.rmdir()
             with suppress(FileNotFoundError):
@@ -115,10 +116,9 @@ class DiskFiles:
         """The bytes of a file. Raises NotStored, Unavailable."""
         return _open(self._files / place.path, place.filename)
 
-    def open_metadata(self, place: FilePlace) -> BinaryIO:
-        """The core metadata of a file. Raises NotStored, Unavailable."""
-        path = _metadata_path(self._files / place.path)
-        return _open(path, place.filename + _METADATA_SUFFIX)
+    def open_sidecar(self, place: FilePlace, sidecar: Sidecar) -> BinaryIO:
+        """What lies beside a file. Raises NotStored, Unavailable."""
+        return _open(_beside(self._files / place.path, sidecar), place.filename + sidecar)
 
     def recover(self, is_recorded: Callable[[FilePlace], bool]) -> int:
         """Drop the drafts of processes that died, and what they had published but not recorded."""
@@ -146,13 +146,13 @@ class DiskFiles:
         self._noted[staged.path] = noted
         return noted
 
-    def _link_both(self, noted: Path, metadata: bytes | None, final: Path) -> bool:
-        """Link a file and its metadata to their place; False if the folder vanished meanwhile."""
+    def _link_all(self, noted: Path, sidecars: Mapping[Sidecar, bytes], final: Path) -> bool:
+        """Link a file and what lies beside it; False if the folder vanished meanwhile."""
         try:
             self._make_place(final.parent)
-            if metadata is not None:
-                with self._metadata_draft(metadata) as beside:
-                    _link(beside, _metadata_path(final))
+            for sidecar, content in sidecars.items():
+                with self._sidecar_draft(content) as draft:
+                    _link(draft, _beside(final, sidecar))
             _link(noted, final)
             sync_folder(final.parent)
         except (FileNotFoundError, FileExistsError):
@@ -182,7 +182,7 @@ class DiskFiles:
         self._lasting.add(folder)
 
     @contextmanager
-    def _metadata_draft(self, content: bytes) -> Iterator[Path]:
+    def _sidecar_draft(self, content: bytes) -> Iterator[Path]:
         path = self._own / str(next(self._numbers))
         try:
             path.write_bytes(content)
@@ -314,8 +314,8 @@ def _copy(source: Path, target: Path) -> None:
         os.fsync(writing.fileno())
 
 
-def _metadata_path(final: Path) -> Path:
-    return final.with_name(final.name + _METADATA_SUFFIX)
+def _beside(final: Path, sidecar: Sidecar) -> Path:
+    return final.with_name(final.name + sidecar)
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -41,6 +41,7 @@ _KEPT_BYTES_MAX: Mapping[str, int] = {
 """Of the files in dist-info that are held in memory."""
 
 _EGG_PKG_INFO = "EGG-INFO/PKG-INFO"
+_EGG_SCRIPT_BYTES_MAX = 4096
 _DATA_SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 
 
@@ -255,7 +256,8 @@ def _inspect_egg(
     file: BinaryIO, size_bytes: int, filename: DistFilename, faults: Faults
 ) -> CoreMetadata:
     faults.note("egg", "it is an egg")
-    walk, _ = _open_zip(file, size_bytes, faults)
+    # Those of setuptools install themselves: `sh setuptools-0.6c11-py2.7.egg`.
+    walk, _ = _open_zip(file, size_bytes, faults, ahead_bytes_max=_EGG_SCRIPT_BYTES_MAX)
     pkg_info = next((entry for entry in walk.entries if entry.name == _EGG_PKG_INFO), None)
     if pkg_info is None:
         raise faults.fatal("metadata-missing", f"it holds no {_EGG_PKG_INFO}")
@@ -277,10 +279,11 @@ _INSPECT = {
 
 
 def _open_zip(
-    file: BinaryIO, size_bytes: int, faults: Faults, *, depth: int = 0
+    file: BinaryIO, size_bytes: int, faults: Faults, *, depth: int = 0, ahead_bytes_max: int = 0
 ) -> tuple[ZipWalk, MemberNames]:
     """A zip whose directory and names are as they should be."""
-    walk, names = ZipWalk(file, size_bytes, faults), MemberNames(faults, depth=depth)
+    walk = ZipWalk(file, size_bytes, faults, ahead_bytes_max=ahead_bytes_max)
+    names = MemberNames(faults, depth=depth)
     file.seek(0)
     if is_tar_header(file.read(TAR_BLOCK_BYTES)):
         raise faults.fatal("zip-and-tar", "it is a zip and a tar at once")

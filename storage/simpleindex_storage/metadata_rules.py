@@ -13,7 +13,7 @@ from .model import CoreMetadata
 from .names import DistFilename
 
 _VERSIONS = frozenset({"1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6"})
-_VERSION_OF_WHEEL = "2.0"
+_MINOR_VERSION = re.compile(r"[12]\.[0-9]+")
 _VERSIONS_WITHOUT_LICENSE_FILES = frozenset({"1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3"})
 
 # What parses them is recursive, and slower the longer they are.
@@ -67,12 +67,13 @@ def _check_encoding(metadata: CoreMetadata, faults: Faults) -> None:
 
 def _check_version(metadata: CoreMetadata, faults: Faults) -> None:
     version = metadata.fields.get("metadata_version")
-    if version == _VERSION_OF_WHEEL:
-        faults.note("metadata-version-2.0", "its metadata is of version 2.0")
-    elif version not in _VERSIONS:
-        faults.note(
-            "metadata-version", f"its metadata is of version {shown(str(version))}, not a known one"
-        )
+    if version in _VERSIONS:
+        return
+    is_minor = _MINOR_VERSION.fullmatch(str(version))
+    faults.note(
+        "metadata-version-minor" if is_minor else "metadata-version",
+        f"its metadata is of version {shown(str(version))}, which is none",
+    )
 
 
 def _check_requires_python(metadata: CoreMetadata, faults: Faults) -> None:

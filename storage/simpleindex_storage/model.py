@@ -117,6 +117,17 @@ class Release:
     fields: Fields
 
 
+class Sidecar(StrEnum):
+    """What may lie beside a file: under its name, and with this ending, which no file has."""
+
+    METADATA = ".metadata"
+    """Core metadata, as in the archive (PEP 658)."""
+    SIGNATURE = ".asc"
+    """A detached signature in ASCII armour, of GnuPG or its like (PEP 503)."""
+    PROVENANCE = ".provenance"
+    """Where the file comes from, as JSON (PEP 740)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DistFile:
     """One wheel, sdist or egg of a release."""
@@ -136,6 +147,10 @@ class DistFile:
     requires_python: str | None = None
     metadata_sha256: str | None = None
     """Of the core metadata that is stored beside the file; None where there is none."""
+    signature_sha256: str | None = None
+    """Likewise of the signature."""
+    provenance_sha256: str | None = None
+    """Likewise of the provenance."""
     yanked: str | None = None
     """None: not yanked. Any text, also an empty one: yanked, for that reason."""
     findings: tuple[str, ...] = ()
@@ -145,6 +160,16 @@ class DistFile:
     def place(self) -> FilePlace:
         """Where the bytes lie."""
         return FilePlace(self.index, self.sha256[:16], self.filename)
+
+    def sha256_of(self, sidecar: Sidecar) -> str | None:
+        """The digest of what lies beside the file; None where there is no such thing."""
+        match sidecar:
+            case Sidecar.METADATA:
+                return self.metadata_sha256
+            case Sidecar.SIGNATURE:
+                return self.signature_sha256
+            case Sidecar.PROVENANCE:
+                return self.provenance_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +205,10 @@ class Upload:
     """Digests by algorithm: sha256, md5, blake2b_256. Each one given is checked."""
     fields: Fields = field(default_factory=dict)
     """Metadata in the sender's words; empty: as the file says."""
+    signature: bytes | None = None
+    """What lies in `FILE.asc`."""
+    provenance: bytes | None = None
+    """A provenance object (PEP 740), as JSON. It must speak of this very file."""
 
 
 class Outcome(StrEnum):

@@ -4,7 +4,7 @@ Everything here blocks, and may be called from any thread: callers that must not
 jobs to a thread. `tests/storage/contract_*.py` says the same in tests, for every backend.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -13,10 +13,12 @@ from .model import (
     Index,
     Project,
     Release,
+    Sidecar,
     Staged,
     User,
 )
 from .names import FilePlace, IndexName, ProjectName, UserName
+from .search_text import Found, Term
 
 T = TypeVar("T")
 
@@ -40,14 +42,14 @@ class Files(Protocol):
         """Begin to receive a file, out of every client's sight."""
         ...
 
-    def publish(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
-        """Put staged bytes, and the core metadata beside them, at their place, to stay.
+    def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
+        """Put staged bytes, and what lies beside them, at their place, to stay.
 
         Once this returns, a power cut loses nothing. The same bytes may be published twice.
         """
         ...
 
-    def confirm(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
+    def confirm(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Publish again if a removal of the same bytes has just taken the place away.
 
         Called inside the catalog's change, which removals respect too; cheap when all is well.
@@ -59,15 +61,15 @@ class Files(Protocol):
         ...
 
     def remove(self, place: FilePlace) -> None:
-        """Delete the file, and the metadata beside it. Nothing there is fine."""
+        """Delete the file, and all beside it. Nothing there is fine."""
         ...
 
     def open(self, place: FilePlace) -> BinaryIO:
         """The bytes, open for reading. Raises NotStored."""
         ...
 
-    def open_metadata(self, place: FilePlace) -> BinaryIO:
-        """The core metadata beside the file. Raises NotStored."""
+    def open_sidecar(self, place: FilePlace, sidecar: Sidecar) -> BinaryIO:
+        """What lies beside the file. Raises NotStored."""
         ...
 
     def recover(self, is_recorded: Callable[[FilePlace], bool]) -> int:
@@ -124,6 +126,14 @@ class Snapshot(Protocol):
 
     def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
         """All files of one of the index's own projects, in order of arrival."""
+        ...
+
+    def search(self, index: IndexName, terms: Sequence[Term]) -> Iterator[Found]:
+        """Those of the index's own releases that have files, and in which all terms are found.
+
+        By project, and within it in order of arrival; of projects with any status. Read as they
+        are asked for: many of them take no memory.
+        """
         ...
 
     def file_at(self, place: FilePlace) -> DistFile | None:

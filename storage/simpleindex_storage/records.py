@@ -96,6 +96,8 @@ def file_json(file: DistFile) -> dict[str, JsonValue]:
         "uploaded_by": file.uploaded_by,
         "requires_python": file.requires_python,
         "metadata_sha256": file.metadata_sha256,
+        "signature_sha256": file.signature_sha256,
+        "provenance_sha256": file.provenance_sha256,
         "yanked": file.yanked,
         "findings": list(file.findings),
     }

@@ -10,6 +10,7 @@ from . import records
 from .errors import AlreadyStored, Refused
 from .model import DistFile, Index, JsonValue, Project, ProjectStatus, Release, User
 from .names import FilePlace, IndexName, ProjectName, UserName, parse_filename
+from .search_text import Found, Term, fields_with, search_text
 from .sqlite_file import fact
 
 
@@ -61,6 +62,18 @@ class SqliteSnapshot:
         """All files of a project."""
         return tuple(self._files(sql.FILES, index, project))
 
+    def search(self, index: IndexName, terms: Sequence[Term]) -> Iterator[Found]:
+        """Releases in which all terms are found."""
+        # SQL drops most of what does not match; which field a word stands in, the text tells.
+        statement = sql.SEARCH + sql.SEARCH_WORD * len(terms) + sql.SEARCH_ORDER
+        patterns = [_pattern(term.word) for term in terms]
+        for row in self._connection.execute(statement, (index, *patterns)):
+            in_index, name, display_name, serial, status, status_reason, version, text = row
+            matched = fields_with(text, terms)
+            if matched is not None:
+                named = (in_index, name, display_name, serial)
+                yield Found(Project(*named, ProjectStatus(status), status_reason), version, matched)
+
     def file_at(self, place: FilePlace) -> DistFile | None:
         """The file that is recorded at a place."""
         try:
@@ -109,7 +122,8 @@ class SqliteSnapshot:
     def _files(self, statement: str, *values: str) -> Iterator[DistFile]:
         for row in self._connection.execute(statement, values):
             index, project, version, filename, key, size_bytes, sha256, md5, blake2b_256 = row[:9]
-            uploaded_at, uploaded_by, requires_python, metadata_sha256, yanked, findings = row[9:]
+            uploaded_at, uploaded_by, requires_python, metadata_sha256 = row[9:13]
+            signature_sha256, provenance_sha256, yanked, findings = row[13:]
             yield DistFile(
                 index=index,
                 project=project,
@@ -124,6 +138,8 @@ class SqliteSnapshot:
                 uploaded_by=uploaded_by,
                 requires_python=requires_python,
                 metadata_sha256=metadata_sha256,
+                signature_sha256=signature_sha256,
+                provenance_sha256=provenance_sha256,
                 yanked=yanked,
                 findings=tuple(json.loads(findings)),
             )
@@ -167,7 +183,8 @@ class SqliteChange(SqliteSnapshot):
         project = (release.index, release.project)
         self._write(sql.PUT_PROJECT, (*project, display_name, self._new_serial))
         fields = json.dumps(records.fields_json(release.fields))
-        self._write(sql.PUT_RELEASE, (*project, release.version, fields))
+        text = search_text(release, display_name)
+        self._write(sql.PUT_RELEASE, (*project, release.version, text, fields))
         self._tell("release", records.release_json(release, display_name))
 
     def put_file(self, file: DistFile) -> None:
@@ -175,8 +192,8 @@ class SqliteChange(SqliteSnapshot):
         row = (
             file.index, file.project, file.version, file.filename, file.key, file.size_bytes,
             file.sha256, file.md5, file.blake2b_256, records.time_text(file.uploaded_at),
-            file.uploaded_by, file.requires_python, file.metadata_sha256, file.yanked,
-            json.dumps(file.findings),
+            file.uploaded_by, file.requires_python, file.metadata_sha256, file.signature_sha256,
+            file.provenance_sha256, file.yanked, json.dumps(file.findings),
         )  # fmt: skip
         with _taken("File", file.filename, f"{file.index} has it already"):
             self._write(sql.PUT_FILE, row)
@@ -220,6 +237,13 @@ class SqliteChange(SqliteSnapshot):
 
     def _tell(self, kind: str, fact: dict[str, JsonValue]) -> None:
         self.facts.append([kind, fact])
+
+
+def _pattern(word: str) -> str:
+    """What LIKE takes for any text with a word in it."""
+    for special in "!%_":
+        word = word.replace(special, f"!{special}")
+    return f"%{word}%"
 
 
 @contextmanager

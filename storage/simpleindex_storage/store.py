@@ -5,7 +5,7 @@ at every moment and across crashes: a recorded file has its bytes, and bytes wit
 invisible. So files are published first and recorded after; and forgotten first, then deleted.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +24,13 @@ from .model import (
     Outcome,
     ProjectStatus,
     Release,
+    Sidecar,
     Staged,
     Upload,
 )
 from .names import FilePlace, parse_filename, parse_project_name, same_version
 from .ports import Catalog, Change, Draft, Files, Snapshot
+from .provenance import check_provenance, check_signature
 
 _CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
 
@@ -69,7 +71,7 @@ class Store:
         try:
             for arrival, same in zip(checked, known, strict=True):
                 if same is None:
-                    self._files.publish(arrival.staged, arrival.file.place, arrival.metadata.raw)
+                    self._files.publish(arrival.staged, arrival.file.place, arrival.sidecars)
             admitted = self.catalog.change(
                 lambda change: self._record(change, checked, make_index),
                 who=arrivals[0][0].sender,
@@ -91,12 +93,12 @@ class Store:
         """A recorded file and its bytes, open for reading. Raises NotStored, Unavailable."""
         return self._recorded(place), self._files.open(place)
 
-    def open_metadata(self, place: FilePlace) -> tuple[DistFile, BinaryIO]:
-        """A recorded file and its core metadata, open. Raises NotStored, Unavailable."""
+    def open_sidecar(self, place: FilePlace, sidecar: Sidecar) -> tuple[DistFile, BinaryIO]:
+        """A recorded file, and what lies beside it, open. Raises NotStored, Unavailable."""
         file = self._recorded(place)
-        if file.metadata_sha256 is None:
-            raise NotStored(f"core metadata of {place.filename}")
-        return file, self._files.open_metadata(place)
+        if file.sha256_of(sidecar) is None:
+            raise NotStored(f"file {place.filename}{sidecar}")
+        return file, self._files.open_sidecar(place, sidecar)
 
     def recover(self) -> int:
         """Tidy up after processes that died; how many of their drafts there were."""
@@ -131,6 +133,14 @@ class Store:
                 f"{filename.version!r}; they must agree",
             )
         metadata, findings = inspect(staged.path, filename)
+        sidecars = {Sidecar.METADATA: metadata.raw}
+        if upload.signature is not None:
+            check_signature(upload.signature, filename)
+            sidecars[Sidecar.SIGNATURE] = upload.signature
+        if upload.provenance is not None:
+            check_provenance(upload.provenance, filename, staged.digests.sha256)
+            sidecars[Sidecar.PROVENANCE] = upload.provenance
+        digests = {sidecar: sha256(content).hexdigest() for sidecar, content in sidecars.items()}
         file = DistFile(
             index=upload.index,
             project=filename.project,
@@ -144,10 +154,12 @@ class Store:
             uploaded_at=self._now(),
             uploaded_by=upload.sender,
             requires_python=metadata.requires_python,
-            metadata_sha256=sha256(metadata.raw).hexdigest(),
+            metadata_sha256=digests[Sidecar.METADATA],
+            signature_sha256=digests.get(Sidecar.SIGNATURE),
+            provenance_sha256=digests.get(Sidecar.PROVENANCE),
             findings=tuple(finding.rule for finding in findings),
         )
-        return _Checked(upload, staged, metadata, file, findings, strict_archives)
+        return _Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
 
     def _record(
         self, change: Change, arrivals: "Sequence[_Checked]", make_index: Index | None
@@ -165,7 +177,7 @@ class Store:
             replaced = change.file_named(file.index, file.key)
             if replaced is not None:
                 change.remove_file(replaced)
-            self._files.confirm(arrival.staged, file.place, arrival.metadata.raw)
+            self._files.confirm(arrival.staged, file.place, arrival.sidecars)
             fields = {**arrival.upload.fields, **arrival.metadata.fields}
             change.put_release(
                 Release(file.index, file.project, file.version, fields), arrival.metadata.name
@@ -231,6 +243,7 @@ class _Checked:
     upload: Upload
     staged: Staged
     metadata: CoreMetadata
+    sidecars: Mapping[Sidecar, bytes]
     file: DistFile
     findings: tuple[Finding, ...]
     strict_archives: bool | None

@@ -87,11 +87,16 @@ class _End(NamedTuple):
     """Of the directory."""
 
 
-def read_directory(file: BinaryIO, size_bytes: int, faults: Faults) -> ZipDirectory:
-    """The members of a zip of this size, none of which has been looked at. Raises Refused."""
+def read_directory(
+    file: BinaryIO, size_bytes: int, faults: Faults, *, ahead_bytes_max: int = 0
+) -> ZipDirectory:
+    """The members of a zip of this size, none of which has been looked at. Raises Refused.
+
+    `ahead_bytes_max` is how much may stand before the first member: a shell script, in eggs.
+    """
     start, count, raw = _located(file, size_bytes, faults)
     entries = tuple(_entries(raw, count, start, faults))
-    return ZipDirectory(entries, _ends_of(entries, start, faults))
+    return ZipDirectory(entries, _ends_of(entries, start, faults, ahead_bytes_max))
 
 
 def looks_like_zip(file: BinaryIO, size_bytes: int) -> bool:
@@ -299,10 +304,12 @@ def _check_kind(name: str, flags: int, method: int, version: int, faults: Faults
         )
 
 
-def _ends_of(entries: tuple[ZipEntry, ...], directory_start: int, faults: Faults) -> dict[int, int]:
+def _ends_of(
+    entries: tuple[ZipEntry, ...], directory_start: int, faults: Faults, ahead_bytes_max: int
+) -> dict[int, int]:
     """Where the member that begins at a place must end: where the next one begins."""
     starts = sorted(map(start_of, entries))
-    if starts and starts[0] != 0:
+    if starts and starts[0] > ahead_bytes_max:
         raise faults.fatal("zip-prepended-data", f"{starts[0]} bytes stand before its first member")
     if not starts and directory_start:
         raise _broken(faults, "its directory names no member")

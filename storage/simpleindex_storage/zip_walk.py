@@ -45,12 +45,16 @@ class ZipWalk:
     Raises Refused. Takes constant memory, but for the directory's entries.
     """
 
-    def __init__(self, file: BinaryIO, size_bytes: int, faults: Faults) -> None:
+    def __init__(
+        self, file: BinaryIO, size_bytes: int, faults: Faults, *, ahead_bytes_max: int = 0
+    ) -> None:
         self._file = file
         self._faults = faults
         self._inflated_bytes = 0
         self._inflated_bytes_max = inflated_bytes_max(size_bytes)
-        self.entries, self._ends = read_directory(file, size_bytes, faults)
+        self.entries, self._ends = read_directory(
+            file, size_bytes, faults, ahead_bytes_max=ahead_bytes_max
+        )
 
     def as_they_lie(self) -> list[ZipEntry]:
         """The members in the order in which they are read fastest."""

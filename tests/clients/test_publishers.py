@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 from urllib.request import Request
 
 import pytest
 
+from tests.builders import A_SIGNATURE, BuiltFile, a_statement, an_attestation
 from tests.clients.programs import Finished, Terminal
 from tests.clients.publishers import (
     PUBLISHERS,
@@ -16,6 +18,7 @@ from tests.clients.publishers import (
     a_project,
     hatch,
     pdm,
+    twine_6,
     uv,
 )
 from tests.clients.server_side import filenames_in, open_directly, project_exists
@@ -187,6 +190,40 @@ def _told_by(publish: Publisher, finished: Finished, terminal: Terminal) -> str:
 
 def _root_local(server: RunningServer) -> Destination:
     return Destination(f"{server.url}/root/local/", "root", server.root_password)
+
+
+def test_signatures_that_old_twine_sends_along_are_served(
+    server: RunningServer, terminal: Terminal, tmp_path: Path
+) -> None:
+    project = a_project(tmp_path / "demo")
+    for file in project.files:
+        file.with_name(f"{file.name}.asc").write_bytes(A_SIGNATURE)
+    finished = twine_6(terminal, project, _root_local(server))
+    assert finished.exit_code == 0, finished.output
+    for file in json.loads(_page(server))["files"]:
+        assert file["gpg-sig"] is True
+        url = urljoin(f"{server.url}/root/local/+simple/demo/", file["url"])
+        assert open_directly(Request(f"{url}.asc")) == (200, A_SIGNATURE.decode())
+
+
+def test_attestations_that_uv_sends_along_are_served(
+    server: RunningServer, terminal: Terminal, tmp_path: Path
+) -> None:
+    project = a_project(tmp_path / "demo")
+    attestations = {}
+    for file in project.files:
+        statement = a_statement(BuiltFile(file.name, file.read_bytes()))
+        attestations[file.name] = an_attestation(statement)
+        beside = file.with_name(f"{file.name}.publish.attestation")
+        beside.write_text(json.dumps(attestations[file.name]), "utf-8")
+    finished = uv(terminal, project, _root_local(server))
+    assert finished.exit_code == 0, finished.output
+    for file in json.loads(_page(server))["files"]:
+        assert file["provenance"].startswith(f"{server.url}/root/local/+f/")
+        status, body = open_directly(Request(file["provenance"]))
+        assert status == 200, body
+        (bundle,) = json.loads(body)["attestation_bundles"]
+        assert bundle["attestations"] == [attestations[file["filename"]]]
 
 
 def _page(server: RunningServer) -> str:

@@ -31,6 +31,7 @@ from simpleindex_storage.names import (
     parse_project_name,
 )
 from simpleindex_storage.ports import Catalog, Change
+from simpleindex_storage.search_text import Found, Term, folded
 from tests.storage.stores import (
     LOCAL,
     NOW,
@@ -67,6 +68,28 @@ def record(catalog: Catalog, *files: DistFile, display_name: str = "demo") -> No
             it.put_file(file)
 
         change(catalog, work)
+
+
+def put_described(catalog: Catalog, filename: str, **fields: str | tuple[str, ...]) -> None:
+    """A file of a release that says this of itself."""
+    file = a_file(filename)
+
+    def work(it: Change) -> None:
+        display_name = filename.partition("-")[0]
+        it.put_release(Release(file.index, file.project, file.version, fields), display_name)
+        it.put_file(file)
+
+    change(catalog, work)
+
+
+def search(catalog: Catalog, *words: str, index: IndexName = LOCAL) -> list[tuple[str, str]]:
+    """Projects and versions in which the words are found; `field:word` narrows."""
+    terms = []
+    for word in words:
+        field, colon, rest = word.partition(":")
+        terms.append(Term(folded(rest), field) if colon else Term(folded(word)))
+    with catalog.snapshot() as seen:
+        return [(found.project.name, found.version) for found in seen.search(index, terms)]
 
 
 class CatalogContract(ABC):
@@ -415,6 +438,7 @@ class CatalogContract(ABC):
             a_file("demo-1.0-py3-none-any.whl", requires_python=">=3.5, <4"),
             a_file("demo-0.9.zip", yanked="", findings=("sdist-zip", "requires-dist")),
             replace(a_file("demo-0.8.zip", yanked="böse"), metadata_sha256=None),
+            replace(a_file("demo-0.7.zip"), signature_sha256="1" * 64, provenance_sha256="2" * 64),
         )
         record(catalog, *files)
         with catalog.snapshot() as seen:
@@ -584,6 +608,98 @@ class CatalogContract(ABC):
             assert seen.releases(LOCAL, DEMO) == (changed,)
             assert seen.project(LOCAL, DEMO) == Project(LOCAL, DEMO, "Demo", 3)
             assert seen.files(LOCAL, DEMO) == (a_file(),)
+        catalog.close()
+
+    # Searches
+
+    def test_releases_are_found_by_words_in_what_they_say(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_described(catalog, "zeta-2.0.tar.gz", summary="Grüße an alle", author="Ada")
+        put_described(catalog, "zeta-1.0.tar.gz", summary="Hello", keywords="ada")
+        put_described(catalog, "alpha-1.0.tar.gz", classifiers=("A :: B", "ADA :: C"))
+        assert search(catalog, "ada") == [("alpha", "1.0"), ("zeta", "2.0"), ("zeta", "1.0")]
+        assert search(catalog, "GRÜSSE") == [("zeta", "2.0")]
+        assert search(catalog, "author:ada") == [("zeta", "2.0")]
+        assert search(catalog, "ada", "hell") == [("zeta", "1.0")]
+        assert search(catalog, "ada", "summary:ada") == []
+        assert search(catalog, "zeta") == [("zeta", "2.0"), ("zeta", "1.0")]
+        assert search(catalog, "name:zeta", "author:ada") == [("zeta", "2.0")]
+        assert search(catalog) == search(catalog, "a")
+        catalog.close()
+
+    def test_what_was_found_is_told_with_its_project_and_fields(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_described(catalog, "Demo-1.0.tar.gz", summary="a demo", author="nobody")
+        marked = Project(LOCAL, DEMO, "Demo", 2, ProjectStatus.DEPRECATED, "old")
+        change(catalog, lambda it: it.mark_project(marked))
+        with catalog.snapshot() as seen:
+            assert list(seen.search(LOCAL, [Term("demo")])) == [
+                Found(replace(marked, serial=3), "1.0", ("name", "summary"))
+            ]
+        catalog.close()
+
+    @pytest.mark.parametrize("word", ["%", "_", "!", "\\", "50%", "a_b", "c!d", "e\\f", "'", '"'])
+    def test_a_word_is_no_pattern(self, word: str, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_described(catalog, "plain-1.0.tar.gz", summary="50 axb cd ef")
+        put_described(catalog, "odd-1.0.tar.gz", summary="50% a_b c!d e\\f 'x' \"y\"")
+        # A project's name is searched in all its spellings, of which one has underscores.
+        assert search(catalog, f"summary:{word}") == [("odd", "1.0")]
+        catalog.close()
+
+    def test_words_that_no_encoding_has_are_found_too(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_described(catalog, "demo-1.0.tar.gz", summary="half \ud83d, nul\0l")
+        assert search(catalog, "half", "\ud83d", "nul\0l") == [("demo", "1.0")]
+        catalog.close()
+
+    def test_only_what_has_files_is_found(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file("demo-1.0.tar.gz"), a_file("demo-2.0.tar.gz"))
+        change(catalog, lambda it: it.remove_file(a_file("demo-2.0.tar.gz")))
+        assert search(catalog, "demo") == [("demo", "1.0")]
+        catalog.close()
+
+    def test_only_one_index_is_searched(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        other = IndexName("root/other")
+        put_index(catalog)
+        put_index(catalog, a_stage(other))
+        record(catalog, a_file(), a_file("art-1.0.tar.gz", index=other))
+        assert search(catalog, "a") == [("demo", "1.0")]
+        assert search(catalog, "a", index=other) == [("art", "1.0")]
+        assert search(catalog, "a", index=IndexName("root/none")) == []
+        catalog.close()
+
+    def test_a_release_is_found_by_what_it_says_now(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_described(catalog, "demo-1.0.tar.gz", summary="old words")
+        said = Release(LOCAL, DEMO, "1.0", {"summary": "new words"})
+        change(catalog, lambda it: it.put_release(said, "demo"))
+        catalog.close()
+        again = self.open(tmp_path)
+        assert search(again, "old") == []
+        assert search(again, "new") == [("demo", "1.0")]
+        again.close()
+
+    def test_a_search_goes_on_while_others_read_and_write(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        names = [f"demo-{number}.0.tar.gz" for number in range(1, 6)]
+        record(catalog, *map(a_file, names))
+        with catalog.snapshot() as seen:
+            versions = []
+            for found in seen.search(LOCAL, [Term("demo")]):
+                record(catalog, a_file(f"more-{found.version}.tar.gz"))
+                assert len(seen.files(LOCAL, DEMO)) == len(names)
+                versions.append(found.version)
+        assert versions == ["1.0", "2.0", "3.0", "4.0", "5.0"]
         catalog.close()
 
     # Removals

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import Staged
+from simpleindex_storage.model import Sidecar, Staged
 from simpleindex_storage.names import FilePlace, IndexName
 from simpleindex_storage.ports import Files
 from tests.storage.stores import LOCAL, bytes_at, digests_of, metadata_at
 
 METADATA = b"Metadata-Version: 2.1\r\nName: demo\nVersion: 1.0\n"
+BESIDE = {Sidecar.METADATA: METADATA}
 
 
 def place_of(
@@ -23,7 +24,8 @@ def place_of(
 def publish(files: Files, content: bytes, place: FilePlace, metadata: bytes | None = None) -> None:
     with files.draft() as draft:
         draft.write(content)
-        files.publish(draft.finish(), place, metadata)
+        beside = {} if metadata is None else {Sidecar.METADATA: metadata}
+        files.publish(draft.finish(), place, beside)
 
 
 def nothing_is_recorded(_: FilePlace) -> bool:
@@ -64,7 +66,7 @@ class FilesContract(ABC):
         files = self.open(tmp_path)
         publish(files, b"bytes", place_of(b"bytes"))
         with pytest.raises(NotStored, match=r"demo-1\.0\.tar\.gz\.metadata"):
-            files.open_metadata(place_of(b"bytes"))
+            files.open_sidecar(place_of(b"bytes"), Sidecar.METADATA)
         files.close()
 
     def test_what_was_published_is_there_for_every_process_and_after_a_restart(
@@ -90,7 +92,7 @@ class FilesContract(ABC):
             with pytest.raises(NotStored):
                 files.open(place)
             with pytest.raises(NotStored):
-                files.open_metadata(place)
+                files.open_sidecar(place, Sidecar.METADATA)
         files.close()
 
     @pytest.mark.parametrize(
@@ -137,8 +139,8 @@ class FilesContract(ABC):
             first.write(b"bytes")
             second.write(b"bytes")
             for staged in (first.finish(), second.finish()):
-                files.publish(staged, place, METADATA)
-                files.confirm(staged, place, METADATA)
+                files.publish(staged, place, BESIDE)
+                files.confirm(staged, place, BESIDE)
         assert bytes_at(files, place) == b"bytes"
         assert metadata_at(files, place) == METADATA
         files.close()
@@ -152,6 +154,26 @@ class FilesContract(ABC):
         assert metadata_at(files, place_of(b"new")) == b"new metadata"
         files.close()
 
+    def test_all_that_may_lie_beside_a_file_comes_and_goes_with_it(self, tmp_path: Path) -> None:
+        files, other = self.open(tmp_path), self.open(tmp_path)
+        place = place_of(b"bytes")
+        beside = {sidecar: f"the {sidecar}".encode() for sidecar in Sidecar}
+        with files.draft() as draft:
+            draft.write(b"bytes")
+            staged = draft.finish()
+            files.publish(staged, place, beside)
+            other.remove(place)
+            files.confirm(staged, place, beside)
+        for sidecar, content in beside.items():
+            with other.open_sidecar(place, sidecar) as file:
+                assert file.read() == content
+        files.remove(place)
+        for sidecar in Sidecar:
+            with pytest.raises(NotStored, match=f"demo-1.0.tar.gz{sidecar}"):
+                files.open_sidecar(place, sidecar)
+        files.close()
+        other.close()
+
     def test_what_was_removed_is_gone_with_its_metadata(self, tmp_path: Path) -> None:
         files = self.open(tmp_path)
         place = place_of(b"bytes")
@@ -160,7 +182,7 @@ class FilesContract(ABC):
         with pytest.raises(NotStored):
             files.open(place)
         with pytest.raises(NotStored):
-            files.open_metadata(place)
+            files.open_sidecar(place, Sidecar.METADATA)
         files.close()
 
     def test_removing_nothing_is_fine(self, tmp_path: Path) -> None:
@@ -176,8 +198,8 @@ class FilesContract(ABC):
         with files.draft() as draft:
             draft.write(b"bytes")
             staged = draft.finish()
-            files.publish(staged, place_of(b"bytes"), METADATA)
-            files.confirm(staged, place_of(b"bytes"), METADATA)
+            files.publish(staged, place_of(b"bytes"), BESIDE)
+            files.confirm(staged, place_of(b"bytes"), BESIDE)
         assert bytes_at(files, place_of(b"bytes")) == b"bytes"
         assert metadata_at(files, place_of(b"bytes")) == METADATA
         files.close()
@@ -188,9 +210,9 @@ class FilesContract(ABC):
         with files.draft() as draft:
             draft.write(b"bytes")
             staged = draft.finish()
-            files.publish(staged, place, METADATA)
+            files.publish(staged, place, BESIDE)
             other.remove(place)
-            files.confirm(staged, place, METADATA)
+            files.confirm(staged, place, BESIDE)
         assert bytes_at(files, place) == b"bytes"
         assert metadata_at(files, place) == METADATA
         files.close()
@@ -200,7 +222,7 @@ class FilesContract(ABC):
         files = self.open(tmp_path)
         with files.draft() as draft:
             draft.write(b"bytes")
-            files.confirm(draft.finish(), place_of(b"bytes"), METADATA)
+            files.confirm(draft.finish(), place_of(b"bytes"), BESIDE)
         assert bytes_at(files, place_of(b"bytes")) == b"bytes"
         assert metadata_at(files, place_of(b"bytes")) == METADATA
         files.close()
@@ -212,7 +234,7 @@ class FilesContract(ABC):
         publishing = dead.draft()
         draft = publishing.__enter__()
         draft.write(b"bytes")
-        dead.publish(draft.finish(), place_of(b"bytes"), METADATA)
+        dead.publish(draft.finish(), place_of(b"bytes"), BESIDE)
         self.die(dead)
         files = self.open(tmp_path)
         assert files.recover(nothing_is_recorded) == 1
@@ -228,7 +250,7 @@ class FilesContract(ABC):
         publishing = dead.draft()
         draft = publishing.__enter__()
         draft.write(b"bytes")
-        dead.publish(draft.finish(), place_of(b"bytes"), METADATA)
+        dead.publish(draft.finish(), place_of(b"bytes"), BESIDE)
         self.die(dead)
         files = self.open(tmp_path)
         asked: list[FilePlace] = []
@@ -261,7 +283,7 @@ class FilesContract(ABC):
             assert files.recover(nothing_is_recorded) == 0
             draft.write(b"tes")
             others.write(b"tes")
-            files.publish(draft.finish(), place_of(b"bytes"), None)
+            files.publish(draft.finish(), place_of(b"bytes"), {})
             assert others.finish().path.read_bytes() == b"bytes"
         assert bytes_at(files, place_of(b"bytes")) == b"bytes"
         files.close()
@@ -275,7 +297,7 @@ class FilesContract(ABC):
         with files.draft() as draft:
             draft.write(b"bytes")
             staged = draft.finish()
-            files.publish(staged, place_of(b"bytes"), METADATA)
+            files.publish(staged, place_of(b"bytes"), BESIDE)
             files.leave(staged)
         assert bytes_at(files, place_of(b"bytes")) == b"bytes"
         files.close() if end == "closed" else self.die(files)

@@ -24,6 +24,7 @@ from simpleindex_storage.model import (
     DistFile,
     Index,
     Release,
+    Sidecar,
     Staged,
     StageSettings,
     Upload,
@@ -142,7 +143,7 @@ def bytes_at(files: Files, place: FilePlace) -> bytes:
 
 
 def metadata_at(files: Files, place: FilePlace) -> bytes:
-    with files.open_metadata(place) as file:
+    with files.open_sidecar(place, Sidecar.METADATA) as file:
         return file.read()
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.files_disk import DiskFiles
-from simpleindex_storage.model import Staged
+from simpleindex_storage.model import Sidecar, Staged
 from simpleindex_storage.names import FilePlace
 from tests.storage.contract_files import (
+    BESIDE,
     METADATA,
     FilesContract,
     nothing_is_recorded,
@@ -62,7 +63,7 @@ def test_publishing_copies_no_bytes(tmp_path: Path) -> None:
         draft.write(b"bytes")
         staged = draft.finish()
         inode = staged.path.stat().st_ino
-        files.publish(staged, PLACE, None)
+        files.publish(staged, PLACE, {})
         assert (tmp_path / FINAL).stat().st_ino == inode
     assert (tmp_path / FINAL).stat().st_nlink == 1
     files.close()
@@ -151,10 +152,10 @@ def test_what_is_put_right_is_synced_too(tmp_path: Path, monkeypatch: pytest.Mon
     with files.draft() as draft:
         draft.write(b"bytes")
         staged = draft.finish()
-        files.publish(staged, PLACE, METADATA)
+        files.publish(staged, PLACE, BESIDE)
         files.remove(PLACE)
         syncs = Syncs(monkeypatch, tmp_path)
-        files.confirm(staged, PLACE, METADATA)
+        files.confirm(staged, PLACE, BESIDE)
     folder = Path(FINAL).parent.as_posix()
     assert syncs.log[-1] == f"sync {folder}"
     files.close()
@@ -175,8 +176,8 @@ def test_a_damaged_left_over_at_the_place_is_replaced(
     with files.draft() as draft, path.open("rb") as reader:
         draft.write(b"bytes")
         staged = draft.finish()
-        files.publish(staged, PLACE, METADATA)
-        files.confirm(staged, PLACE, METADATA)
+        files.publish(staged, PLACE, BESIDE)
+        files.confirm(staged, PLACE, BESIDE)
         assert reader.read() == left_over  # whoever reads it is not disturbed
     assert files_below(tmp_path) == {FINAL: b"bytes", f"{FINAL}.metadata": METADATA}
     files.close()
@@ -189,8 +190,8 @@ def test_a_whole_left_over_at_the_place_is_taken_as_it_is(tmp_path: Path) -> Non
     with files.draft() as draft:
         draft.write(b"bytes")
         staged = draft.finish()
-        files.publish(staged, PLACE, METADATA)
-        files.confirm(staged, PLACE, METADATA)
+        files.publish(staged, PLACE, BESIDE)
+        files.confirm(staged, PLACE, BESIDE)
     assert (tmp_path / FINAL).stat().st_ino == inode
     files.close()
 
@@ -207,12 +208,12 @@ def test_a_symbolic_link_at_the_place_is_neither_followed_nor_kept(
     path.parent.mkdir(parents=True)
     path.symlink_to(elsewhere)
     with pytest.raises(NotStored):
-        files.open_metadata(PLACE) if suffix else files.open(PLACE)
+        files.open_sidecar(PLACE, Sidecar.METADATA) if suffix else files.open(PLACE)
     with files.draft() as draft:
         draft.write(b"bytes")
         staged = draft.finish()
-        files.publish(staged, PLACE, METADATA)
-        files.confirm(staged, PLACE, METADATA)
+        files.publish(staged, PLACE, BESIDE)
+        files.confirm(staged, PLACE, BESIDE)
     assert bytes_at(files, PLACE) == b"bytes"
     assert metadata_at(files, PLACE) == METADATA
     assert elsewhere.read_bytes() == content
@@ -284,9 +285,9 @@ def publish_while(
         staged = draft.finish()
         with patch.context() as patched:
             patched.setattr(os, call, interrupted)
-            files.publish(staged, PLACE, METADATA)
+            files.publish(staged, PLACE, BESIDE)
             assert done
-        files.confirm(staged, PLACE, METADATA)
+        files.confirm(staged, PLACE, BESIDE)
 
 
 def test_a_folder_that_a_removal_takes_away_before_the_link_is_made_again(
@@ -320,7 +321,7 @@ def test_a_folder_that_vanishes_as_it_is_found_there_is_made_again(
         staged = draft.finish()
         with monkeypatch.context() as patched:
             patched.setattr(os, "mkdir", mkdir_and_lose)
-            files.publish(staged, PLACE, METADATA)
+            files.publish(staged, PLACE, BESIDE)
     assert bytes_at(files, PLACE) == b"bytes"
     assert metadata_at(files, PLACE) == METADATA
     files.close()
@@ -375,8 +376,8 @@ def test_where_links_fail_bytes_are_copied(
     with files.draft() as draft:
         draft.write(content)
         staged = draft.finish()
-        files.publish(staged, place, METADATA)
-        files.confirm(staged, place, METADATA)
+        files.publish(staged, place, BESIDE)
+        files.confirm(staged, place, BESIDE)
     path = f"files/{place.path}"
     assert files_below(tmp_path) == {path: content, f"{path}.metadata": METADATA}
     files.close()
@@ -405,8 +406,8 @@ def test_half_a_copy_of_another_upload_is_replaced(
         others_copy.write(b"by")
         draft.write(b"bytes")
         staged = draft.finish()
-        files.publish(staged, PLACE, METADATA)
-        files.confirm(staged, PLACE, METADATA)
+        files.publish(staged, PLACE, BESIDE)
+        files.confirm(staged, PLACE, BESIDE)
         others_copy.write(b"te")
     assert files_below(tmp_path) == {FINAL: b"bytes", f"{FINAL}.metadata": METADATA}
     files.close()
@@ -468,11 +469,11 @@ def test_putting_right_that_fails_leaves_no_draft(
     with files.draft() as draft:
         draft.write(b"bytes")
         staged: Staged = draft.finish()
-        files.publish(staged, PLACE, None)
+        files.publish(staged, PLACE, {})
         files.remove(PLACE)
         monkeypatch.setattr(shutil, "copyfileobj", copy_half)
         with pytest.raises(Unavailable):
-            files.confirm(staged, PLACE, None)
+            files.confirm(staged, PLACE, {})
     assert files_below(tmp_path) == {}
     files.close()
 

@@ -162,6 +162,8 @@ def test_the_journals_words_for_releases_and_files_stay_as_they_are() -> None:
         "uploaded_by": "root",
         "requires_python": ">=3",
         "metadata_sha256": file.metadata_sha256,
+        "signature_sha256": None,
+        "provenance_sha256": None,
         "yanked": "broken",
         "findings": ["zip-comment"],
     }

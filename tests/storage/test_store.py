@@ -32,6 +32,7 @@ from simpleindex_storage.model import (
     MirrorSettings,
     Outcome,
     Project,
+    Sidecar,
     Staged,
     StageSettings,
     Upload,
@@ -104,7 +105,7 @@ def test_a_file_is_recorded_with_all_that_is_known_of_it(tmp_path: Path) -> None
         assert file.metadata_sha256 == hashlib.sha256(metadata).hexdigest()
         assert recorded_files(store.catalog) == (file,)
         assert read(store, file) == built.content
-        recorded, content = store.open_metadata(file.place)
+        recorded, content = store.open_sidecar(file.place, Sidecar.METADATA)
         with content:
             assert (recorded, content.read()) == (file, metadata)
         with store.catalog.snapshot() as seen:
@@ -564,8 +565,8 @@ class InterruptedFiles(DiskFiles):
         self.after_publishing: Callable[[], object] = nothing
         self.removed: list[FilePlace] = []
 
-    def publish(self, staged: Staged, place: FilePlace, metadata: bytes | None) -> None:
-        super().publish(staged, place, metadata)
+    def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
+        super().publish(staged, place, sidecars)
         happens, self.after_publishing = self.after_publishing, nothing
         happens()
 
@@ -739,7 +740,7 @@ def test_a_damaged_left_over_at_the_place_is_replaced(left_over: bytes, tmp_path
         path.with_name(path.name + ".metadata").write_bytes(left_over)
         file = send(store, built).file
         assert read(store, file) == built.content
-        with store.open_metadata(file.place)[1] as metadata:
+        with store.open_sidecar(file.place, Sidecar.METADATA)[1] as metadata:
             assert metadata.read() == core_metadata()
 
 
@@ -753,7 +754,7 @@ def test_bytes_without_a_record_are_invisible(tmp_path: Path) -> None:
         with pytest.raises(NotStored):
             store.open(place)
         with pytest.raises(NotStored):
-            store.open_metadata(place)
+            store.open_sidecar(place, Sidecar.METADATA)
 
 
 def test_a_record_whose_bytes_somebody_took_away_is_not_stored(tmp_path: Path) -> None:

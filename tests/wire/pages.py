@@ -50,7 +50,7 @@ def a_page(*files: PageFile, **facts: Unpack[PageFacts]) -> ProjectPage:
 
 
 def a_list(*names: str, serial: int | None = None) -> ProjectListPage:
-    return ProjectListPage(tuple(canonicalize_name(name) for name in names), serial)
+    return ProjectListPage({canonicalize_name(name): None for name in names}, serial)
 
 
 _digests = st.dictionaries(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -6,20 +8,23 @@ from simpleindex.wire.locations import (
     Api,
     FileAt,
     IndexAt,
+    JsonAt,
     ListAt,
     Location,
     Login,
     PageAt,
     ProjectAt,
     Root,
+    SearchAt,
     UploadAt,
     UserAt,
     VersionAt,
     locate,
 )
+from simpleindex_storage.model import Sidecar
 
 PLACE = "/u/i/+f/0a1/23456789abcde/demo-1.0-py3-none-any.whl"
-FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadata=False)
+FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", None)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,15 @@ FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadat
         ("/u/i/Demo Ü/", ProjectAt("u", "i", "Demo Ü", "Demo Ü/", slash=True)),
         ("/u/i/demo/1.0", VersionAt("u", "i", "demo", "1.0")),
         ("/u/i/demo/1.0+local/", VersionAt("u", "i", "demo", "1.0+local")),
+        ("/u/i/pypi/demo/json", JsonAt("u", "i", "demo", None)),
+        ("/u/i/pypi/demo/json/", JsonAt("u", "i", "demo", None)),
+        ("/u/i/pypi/Demo/1.0+local/json", JsonAt("u", "i", "Demo", "1.0+local")),
+        ("/u/i/pypi/json/json/json/", JsonAt("u", "i", "json", "json")),
+        ("/u/i/pypi/", ProjectAt("u", "i", "pypi", "pypi/", slash=True)),
+        ("/u/i/pypi/1.0", VersionAt("u", "i", "pypi", "1.0")),
+        ("/u/i/pypi/json", VersionAt("u", "i", "pypi", "json")),
+        ("/u/i/+search", SearchAt("u", "i", slash=False)),
+        ("/u/i/+search/", SearchAt("u", "i", slash=True)),
         ("/u/i/legacy", UploadAt("u", "i")),
         ("/u/i/legacy/", UploadAt("u", "i")),
         (
@@ -59,10 +73,9 @@ FILE = FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadat
         ),
         (PLACE, FILE),
         (f"/{PLACE}", FILE),
-        (
-            f"{PLACE}.metadata",
-            FileAt("u", "i", "0a123456789abcde", "demo-1.0-py3-none-any.whl", metadata=True),
-        ),
+        (f"{PLACE}.metadata", replace(FILE, sidecar=Sidecar.METADATA)),
+        (f"{PLACE}.asc", replace(FILE, sidecar=Sidecar.SIGNATURE)),
+        (f"{PLACE}.provenance", replace(FILE, sidecar=Sidecar.PROVENANCE)),
     ],
 )
 def test_a_path_names_one_thing(path: str, location: Location) -> None:
@@ -87,6 +100,13 @@ def test_a_path_names_one_thing(path: str, location: Location) -> None:
         "/u/i/+simple/demo//",
         "/u/i/+simple/demo/refresh",
         "/u/i/+nothing",
+        "/u/i/+search/demo",
+        "/u/i/pypi/demo/1.0/json/x",
+        "/u/i/pypi/demo/1.0/jsonp",
+        "/u/i/pypi//json",
+        "/u/i/pypi/../json",
+        "/u/i/+simple/pypi/demo/json",
+        "/u/+search",
         "/+u/i/",
         "/u/+i/",
         "/u/i/+f/",
@@ -107,7 +127,7 @@ def test_where_there_is_never_anything_nothing_is_named(path: str) -> None:
     path=st.lists(
         st.sampled_from(
             ["u", "i", "", ".", "..", "+api", "+login", "+simple", "simple", "legacy", "+f", "0a1",
-             "demo", "x.metadata", ".metadata"]
+             "+search", "pypi", "json", "demo", "x.metadata", ".metadata"]
         )
     ).map("/".join)
     | st.text()

@@ -20,6 +20,7 @@ from simpleindex.wire.multipart import (
     FileEnd,
     FileStart,
     MultipartParser,
+    Signature,
 )
 from simpleindex_storage.errors import Refused
 from tests.builders import a_multipart_body
@@ -262,10 +263,13 @@ def test_text_that_is_not_utf_8_is_refused() -> None:
     assert "its field 'n' is not UTF-8" in refusal(a_part(b"\xfcber") + END)
 
 
-def test_an_old_signature_beside_the_file_yields_nothing() -> None:
-    signature = a_part(b"\xff\0", b'form-data; name="gpg_signature"; filename="a.whl.asc"')
+SIGNATURE = a_part(b"\xff\0", b'form-data; name="gpg_signature"; filename="a.whl.asc"')
+
+
+def test_a_signature_comes_whole_and_beside_the_file() -> None:
     file = a_part(b"x", b"form-data; name=content; filename=a.whl")
-    assert events_of(signature + file + END) == [
+    assert events_of(SIGNATURE + file + END, step=1) == [
+        Signature(b"\xff\0"),
         FileStart("content", "a.whl"),
         FileChunk(b"x"),
         FileEnd(),
@@ -273,6 +277,10 @@ def test_an_old_signature_beside_the_file_yields_nothing() -> None:
     assert events_of(a_part(b"x", b"form-data; name=gpg_signature") + END) == [
         Field("gpg_signature", "x")
     ]
+
+
+def test_a_second_signature_is_refused() -> None:
+    assert "more than one signature" in refusal(SIGNATURE + SIGNATURE + END)
 
 
 def test_a_second_file_is_refused() -> None:

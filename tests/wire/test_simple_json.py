@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 
 from simpleindex.wire.simple_json import render_list, render_project
-from simpleindex.wire.simple_page import PageFile, ProjectPage
+from simpleindex.wire.simple_page import PageFile, ProjectListPage, ProjectPage
 from simpleindex_storage.model import ProjectStatus
 from tests.wire.pages import SHA256, WHEEL, FileFacts, a_file, a_list, a_page, page_files
 
@@ -201,6 +202,11 @@ def test_the_list_names_each_project() -> None:
         "meta": {"api-version": "1.4", "_last-serial": 3},
         "projects": [{"name": "some-name"}, {"name": "other"}],
     }
+
+
+def test_the_list_tells_mirrors_what_has_changed() -> None:
+    page = ProjectListPage({canonicalize_name("demo"): 7}, serial=9)
+    assert json.loads(render_list(page))["projects"] == [{"name": "demo", "_last-serial": 7}]
 
 
 def test_an_empty_index_has_an_empty_list() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -398,6 +399,35 @@ def test_unknown_fields_are_ignored() -> None:
         attestations="[]", comment="c", import_name="demo", import_namespaces="x", whatever="y"
     )
     assert upload == parse_changed()
+
+
+def test_attestations_become_a_provenance_that_names_the_account() -> None:
+    upload = parse_changed(attestations='[{"version": 1}]')
+    assert upload.provenance is not None
+    assert json.loads(upload.provenance) == {
+        "version": 1,
+        "attestation_bundles": [
+            {
+                "publisher": {
+                    "kind": "account", "claims": None, "index": "root/local", "user": "alice",
+                },
+                "attestations": [{"version": 1}],
+            }
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "null", "x", "[", "[" * 100_000, "[" * 900 + "]" * 900, "[" + "1" * 5000 + "]"]
+)
+def test_attestations_that_are_no_list_are_refused(text: str) -> None:
+    try:
+        upload = parse_changed(attestations=text)
+    except Refused as refused:
+        assert "'attestations' are not a list in JSON" in str(refused)
+    else:
+        assert text.startswith("[[[[[[[")  # deep, but not too deep
+        assert upload.provenance is not None
 
 
 def test_no_nul_is_kept() -> None:
