@@ -232,6 +232,10 @@ def a_count_that_is_too_large() -> BuiltFile:
     return raw_wheel(end={"here": 5, "entries": 5})
 
 
+def a_zip_without_members() -> BuiltFile:
+    return BuiltFile(WHEEL, raw_zip([]))
+
+
 def a_part_of_several_disks() -> BuiltFile:
     return raw_wheel(end={"here": 3})
 
@@ -532,6 +536,29 @@ def a_link_with_a_size() -> BuiltFile:
     return sdist_of(PKG_INFO, link, hidden)
 
 
+def a_global_header_that_nothing_follows() -> BuiltFile:
+    return sdist_of(PKG_INFO, pax_header({"comment": "x"}, b"g"))
+
+
+def too_many_global_headers_in_a_row() -> BuiltFile:
+    return sdist_of(pax_header({"comment": "x"}, b"g") * 101, PKG_INFO)
+
+
+def a_file_that_hides_members_in_pax() -> BuiltFile:
+    return sdist_of(PKG_INFO, pax_header({"path": "demo-1.0/x"}), *_folder_with_a_size())
+
+
+def a_file_that_hides_members_in_gnus_format() -> BuiltFile:
+    long = tar_member("././@LongLink", b"demo-1.0/x\0", b"L")
+    return sdist_of(PKG_INFO, long, *_folder_with_a_size())
+
+
+def _folder_with_a_size() -> tuple[bytes, bytes]:
+    # tarfile sees a folder by the name in its own header, and then reads on in its content.
+    hidden = tar_member("demo-1.0/hidden", b"x")
+    return changed_header(tar_header("demo-1.0/x/", size=len(hidden)), 156, b"\0"), hidden
+
+
 def a_name_for_all_members() -> BuiltFile:
     return sdist_of(pax_header({"path": "demo-1.0/y"}, b"g"), PKG_INFO)
 
@@ -612,12 +639,21 @@ def a_wheel_member_that_is_there_twice() -> BuiltFile:
     return BuiltFile(WHEEL, a_zip([*members.items(), ("demo/__init__.py", b"evil")]))
 
 
+def a_member_that_is_there_twice_with_another_case_between() -> BuiltFile:
+    spelled = [("demo/x.py", b"1"), ("demo/X.py", b"2"), ("demo/x.py", b"evil")]
+    return BuiltFile(WHEEL, a_zip([*_members_and_record({}).items(), *spelled]))
+
+
 def an_sdist_member_that_is_there_twice() -> BuiltFile:
     return sdist_of(PKG_INFO, PKG_INFO)
 
 
 def a_file_that_is_a_folder_too() -> BuiltFile:
     return wheel_with({"demo/x": b"", "demo/x/y.py": b""})
+
+
+def a_file_that_is_a_folder_too_with_another_case_beside_it() -> BuiltFile:
+    return wheel_with({"demo/x": b"", "demo/X": b"", "demo/x/y.py": b""})
 
 
 def a_member_below_a_link() -> BuiltFile:
@@ -819,6 +855,10 @@ def a_wheel_file_without_a_version() -> BuiltFile:
     return wheel_with_wheel_file("Tag: py3-none-any")
 
 
+def a_version_behind_the_headers_of_the_wheel_file() -> BuiltFile:
+    return wheel_with_wheel_file("Tag: py3-none-any", "", "Wheel-Version: 1.0")
+
+
 def a_wheel_file_that_is_not_utf8() -> BuiltFile:
     return wheel_with({f"{DIST_INFO}/WHEEL": b"Wheel-Version: 1.0\nGenerator: caf\xe9\n"})
 
@@ -838,6 +878,18 @@ def data_without_a_scheme() -> BuiltFile:
 def a_script_outside() -> BuiltFile:
     return wheel_with(
         {f"{DIST_INFO}/entry_points.txt": b"[console_scripts]\n../evil = demo:main\n"}
+    )
+
+
+def a_script_outside_behind_a_semicolon() -> BuiltFile:
+    return wheel_with(
+        {f"{DIST_INFO}/entry_points.txt": b"[console_scripts]\n;/../../evil = demo:main\n"}
+    )
+
+
+def a_script_outside_below_two_brackets() -> BuiltFile:
+    return wheel_with(
+        {f"{DIST_INFO}/entry_points.txt": b"[[console_scripts]]\n../evil = demo:main\n"}
     )
 
 
@@ -1316,6 +1368,10 @@ BAD_ARCHIVES: tuple[BadArchive, ...] = (
     BadArchive("tar-header", a_long_name_with_something_behind_it, "something behind it"),
     BadArchive("tar-header", a_long_name_that_goes_on_behind_its_end, "behind its end"),
     BadArchive("tar-header", a_pax_header_without_its_member, "without its member"),
+    BadArchive("tar-header", a_global_header_that_nothing_follows, "without its member"),
+    BadArchive("tar-header", too_many_global_headers_in_a_row, "more than 100 global headers"),
+    BadArchive("tar-header", a_file_that_hides_members_in_pax, "a folder to others"),
+    BadArchive("tar-header", a_file_that_hides_members_in_gnus_format, "a folder to others"),
     BadArchive("tar-size", two_sizes_of_one_member, "two sizes"),
     BadArchive("tar-size", a_link_with_a_size, "has a size all the same"),
     BadArchive("tar-global-header", a_name_for_all_members, "says the path of all members"),
@@ -1337,8 +1393,16 @@ BAD_ARCHIVES: tuple[BadArchive, ...] = (
     BadArchive("member-control-character", a_line_end_in_a_name, "a control character"),
     BadArchive("member-name-long", a_name_of_thousands_of_letters, "more than 1024 characters"),
     BadArchive("member-duplicate", a_wheel_member_that_is_there_twice, "'demo/__init__.py' twice"),
+    BadArchive(
+        "member-duplicate", a_member_that_is_there_twice_with_another_case_between, "x.py' twice"
+    ),
     BadArchive("member-duplicate", an_sdist_member_that_is_there_twice, "PKG-INFO' twice"),
     BadArchive("member-file-and-folder", a_file_that_is_a_folder_too, "both a file and a folder"),
+    BadArchive(
+        "member-file-and-folder",
+        a_file_that_is_a_folder_too_with_another_case_beside_it,
+        "both a file and a folder",
+    ),
     BadArchive("member-file-and-folder", a_member_below_a_link, "both a file and a folder"),
     BadArchive("link-outside", a_link_out_of_an_sdist, "a link to '../y'"),
     BadArchive("link-outside", an_absolute_link_in_an_sdist, "a link to '/etc/passwd'"),
@@ -1359,6 +1423,7 @@ BAD_ARCHIVES: tuple[BadArchive, ...] = (
         "member-name-encoding", a_wheel_member_whose_name_is_not_marked_as_utf8, "not marked"
     ),
     BadArchive("member-name-encoding", an_sdist_member_whose_name_is_not_utf8, "is not UTF-8"),
+    BadArchive("metadata-missing", a_zip_without_members, "no demo-1.0.dist-info/METADATA"),
     BadArchive("metadata-missing", a_wheel_without_metadata, "no demo-1.0.dist-info/METADATA"),
     BadArchive("metadata-missing", a_wheel_without_dist_info, "no demo-1.0.dist-info/METADATA"),
     BadArchive("metadata-missing", a_wheel_whose_metadata_is_misspelled, "dist-info/METADATA"),
@@ -1383,11 +1448,16 @@ BAD_ARCHIVES: tuple[BadArchive, ...] = (
     BadArchive("dist-info-several", two_dist_info_folders, "2 dist-info folders"),
     BadArchive("wheel-file-missing", a_wheel_without_wheel_file, "no demo-1.0.dist-info/WHEEL"),
     BadArchive("wheel-file-unreadable", a_wheel_file_without_a_version, "Wheel-Version"),
+    BadArchive(
+        "wheel-file-unreadable", a_version_behind_the_headers_of_the_wheel_file, "Wheel-Version"
+    ),
     BadArchive("wheel-file-unreadable", a_wheel_file_that_is_not_utf8, "WHEEL is not UTF-8"),
     BadArchive("wheel-version-major", a_wheel_of_an_unknown_major_version, "is '2.0', not 1.x"),
     BadArchive("data-scheme", data_of_an_unknown_scheme, "in none of data, headers"),
     BadArchive("data-scheme", data_without_a_scheme, "in none of data, headers"),
     BadArchive("script-path", a_script_outside, "the name '../evil'"),
+    BadArchive("script-path", a_script_outside_behind_a_semicolon, "';/../../evil'"),
+    BadArchive("script-path", a_script_outside_below_two_brackets, "the name '../evil'"),
     BadArchive("record-outside", a_record_line_outside, "outside of its folders"),
     BadArchive("record-outside", a_record_line_of_another_project, "'pip/__init__.py'"),
     BadArchive("record-missing", a_wheel_without_a_record, "no demo-1.0.dist-info/RECORD"),

@@ -30,7 +30,8 @@ class MemberNames:
     def __init__(self, faults: Faults, *, depth: int = 0) -> None:
         self._faults = faults
         self._depth = depth
-        self._files: dict[str, str] = {}  # by their name as Windows compares it
+        self._files: set[str] = set()
+        self._spelled: dict[str, str] = {}  # the first of those that are one name on Windows
         self._folders: set[str] = set()
         self._links: set[str] = set()
         self._hard_link_targets: list[str] = []
@@ -39,7 +40,7 @@ class MemberNames:
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a file, or link, of exactly this name."""
-        return self._files.get(_folded(name)) == name
+        return name in self._files
 
     def add(self, name: str, *, is_folder: bool = False) -> str:
         """Take a member's name; without a slash at its end, `.` or empty parts. Raises Refused."""
@@ -50,13 +51,12 @@ class MemberNames:
             return plain
         if not plain or name.endswith("/"):
             raise self._faults.fatal("member-empty-name", "it holds a file without a name")
-        folded = _folded(plain)
-        other = self._files.get(folded)
-        if other == plain:
+        if plain in self._files:
             raise self._faults.fatal("member-duplicate", f"it holds {shown(plain)} twice")
-        if other is not None:
+        other = self._spelled.setdefault(_folded(plain), plain)
+        if other != plain:
             self._differ_in_case(plain, other)
-        self._files[folded] = plain
+        self._files.add(plain)
         self._add_folders(plain.rpartition("/")[0])
         return plain
 
@@ -91,11 +91,11 @@ class MemberNames:
                     "link-outside", f"it holds a hard link to {shown(name)}, which is no file of it"
                 )
         for folder in self._folders:
-            other = self._files.get(_folded(folder))
-            if other == folder:
+            if folder in self._files:
                 raise self._faults.fatal(
                     "member-file-and-folder", f"its {shown(folder)} is both a file and a folder"
                 )
+            other = self._spelled.get(_folded(folder))
             if other is not None:
                 self._differ_in_case(folder, other)
 

@@ -54,7 +54,7 @@ def parse_index_name(text: str) -> IndexName:
     user, slash, index = text.partition("/")
     if not slash:
         raise Refused(
-            f"index name {text!r}", "an index is named USER/INDEX, for example root/local"
+            f"index name {text[:80]!r}", "an index is named USER/INDEX, for example root/local"
         )
     return index_name(_part("user", user), _part("index", index))
 

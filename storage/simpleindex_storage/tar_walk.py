@@ -21,6 +21,9 @@ TAR_BLOCK_BYTES = 512
 _EXTENSION_BYTES_MAX = 256 << 10
 """Of a long name, or of the pax records ahead of a member."""
 
+_GLOBAL_HEADERS_MAX = 100
+"""In a row: tarfile reads each within the one ahead of it, until Python gives up."""
+
 _REGULAR, _REGULAR_OLD, _CONTIGUOUS = b"0", b"\0", b"7"
 _HARD_LINK, _SYMBOLIC_LINK, _FOLDER = b"1", b"2", b"5"
 _LONG_NAME, _LONG_TARGET = b"L", b"K"
@@ -90,7 +93,7 @@ class TarWalk:
 
     def members(self) -> Iterator[TarMember]:
         """All of them, in their order. What is not read of a member is skipped."""
-        header = self._first_header()
+        header, global_headers = self._first_header(), 0
         while header is not None:
             ahead = _Ahead()
             while header is not None and header[_KIND] in (_LONG_NAME, _LONG_TARGET, _PAX):
@@ -102,10 +105,16 @@ class TarWalk:
                 return
             if header[_KIND] == _PAX_GLOBAL:
                 self._check_global(header)
+                global_headers += 1
             else:
                 yield self._member(header, ahead)
                 self._stream.skip(self._left_bytes + self._padding_bytes)
+                global_headers = 0
             header = self._header()
+            if global_headers and header is None:
+                raise self._broken("a header without its member")  # tarfile opens no such tar
+            if global_headers > _GLOBAL_HEADERS_MAX:
+                raise self._broken(f"more than {_GLOBAL_HEADERS_MAX} global headers in a row")
 
     def content(self, bytes_max: int) -> bytes:
         """The bytes of the member that `members` is at, refused when there are more than that."""
@@ -217,6 +226,11 @@ class TarWalk:
         name = self._said_once(records.get("path"), ahead.name)
         if name is None:
             name = _name_in_header(header)
+        # For a folder, tarfile goes by the name in the member's own header alone, and then takes
+        # what follows for headers, whatever the size.
+        own_name = _name_in_header(header)
+        if header[_KIND] == _REGULAR_OLD and own_name.endswith("/") != name.endswith("/"):
+            raise self._broken("a member that is a file to some and a folder to others")
         kind = self._kind(header[_KIND], name)
         target = ""
         if kind in (_HARD_LINK, _SYMBOLIC_LINK):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from email.parser import HeaderParser
 
 from packaging.utils import parse_wheel_filename
 
@@ -46,10 +47,12 @@ def check_entry_points(raw: bytes, faults: Faults) -> None:
     section = None
     for line in text.splitlines():
         stripped = line.strip()
-        if not stripped or stripped.startswith(("#", ";")):
+        # As importlib.metadata reads it, and so pip: it has no comments that begin with `;`, and
+        # takes off any number of brackets.
+        if not stripped or stripped.startswith("#"):
             continue
         if stripped.startswith("[") and stripped.endswith("]"):
-            section = stripped[1:-1].strip()
+            section = stripped.strip("[]").strip()
         elif section is None or "=" not in stripped:
             faults.note("entry-points", f"its entry_points.txt has the line {shown(stripped)}")
         elif section in _SCRIPT_SECTIONS:
@@ -57,8 +60,8 @@ def check_entry_points(raw: bytes, faults: Faults) -> None:
 
 
 def _headers(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
+    """As pip reads them: none behind a blank line."""
+    for key, value in HeaderParser().parsestr(text).items():
         yield key.strip().lower(), value.strip()
 
 

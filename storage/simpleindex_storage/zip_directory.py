@@ -6,6 +6,7 @@ be the same twice (APPNOTE.TXT, 4.3 to 4.5), so that all readers see the same me
 
 import struct
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import BinaryIO, NamedTuple
 
 from .errors import Refused
@@ -313,7 +314,7 @@ def _ends_of(
         raise faults.fatal("zip-prepended-data", f"{starts[0]} bytes stand before its first member")
     if not starts and directory_start:
         raise _broken(faults, "its directory names no member")
-    ends = dict(zip(starts, [*starts[1:], directory_start], strict=True))
+    ends = dict(pairwise([*starts, directory_start]))
     if len(ends) != len(starts):
         raise faults.fatal("zip-overlap", "two of its members are the same bytes")
     return ends

@@ -149,7 +149,7 @@ def test_a_bomb_takes_little_memory(tmp_path: Path) -> None:
         (tar_header("demo-1.0/x", b"L", 1 << 32), "tar-header"),
         (tar_member("x", b"demo-1.0/x", b"L") * 20_000, "tar-header"),
         (pax_header({"path": "demo-1.0/x"}) * 20_000, "tar-header"),
-        (b"".join(pax_header({f"key{n}": "v" * 5000}, b"g") for n in range(4000)), ""),
+        (b"".join(pax_header({f"key{n}": "v" * 5000}, b"g") for n in range(4000)), "tar-header"),
     ],
     ids=[
         "endless member", "more than endless", "endless pax", "endless long name",
@@ -157,10 +157,8 @@ def test_a_bomb_takes_little_memory(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_headers_that_do_harm_take_little_memory(tar: bytes, rule: str, tmp_path: Path) -> None:
-    end = bytes(1024) if not rule else b""
-    path = BuiltFile(SDIST, a_tar(PKG_INFO, tar, end=end)).save(tmp_path)
-    work = (lambda: refused_rule(path, rule)) if rule else (lambda: no_findings(path))
-    assert peak_bytes(work) < 4 << 20
+    path = BuiltFile(SDIST, a_tar(PKG_INFO, tar, end=b"")).save(tmp_path)
+    assert peak_bytes(lambda: refused_rule(path, rule)) < 4 << 20
 
 
 @pytest.mark.full
