@@ -1,10 +1,11 @@
 # Everything here sets up what it needs. PYTHON names the interpreter to build with (3.11 or newer).
 PYTHON ?= python3
 SERVERDIR ?= serverdir
+FUZZ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test full crash lint types bench clean
+.PHONY: serve test full crash fuzz soak lint types bench clean
 
 serve: $(VENV)/installed
 	$(BIN)/simpleindex-server serve --serverdir=$(SERVERDIR)
@@ -21,6 +22,9 @@ full: $(VENV)/installed-test
 
 crash: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/crash
+
+fuzz: $(VENV)/installed-test
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
