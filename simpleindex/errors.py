@@ -99,7 +99,7 @@ def refusal(
 
     `as_log` is the form of devpi-client's uploads, which drop any other text.
     """
-    line = _one_line(str(error))
+    line = one_line(str(error))
     headers = {
         # Without it, caches may keep a 404 for as long as they please (RFC 9111, 4.2.2).
         "cache-control": "no-store",
@@ -121,7 +121,7 @@ def refusal(
     return Response(body, status_of(error), headers, media_type="text/plain")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Without what headers, terminals and encoders cannot bear: names come from anywhere."""
     line = " ".join(text.split())[:_LINE_CHARACTERS_MAX]
     return "".join(letter if letter.isprintable() else "?" for letter in line)

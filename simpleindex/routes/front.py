@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, refusal
+from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, one_line, refusal
 from simpleindex.routes.asking import accept_of, path_of
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.documents import OPEN_TO_OTHER_SITES, DocumentsDoor
@@ -78,6 +78,10 @@ class Front:
         try:
             return await self._handler(request, location)()
         except (StoreError, RequestError) as error:
+            if request.method not in _READING:
+                # Some clients show the status alone, so that nobody else would see the reason.
+                told = one_line(str(error))
+                _log.warning("%s %r refused: %s", request.method, path_of(request), told)
             is_document = isinstance(location, JsonAt | SearchAt)
             answer = refusal(
                 error,

@@ -43,7 +43,7 @@ class Finding:
     """Its row in RULES."""
     filename: str
     fault: str
-    """What is wrong with the file, and what to do."""
+    """What is wrong with the file, the rule in brackets, and what to do."""
 
     @property
     def sentence(self) -> str:
@@ -72,7 +72,7 @@ class Faults:
     def fatal(self, rule: str, what: str) -> Refused:
         """What to raise for a fault that is always refused. The rule's name is its note."""
         assert RULES[rule].verdict is Verdict.ALWAYS
-        return _refused(rule, self._subject, f"{what}; {RULES[rule].advice}")
+        return _refused(rule, self._subject, f"{what} ({rule}); {RULES[rule].advice}")
 
     def note(self, rule: str, what: str) -> None:
         """Keep a fault that only strict indexes refuse; the first of each rule is told in full."""
@@ -85,7 +85,9 @@ class Faults:
     def findings(self) -> tuple[Finding, ...]:
         """What was noted, in the order of appearance."""
         return tuple(
-            Finding(rule, self._subject, f"{what}{self._others(rule)}; {RULES[rule].advice}")
+            Finding(
+                rule, self._subject, f"{what}{self._others(rule)} ({rule}); {RULES[rule].advice}"
+            )
             for rule, what in self._first.items()
         )
 
@@ -107,7 +109,7 @@ def _refused(rule: str, subject: str, rest: str) -> Refused:
 
 
 _BUILD_AGAIN = "build it again with a current tool"
-_SEND_AGAIN = "send it again, and if that does not help, build it again"
+_SEND_AGAIN = "fetch or send it again, and if that does not help, build it again"
 _RENAME = "if it was renamed, give it back the name that it was built with"
 _OTHER_NAME = "give the member another name and build it again"
 _ZIP_AGAIN = "zip it again with Python's zipfile or the zip command"

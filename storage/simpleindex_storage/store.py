@@ -28,7 +28,7 @@ from .model import (
     Staged,
     Upload,
 )
-from .names import FilePlace, parse_filename, parse_project_name, same_version
+from .names import DistFilename, FilePlace, parse_filename, parse_project_name, same_version
 from .ports import Catalog, Change, Draft, Files, Snapshot
 from .provenance import check_provenance, check_signature
 
@@ -120,19 +120,8 @@ class Store:
         """Everything that can be said without looking at what is stored already."""
         filename = parse_filename(upload.filename)
         _check_digests(upload, staged)
-        if upload.name is not None and parse_project_name(upload.name) != filename.project:
-            raise Refused(
-                upload.filename,
-                f"the upload says that the project is {upload.name!r}, the file name says "
-                f"{filename.project!r}; they must agree",
-            )
-        if upload.version is not None and not same_version(upload.version, filename.version):
-            raise Refused(
-                upload.filename,
-                f"the upload says that the version is {upload.version!r}, the file name says "
-                f"{filename.version!r}; they must agree",
-            )
-        metadata, findings = inspect(staged.path, filename)
+        metadata, findings = inspect(staged.path, filename)  # first: it knows better what is wrong
+        _check_said(upload, filename)
         sidecars = {Sidecar.METADATA: metadata.raw}
         if upload.signature is not None:
             check_signature(upload.signature, filename)
@@ -254,6 +243,22 @@ class _Checked:
         return tuple(finding.sentence for finding in self.findings)
 
 
+def _check_said(upload: Upload, filename: DistFilename) -> None:
+    """The form's name and version are those of the file."""
+    if upload.name is not None and parse_project_name(upload.name) != filename.project:
+        raise Refused(
+            upload.filename,
+            f"the form says that the project is {upload.name!r}, the file is of "
+            f"{filename.project!r}; send the name that the file has",
+        )
+    if upload.version is not None and not same_version(upload.version, filename.version):
+        raise Refused(
+            upload.filename,
+            f"the form says that the version is {upload.version!r}, the file is of "
+            f"{filename.version!r}; send the version that the file has",
+        )
+
+
 def _check_digests(upload: Upload, staged: Staged) -> None:
     for algorithm, promised in upload.promised.items():
         actual = getattr(staged.digests, algorithm)
@@ -289,6 +294,9 @@ def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> Dis
         raise NotStored(f"index {file.index}")
     if isinstance(index.settings, MirrorSettings):
         raise Refused(file.index, "this index mirrors another one and takes no uploads")
+    stored = seen.file_named(file.index, file.key)
+    if stored is not None and stored.sha256 == file.sha256:
+        return stored
     project = seen.project(file.index, file.project)
     if project is not None and project.status in _CLOSED:
         raise Refused(
@@ -296,9 +304,6 @@ def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> Dis
             f"the project {project.name} is {project.status} in {file.index} and takes no files "
             "(PEP 792); it would have to be active again",
         )
-    stored = seen.file_named(file.index, file.key)
-    if stored is not None and stored.sha256 == file.sha256:
-        return stored
     strict = arrival.strict_archives
     if arrival.findings and (index.settings.strict_archives if strict is None else strict):
         raise _refused_when_strict(arrival.findings, index)

@@ -195,7 +195,9 @@ def _end(file: BinaryIO, size_bytes: int, faults: Faults) -> _End:
     tail = _tail(file, size_bytes)
     at = _place_of_end(tail)
     if at < 0:
-        raise faults.fatal("not-an-archive", "it is no readable zip: it has no end, or is none")
+        raise faults.fatal(
+            "not-an-archive", "it is no readable zip: it was cut off, or is something else"
+        )
     rest = len(tail) - at - _END.size
     _, *facts, comment_bytes = _END.unpack_from(tail, at) if rest >= 0 else (b"", 0)
     if rest < comment_bytes:

@@ -162,7 +162,7 @@ def test_what_is_old_or_sloppy_is_refused_with_a_word_of_how_to_take_it(
     good = a_wheel("good").save(wheelhouse)
     sloppy = a_wheel("sloppy", requires_python="three").save(wheelhouse)
     odd = {sloppy: "its Requires-Python 'three' is not valid"}
-    odd[an_egg("old").save(wheelhouse)] = "it is an egg; turn it into a wheel with `wheel convert`"
+    odd[an_egg("old").save(wheelhouse)] = "it is an egg (egg); turn it into a wheel with"
     called = cli("add", wheelhouse, f"--serverdir={data}")
     assert called.exit_code == 1
     assert called.out.splitlines() == [

@@ -158,7 +158,8 @@ def test_metadata_that_lie_are_refused_with_the_reason(
     assert finished.exit_code != 0
     assert "400" in finished.sentence
     told = _told_by(publish, finished, terminal)
-    reason = r"demo-1\.0(-py3-none-any\.whl|\.tar\.gz): [^:]*'another'[^:]*'demo'; they must agree"
+    filename = r"demo-1\.0(-py3-none-any\.whl|\.tar\.gz)"
+    reason = rf"{filename}: its metadata says 'another'[^;]*'demo'[^;]*; if it was renamed"
     assert re.search(reason, told), told
     assert filenames_in(server) == set()
     assert not project_exists(server, "demo")

@@ -158,7 +158,7 @@ def foreign_site(
         reply = ask("GET", base_url, {"accept": PIP})
         if reply.status == 200 and reply.media_type in FORMS:
             return Site(index_url, base_url, upload_url or index_url, credentials, is_ours=False)
-    raise AssertionError(f"no simple page at {index_url}, nor at +simple/ or simple/ below it")
+    pytest.exit(f"no simple page at {index_url}, nor at +simple/ or simple/ below it", 1)
 
 
 def basic(user: str, password: str) -> str:

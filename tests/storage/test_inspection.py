@@ -87,7 +87,7 @@ def test_what_is_wrong_in_many_places_is_one_finding(tmp_path: Path) -> None:
     assert finding == Finding(
         "record-unlisted",
         WHEEL,
-        "its RECORD does not list 'demo/__init__.py' (and 2 more like it); "
+        "its RECORD does not list 'demo/__init__.py' (and 2 more like it) (record-unlisted); "
         "build it again with a current tool",
     )
 

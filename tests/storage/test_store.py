@@ -206,8 +206,8 @@ def test_every_digest_that_was_promised_is_checked(algorithm: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "version", "words"),
     [
-        ("other", "1.0", "the upload says that the project is 'other'"),
-        ("demo", "1.1", "the upload says that the version is '1.1'"),
+        ("other", "1.0", "the form says that the project is 'other'"),
+        ("demo", "1.1", "the form says that the version is '1.1'"),
         ("de mo", None, "project name 'de mo'"),
         (None, "one", "version 'one'"),
     ],
@@ -349,8 +349,8 @@ def test_a_strict_index_refuses_what_is_odd_and_tells_the_way_out(tmp_path: Path
             send(store, ODD)
         assert files_below(tmp_path) == {}
     assert str(refused.value) == (
-        "demo-1.0-py2.7.egg: it is an egg; turn it into a wheel with `wheel convert` (it breaks 1 "
-        "more rules); root/local would take it with strict_archives=False"
+        "demo-1.0-py2.7.egg: it is an egg (egg); turn it into a wheel with `wheel convert` (it "
+        "breaks 1 more rules); root/local would take it with strict_archives=False"
     )
 
 
@@ -361,7 +361,7 @@ def test_an_index_that_is_not_strict_takes_what_is_odd_and_remembers_why(tmp_pat
     assert (admitted.file.project, admitted.file.version) == ("demo", "1.0")
     assert admitted.file.findings == ("egg", "requires-python")
     assert [remark[:40] for remark in admitted.remarks] == [
-        "demo-1.0-py2.7.egg: it is an egg; turn i",
+        "demo-1.0-py2.7.egg: it is an egg (egg); ",
         "demo-1.0-py2.7.egg: its Requires-Python ",
     ]
     assert '"findings":["egg","requires-python"]' in json.dumps(
