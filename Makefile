@@ -26,6 +26,9 @@ crash: $(VENV)/installed-test
 fuzz: $(VENV)/installed-test
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
+soak: $(VENV)/installed-test
+	$(BIN)/python -m tests.soak
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
