@@ -8,6 +8,8 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from simpleindex_storage.model import (
+    ApiToken,
+    Attachment,
     DistFile,
     Index,
     MirrorSettings,
@@ -39,6 +41,7 @@ class FakeCatalog:
 
     serial: int = 0
     known_users: dict[str, User] = field(default_factory=dict)
+    known_tokens: list[ApiToken] = field(default_factory=list)
     known_indexes: dict[str, Index] = field(default_factory=dict)
     known_projects: dict[tuple[str, str], Project] = field(default_factory=dict)
     known_files: dict[tuple[str, str], list[DistFile]] = field(default_factory=dict)
@@ -51,8 +54,8 @@ class FakeCatalog:
         self.known_users[name] = user
         return user
 
-    def put_stage(self, name: str, *bases: str) -> None:
-        settings = StageSettings(bases=tuple(parse_index_name(base) for base in bases))
+    def put_stage(self, name: str, *bases: str, **more: Any) -> None:
+        settings = StageSettings(bases=tuple(map(parse_index_name, bases)), **more)
         self._put_index(Index(parse_index_name(name), settings))
 
     def put_mirror(self, name: str) -> None:
@@ -107,6 +110,12 @@ class FakeCatalog:
     def users(self) -> tuple[User, ...]:
         return tuple(self.known_users.values())
 
+    def tokens(self, user: UserName) -> tuple[ApiToken, ...]:
+        return tuple(token for token in self.known_tokens if token.user == user)
+
+    def token_by_digest(self, sha256: str) -> ApiToken | None:
+        return next((token for token in self.known_tokens if token.sha256 == sha256), None)
+
     def index(self, name: IndexName) -> Index | None:
         return self.known_indexes.get(name)
 
@@ -137,6 +146,12 @@ class FakeCatalog:
         raise NotImplementedError
 
     def file_named(self, index: IndexName, key: str) -> DistFile | None:
+        raise NotImplementedError
+
+    def attachments(self, index: IndexName, project: ProjectName) -> tuple[Attachment, ...]:
+        raise NotImplementedError
+
+    def attachment_at(self, place: FilePlace) -> Attachment | None:
         raise NotImplementedError
 
     def _put_index(self, index: Index) -> None:

@@ -23,6 +23,19 @@ MIGRATIONS: tuple[str, ...] = (
         profile TEXT NOT NULL               -- JSON
     );
 
+    CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        user_name TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        sha256 TEXT NOT NULL UNIQUE,        -- of the secret
+        created_at TEXT NOT NULL,
+        expires_at TEXT,
+        actions TEXT NOT NULL,              -- JSON, as the two below
+        indexes TEXT NOT NULL,
+        projects TEXT NOT NULL
+    );
+    CREATE INDEX tokens_of_user ON tokens (user_name);
+
     CREATE TABLE indexes (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -71,10 +84,29 @@ MIGRATIONS: tuple[str, ...] = (
         provenance_sha256 TEXT,
         yanked TEXT,
         findings TEXT NOT NULL,             -- JSON
-        UNIQUE (index_id, key)
+        log TEXT NOT NULL,                  -- JSON
+        UNIQUE (index_id, key),
+        FOREIGN KEY (project_id, version) REFERENCES releases (project_id, version)
     );
     CREATE INDEX files_of_project ON files (project_id, id);
     CREATE INDEX files_of_release ON files (project_id, version);
+
+    CREATE TABLE attachments (
+        id INTEGER PRIMARY KEY,
+        release_id INTEGER NOT NULL REFERENCES releases,
+        index_name TEXT NOT NULL,
+        sha256_prefix TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        uploaded_at TEXT NOT NULL,
+        uploaded_by TEXT NOT NULL,
+        file_key TEXT,
+        log TEXT NOT NULL,                  -- JSON
+        UNIQUE (index_name, sha256_prefix, filename)
+    );
+    CREATE INDEX attachments_of_release ON attachments (release_id, id);
 
     CREATE TABLE removals (
         index_name TEXT NOT NULL,
@@ -99,6 +131,15 @@ PUT_USER = """
         password_hash = excluded.password_hash, password_version = excluded.password_version,
         modified_at = excluded.modified_at, profile = excluded.profile
 """
+
+_OF_TOKENS = """
+    SELECT id, user_name, name, sha256, created_at, expires_at, actions, indexes, projects
+    FROM tokens
+"""
+TOKENS = f"{_OF_TOKENS} WHERE user_name = ? ORDER BY created_at, id"
+TOKEN_BY_DIGEST = f"{_OF_TOKENS} WHERE sha256 = ?"
+PUT_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S105  a statement
+REMOVE_TOKEN = "DELETE FROM tokens WHERE id = ?"  # noqa: S105  a statement
 
 _INDEX = "SELECT name, settings, automatic, serial FROM indexes"
 INDEX = f"{_INDEX} WHERE name = ?"
@@ -159,7 +200,7 @@ SEARCH_ORDER = "ORDER BY projects.name, releases.id"
 _FILE = """
     SELECT indexes.name, projects.name, files.version, filename, key, size_bytes, sha256, md5,
         blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256,
-        signature_sha256, provenance_sha256, yanked, findings
+        signature_sha256, provenance_sha256, yanked, findings, log
     FROM files JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = files.index_id
     WHERE indexes.name = ?
 """
@@ -169,9 +210,9 @@ FILES = f"{_FILE} AND projects.name = ? ORDER BY files.id"
 PUT_FILE = """
     INSERT INTO files (index_id, project_id, version, filename, key, size_bytes, sha256, md5,
         blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256,
-        signature_sha256, provenance_sha256, yanked, findings)
+        signature_sha256, provenance_sha256, yanked, findings, log)
     SELECT indexes.id, projects.id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-        ?16, ?17
+        ?16, ?17, ?18
     FROM indexes JOIN projects ON projects.index_id = indexes.id
     WHERE indexes.name = ?1 AND projects.name = ?2
 """
@@ -182,6 +223,40 @@ YANK_FILE = """
 REMOVE_FILE = """
     DELETE FROM files WHERE key = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
 """
+
+_ATTACHMENT = """
+    SELECT kind, indexes.name, projects.name, releases.version, sha256_prefix, filename,
+        size_bytes, sha256, uploaded_at, uploaded_by, file_key, log
+    FROM attachments JOIN releases ON releases.id = release_id
+        JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ?
+"""
+ATTACHMENTS = f"{_ATTACHMENT} AND projects.name = ? ORDER BY attachments.id"
+ATTACHMENT_AT = (
+    f"{_ATTACHMENT} AND index_name = indexes.name AND sha256_prefix = ? AND filename = ?"
+)
+PUT_ATTACHMENT = """
+    INSERT OR REPLACE INTO attachments (release_id, index_name, sha256_prefix, filename, kind,
+        size_bytes, sha256, uploaded_at, uploaded_by, file_key, log)
+    SELECT releases.id, ?1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+    FROM releases JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ?1 AND projects.name = ?2 AND releases.version = ?3
+"""
+REMOVE_ATTACHMENT = """
+    DELETE FROM attachments WHERE index_name = ? AND sha256_prefix = ? AND filename = ?
+"""
+
+REMOVE_RELEASE = """
+    DELETE FROM releases WHERE version = ?3 AND project_id = (
+        SELECT projects.id FROM projects JOIN indexes ON indexes.id = index_id
+        WHERE indexes.name = ?1 AND projects.name = ?2)
+"""
+REMOVE_PROJECT = """
+    DELETE FROM projects
+    WHERE name = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
+"""
+REMOVE_INDEX = "DELETE FROM indexes WHERE name = ?"
+REMOVE_USER = "DELETE FROM users WHERE name = ?"
 
 REMOVALS = "SELECT index_name, sha256_prefix, filename FROM removals"
 ADD_REMOVAL = "INSERT OR IGNORE INTO removals VALUES (?, ?, ?)"

@@ -63,10 +63,23 @@ class DiskFiles:
             yield draft
         finally:
             draft.close()
-            for left in (path, self._noted.pop(path, path)):
-                # A left-over is removed at the next start; it must not hide the real error.
-                with suppress(OSError):
-                    left.unlink(missing_ok=True)
+            self._drop_draft(path)
+
+    @contextmanager
+    def draft_of(self, place: FilePlace) -> Iterator[Path]:
+        """A draft that is a second name for a stored file, or a copy where disks have no links."""
+        path, stored = self._own / str(next(self._numbers)), self._files / place.path
+        try:
+            with unavailable_on_failure(f"{place.filename} cannot be copied"):
+                try:
+                    if stored.is_symlink():  # none is ever made by us
+                        raise FileNotFoundError
+                    _link(stored, path)
+                except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    raise NotStored(f"file {place.filename}") from None
+            yield path
+        finally:
+            self._drop_draft(path)
 
     def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Put staged bytes at their place, to stay. Raises Unavailable."""
@@ -135,6 +148,13 @@ class DiskFiles:
             with suppress(OSError):
                 shutil.rmtree(self._own)
         self._alive.close(delete=not self._own.exists())
+
+    def _drop_draft(self, path: Path) -> None:
+        """Remove what is left of a draft, wherever it lies now."""
+        for left in (path, self._noted.pop(path, path)):
+            # A left-over is removed at the next start; it must not hide the real error.
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
 
     def _note(self, staged: Staged, place: FilePlace) -> Path:
         """Rename the draft so that its name tells its place."""

@@ -34,6 +34,37 @@ class User:
     """email, title, description, custom_data: kept for people, without meaning here."""
 
 
+class TokenAction(StrEnum):
+    """What a token may be used for."""
+
+    READ = "read"
+    UPLOAD = "upload"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A secret that stands for a user, within limits. The secret itself is not kept."""
+
+    id: str
+    """Names it to people; no secret."""
+    user: UserName
+    name: str
+    """What it is for, in its maker's words."""
+    sha256: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    """None: never."""
+    actions: tuple[TokenAction, ...] = tuple(TokenAction)
+    indexes: tuple[str, ...] = ()
+    """Patterns of index names; none: every index."""
+    projects: tuple[str, ...] = ()
+    """Patterns of normalised project names; none: every project."""
+
+
+EVERYBODY = (":ANONYMOUS:",)
+"""The list of those who may, where everybody may."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageSettings:
     """An index that holds uploads."""
@@ -44,7 +75,13 @@ class StageSettings:
     """Searched after the index itself, in this order. They need not exist (any more)."""
     acl_upload: tuple[str, ...] = ()
     """User names, `:ANONYMOUS:` or `:AUTHENTICATED:`."""
-    acl_toxresult_upload: tuple[str, ...] = (":ANONYMOUS:",)
+    acl_project_upload: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By pattern of normalised project names: who counts there, instead of `acl_upload`."""
+    acl_read: tuple[str, ...] = EVERYBODY
+    """Who may see anything of it, besides its owner and whom the other lists name."""
+    challenge: bool = False
+    """Ask anonymous readers for a password (401). False: refuse them at once (403)."""
+    acl_toxresult_upload: tuple[str, ...] = EVERYBODY
     mirror_whitelist: tuple[str, ...] = ()
     """`*`, or projects that a mirror may complete although a private project has their name."""
     mirror_whitelist_inheritance: str = "intersection"
@@ -64,6 +101,8 @@ class MirrorSettings:
     mirror_cache_expiry_seconds: int | None = None
     mirror_no_project_list: bool | None = None
     mirror_use_external_urls: bool | None = None
+    acl_read: tuple[str, ...] = EVERYBODY
+    challenge: bool = False
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
@@ -117,6 +156,56 @@ class Release:
     fields: Fields
 
 
+class Event(StrEnum):
+    """What may have happened to a file, in devpi's words."""
+
+    UPLOAD = "upload"
+    PUSH = "push"
+    OVERWRITE = "overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One event in the history of a file."""
+
+    what: Event
+    who: str | None
+    """None: somebody who was not logged in, or nobody."""
+    when: datetime
+    source: IndexName | None = None
+    """Of a push: where the file came from."""
+    target: IndexName | None = None
+    """Where the file came to."""
+    count: int | None = None
+    """Of an overwrite: how many there were."""
+
+
+class AttachmentKind(StrEnum):
+    """What belongs to a release and is no file that installers take; in devpi's words."""
+
+    DOCUMENTATION = "doczip"
+    TOX_RESULT = "toxresult"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Documentation of a release, or the result of a test of one of its files."""
+
+    kind: AttachmentKind
+    index: IndexName
+    project: ProjectName
+    version: str
+    place: FilePlace
+    """Documentation lies by its own bytes, a result beside the file that was tested."""
+    size_bytes: int
+    sha256: str
+    uploaded_at: datetime
+    uploaded_by: str
+    file_key: str | None = None
+    """The key of the file that was tested."""
+    log: tuple[LogEntry, ...] = ()
+
+
 class Sidecar(StrEnum):
     """What may lie beside a file: under its name, and with this ending, which no file has."""
 
@@ -155,6 +244,8 @@ class DistFile:
     """None: not yanked. Any text, also an empty one: yanked, for that reason."""
     findings: tuple[str, ...] = ()
     """The rules of `faults.RULES` that the file breaks, and that its index let pass."""
+    log: tuple[LogEntry, ...] = ()
+    """Its history, oldest first."""
 
     @property
     def place(self) -> FilePlace:
@@ -209,6 +300,12 @@ class Upload:
     """What lies in `FILE.asc`."""
     provenance: bytes | None = None
     """A provenance object (PEP 740), as JSON. It must speak of this very file."""
+    uploaded_at: datetime | None = None
+    """None: now."""
+    yanked: str | None = None
+    """As in `DistFile`, for a file that comes from another index."""
+    log: tuple[LogEntry, ...] = ()
+    """The history that the file brings along; empty: it begins with this upload."""
 
 
 class Outcome(StrEnum):

@@ -36,6 +36,9 @@ ProjectName = NormalizedName
 FILENAME_BYTES_MAX = 200
 """Leaves room in the 255 bytes of a path part for what we add to a file's name."""
 
+PLACE_NAME_BYTES_MAX = FILENAME_BYTES_MAX + 30
+"""With what we add to the name of a file for the result of a test of it."""
+
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -184,7 +187,7 @@ def parse_place(index: IndexName, prefix: str, filename: str) -> FilePlace:
     """A place from the parts of a URL. Raises Refused for anything that names no file of ours."""
     if not _SHA256_PREFIX.fullmatch(prefix):
         raise Refused(f"path part {prefix[:40]!r}", "it is not the beginning of a sha256")
-    if len(filename) > FILENAME_BYTES_MAX or not _FILENAME.fullmatch(filename):
+    if len(filename) > PLACE_NAME_BYTES_MAX or not _FILENAME.fullmatch(filename):
         raise Refused(f"file name {filename[:40]!r}", "no stored file can have this name")
     return FilePlace(index, prefix, filename)
 

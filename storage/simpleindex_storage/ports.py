@@ -6,9 +6,12 @@ jobs to a thread. `tests/storage/contract_*.py` says the same in tests, for ever
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from .model import (
+    ApiToken,
+    Attachment,
     DistFile,
     Index,
     Project,
@@ -40,6 +43,13 @@ class Files(Protocol):
 
     def draft(self) -> AbstractContextManager[Draft]:
         """Begin to receive a file, out of every client's sight."""
+        ...
+
+    def draft_of(self, place: FilePlace) -> AbstractContextManager[Path]:
+        """A draft that has the bytes of a stored file already, for another index.
+
+        They take no room of their own where the backend can help it. Raises NotStored.
+        """
         ...
 
     def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
@@ -100,6 +110,14 @@ class Snapshot(Protocol):
         """All users, by name."""
         ...
 
+    def tokens(self, user: UserName) -> tuple[ApiToken, ...]:
+        """All tokens of a user, the oldest first; also those that are no good any more."""
+        ...
+
+    def token_by_digest(self, sha256: str) -> ApiToken | None:
+        """The token whose secret has this digest. Whether it is still good, the caller asks."""
+        ...
+
     def index(self, name: IndexName) -> Index | None:
         """One index."""
         ...
@@ -144,12 +162,28 @@ class Snapshot(Protocol):
         """The file that has a name in an index, whichever way it is spelled."""
         ...
 
+    def attachments(self, index: IndexName, project: ProjectName) -> tuple[Attachment, ...]:
+        """What belongs to the releases of one of the index's own projects, in order of arrival."""
+        ...
+
+    def attachment_at(self, place: FilePlace) -> Attachment | None:
+        """What is recorded at a place and is no file of a release."""
+        ...
+
 
 class Change(Snapshot, Protocol):
     """One change of the catalog: all of it becomes visible at one serial, or nothing does."""
 
     def put_user(self, user: User) -> None:
         """Create or change a user. Raises AlreadyStored if another differs only in case."""
+        ...
+
+    def put_token(self, token: ApiToken) -> None:
+        """Record a token of a user who is there. Raises AlreadyStored."""
+        ...
+
+    def remove_token(self, token: ApiToken) -> None:
+        """Forget a token. Those of a user go with the user."""
         ...
 
     def put_index(self, index: Index) -> None:
@@ -174,6 +208,30 @@ class Change(Snapshot, Protocol):
 
     def remove_file(self, file: DistFile) -> None:
         """Forget a file; its place is kept in mind until `forget_removal`."""
+        ...
+
+    def put_attachment(self, attachment: Attachment) -> None:
+        """Record what belongs to a release that is there, instead of what was at its place."""
+        ...
+
+    def remove_attachment(self, attachment: Attachment) -> None:
+        """Forget it; its place is kept in mind until `forget_removal`."""
+        ...
+
+    def remove_release(self, index: IndexName, project: ProjectName, version: str) -> None:
+        """Forget a release that has neither files nor attachments."""
+        ...
+
+    def remove_project(self, index: IndexName, name: ProjectName) -> None:
+        """Forget a project that has no releases."""
+        ...
+
+    def remove_index(self, name: IndexName) -> None:
+        """Forget an index that has no projects."""
+        ...
+
+    def remove_user(self, name: UserName) -> None:
+        """Forget a user. That they own no index is for the caller to see to."""
         ...
 
     def removals(self) -> tuple[FilePlace, ...]:

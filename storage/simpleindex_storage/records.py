@@ -1,15 +1,19 @@
 """Records as JSON values: how the journal and the catalog write them down."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from .model import (
+    ApiToken,
+    Attachment,
     DistFile,
+    Event,
     Fields,
     Index,
     IndexSettings,
     JsonValue,
+    LogEntry,
     MirrorSettings,
     Project,
     Release,
@@ -46,6 +50,21 @@ def user_json(user: User) -> dict[str, JsonValue]:
         "created_at": time_text(user.created_at),
         "modified_at": time_text(user.modified_at) if user.modified_at else None,
         "profile": dict(user.profile),
+    }
+
+
+def token_json(token: ApiToken) -> dict[str, JsonValue]:
+    """A token; of its secret only the digest."""
+    return {
+        "id": token.id,
+        "user": token.user,
+        "name": token.name,
+        "sha256": token.sha256,
+        "created_at": time_text(token.created_at),
+        "expires_at": time_text(token.expires_at) if token.expires_at else None,
+        "actions": list(token.actions),
+        "indexes": list(token.indexes),
+        "projects": list(token.projects),
     }
 
 
@@ -100,7 +119,56 @@ def file_json(file: DistFile) -> dict[str, JsonValue]:
         "provenance_sha256": file.provenance_sha256,
         "yanked": file.yanked,
         "findings": list(file.findings),
+        "log": log_json(file.log),
     }
+
+
+def attachment_json(attachment: Attachment) -> dict[str, JsonValue]:
+    """Something that belongs to a release."""
+    return {
+        "kind": attachment.kind,
+        "index": attachment.index,
+        "project": attachment.project,
+        "version": attachment.version,
+        "sha256_prefix": attachment.place.sha256_prefix,
+        "filename": attachment.place.filename,
+        "size_bytes": attachment.size_bytes,
+        "sha256": attachment.sha256,
+        "uploaded_at": time_text(attachment.uploaded_at),
+        "uploaded_by": attachment.uploaded_by,
+        "file_key": attachment.file_key,
+        "log": log_json(attachment.log),
+    }
+
+
+def log_json(log: Sequence[LogEntry]) -> list[JsonValue]:
+    """The history of a file."""
+    return [
+        {
+            "what": entry.what,
+            "who": entry.who,
+            "when": time_text(entry.when),
+            "source": entry.source,
+            "target": entry.target,
+            "count": entry.count,
+        }
+        for entry in log
+    ]
+
+
+def log_from_json(value: Sequence[Mapping[str, Any]]) -> tuple[LogEntry, ...]:
+    """The inverse of `log_json`."""
+    return tuple(
+        LogEntry(
+            what=Event(entry["what"]),
+            who=entry["who"],
+            when=time_from_text(entry["when"]),
+            source=entry["source"],
+            target=entry["target"],
+            count=entry["count"],
+        )
+        for entry in value
+    )
 
 
 def fields_json(fields: Fields) -> dict[str, JsonValue]:
@@ -122,12 +190,18 @@ def settings_json(settings: IndexSettings) -> dict[str, JsonValue]:
     if isinstance(settings, MirrorSettings):
         mirror: dict[str, JsonValue] = {"type": "mirror", "volatile": settings.volatile}
         mirror |= {key: getattr(settings, key) for key in _MIRROR_KEYS}
+        mirror |= {"acl_read": list(settings.acl_read), "challenge": settings.challenge}
         return mirror | {"extra": dict(settings.extra)}
     return {
         "type": "stage",
         "volatile": settings.volatile,
         "bases": list(settings.bases),
         "acl_upload": list(settings.acl_upload),
+        "acl_project_upload": {
+            pattern: list(names) for pattern, names in settings.acl_project_upload.items()
+        },
+        "acl_read": list(settings.acl_read),
+        "challenge": settings.challenge,
         "acl_toxresult_upload": list(settings.acl_toxresult_upload),
         "mirror_whitelist": list(settings.mirror_whitelist),
         "mirror_whitelist_inheritance": settings.mirror_whitelist_inheritance,
@@ -140,11 +214,22 @@ def settings_from_json(value: Mapping[str, Any]) -> IndexSettings:
     """The inverse of `settings_json`."""
     if value["type"] == "mirror":
         mirror_values = {key: value[key] for key in _MIRROR_KEYS}
-        return MirrorSettings(volatile=value["volatile"], extra=value["extra"], **mirror_values)
+        return MirrorSettings(
+            volatile=value["volatile"],
+            acl_read=tuple(value["acl_read"]),
+            challenge=value["challenge"],
+            extra=value["extra"],
+            **mirror_values,
+        )
     return StageSettings(
         volatile=value["volatile"],
         bases=tuple(IndexName(base) for base in value["bases"]),
         acl_upload=tuple(value["acl_upload"]),
+        acl_project_upload={
+            pattern: tuple(names) for pattern, names in value["acl_project_upload"].items()
+        },
+        acl_read=tuple(value["acl_read"]),
+        challenge=value["challenge"],
         acl_toxresult_upload=tuple(value["acl_toxresult_upload"]),
         mirror_whitelist=tuple(value["mirror_whitelist"]),
         mirror_whitelist_inheritance=value["mirror_whitelist_inheritance"],

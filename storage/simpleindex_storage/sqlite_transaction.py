@@ -8,7 +8,19 @@ from contextlib import contextmanager
 from . import catalog_sql as sql
 from . import records
 from .errors import AlreadyStored, Refused
-from .model import DistFile, Index, JsonValue, Project, ProjectStatus, Release, User
+from .model import (
+    ApiToken,
+    Attachment,
+    AttachmentKind,
+    DistFile,
+    Index,
+    JsonValue,
+    Project,
+    ProjectStatus,
+    Release,
+    TokenAction,
+    User,
+)
 from .names import FilePlace, IndexName, ProjectName, UserName, parse_filename
 from .search_text import Found, Term, fields_with, search_text
 from .sqlite_file import fact
@@ -33,6 +45,14 @@ class SqliteSnapshot:
     def users(self) -> tuple[User, ...]:
         """All users."""
         return tuple(self._users(sql.USERS))
+
+    def tokens(self, user: UserName) -> tuple[ApiToken, ...]:
+        """All tokens of a user."""
+        return tuple(self._tokens(sql.TOKENS, user))
+
+    def token_by_digest(self, sha256: str) -> ApiToken | None:
+        """The token whose secret has this digest."""
+        return next(self._tokens(sql.TOKEN_BY_DIGEST, sha256), None)
 
     def index(self, name: IndexName) -> Index | None:
         """One index."""
@@ -87,6 +107,15 @@ class SqliteSnapshot:
         """The file that has a name."""
         return next(self._files(sql.FILE_NAMED, index, key), None)
 
+    def attachments(self, index: IndexName, project: ProjectName) -> tuple[Attachment, ...]:
+        """What belongs to the releases of a project."""
+        return tuple(self._attachments(sql.ATTACHMENTS, index, project))
+
+    def attachment_at(self, place: FilePlace) -> Attachment | None:
+        """What is recorded at a place and is no file of a release."""
+        named = (place.index, place.sha256_prefix, place.filename)
+        return next(self._attachments(sql.ATTACHMENT_AT, *named), None)
+
     def _users(self, statement: str, *values: str) -> Iterator[User]:
         for row in self._connection.execute(statement, values):
             name, password_hash, password_version, created_at, modified_at, profile = row
@@ -97,6 +126,21 @@ class SqliteSnapshot:
                 created_at=records.time_from_text(created_at),
                 modified_at=records.time_from_text(modified_at) if modified_at else None,
                 profile=json.loads(profile),
+            )
+
+    def _tokens(self, statement: str, *values: str) -> Iterator[ApiToken]:
+        for row in self._connection.execute(statement, values):
+            token_id, user, name, sha256, created_at, expires_at, actions, indexes, projects = row
+            yield ApiToken(
+                id=token_id,
+                user=UserName(user),
+                name=name,
+                sha256=sha256,
+                created_at=records.time_from_text(created_at),
+                expires_at=records.time_from_text(expires_at) if expires_at else None,
+                actions=tuple(map(TokenAction, json.loads(actions))),
+                indexes=tuple(json.loads(indexes)),
+                projects=tuple(json.loads(projects)),
             )
 
     def _indexes(self, statement: str, *values: str) -> Iterator[Index]:
@@ -123,7 +167,7 @@ class SqliteSnapshot:
         for row in self._connection.execute(statement, values):
             index, project, version, filename, key, size_bytes, sha256, md5, blake2b_256 = row[:9]
             uploaded_at, uploaded_by, requires_python, metadata_sha256 = row[9:13]
-            signature_sha256, provenance_sha256, yanked, findings = row[13:]
+            signature_sha256, provenance_sha256, yanked, findings, log = row[13:]
             yield DistFile(
                 index=index,
                 project=project,
@@ -142,6 +186,25 @@ class SqliteSnapshot:
                 provenance_sha256=provenance_sha256,
                 yanked=yanked,
                 findings=tuple(json.loads(findings)),
+                log=records.log_from_json(json.loads(log)),
+            )
+
+    def _attachments(self, statement: str, *values: str) -> Iterator[Attachment]:
+        for row in self._connection.execute(statement, values):
+            kind, index, project, version, sha256_prefix, filename = row[:6]
+            size_bytes, sha256, uploaded_at, uploaded_by, file_key, log = row[6:]
+            yield Attachment(
+                kind=AttachmentKind(kind),
+                index=index,
+                project=project,
+                version=version,
+                place=FilePlace(index, sha256_prefix, filename),
+                size_bytes=size_bytes,
+                sha256=sha256,
+                uploaded_at=records.time_from_text(uploaded_at),
+                uploaded_by=uploaded_by,
+                file_key=file_key,
+                log=records.log_from_json(json.loads(log)),
             )
 
 
@@ -170,6 +233,22 @@ class SqliteChange(SqliteSnapshot):
             self._write(sql.PUT_USER, row)
         self._tell("user", records.user_json(user))
 
+    def put_token(self, token: ApiToken) -> None:
+        """Record a token. Raises AlreadyStored."""
+        row = (
+            token.id, token.user, token.name, token.sha256, records.time_text(token.created_at),
+            records.time_text(token.expires_at) if token.expires_at else None,
+            json.dumps(token.actions), json.dumps(token.indexes), json.dumps(token.projects),
+        )  # fmt: skip
+        with _taken("Token", token.id, "make another one"):
+            self._write(sql.PUT_TOKEN, row)
+        self._tell("token", records.token_json(token))
+
+    def remove_token(self, token: ApiToken) -> None:
+        """Forget a token."""
+        self._write(sql.REMOVE_TOKEN, (token.id,))
+        self._tell("token removed", {"id": token.id, "user": token.user})
+
     def put_index(self, index: Index) -> None:
         """Create or change an index. Raises AlreadyStored."""
         settings = json.dumps(records.settings_json(index.settings))
@@ -194,6 +273,7 @@ class SqliteChange(SqliteSnapshot):
             file.sha256, file.md5, file.blake2b_256, records.time_text(file.uploaded_at),
             file.uploaded_by, file.requires_python, file.metadata_sha256, file.signature_sha256,
             file.provenance_sha256, file.yanked, json.dumps(file.findings),
+            json.dumps(records.log_json(file.log)),
         )  # fmt: skip
         with _taken("File", file.filename, f"{file.index} has it already"):
             self._write(sql.PUT_FILE, row)
@@ -218,9 +298,60 @@ class SqliteChange(SqliteSnapshot):
         """Forget a file, and keep its place in mind."""
         self._write(sql.REMOVE_FILE, (file.index, file.key))
         self._write(sql.TOUCH_PROJECT, (file.index, file.project, self._new_serial))
-        place = file.place
-        self._write(sql.ADD_REMOVAL, (place.index, place.sha256_prefix, place.filename))
+        self._add_removal(file.place)
         self._tell("file removed", {"index": file.index, "filename": file.filename})
+
+    def put_attachment(self, attachment: Attachment) -> None:
+        """Record what belongs to a release."""
+        place = attachment.place
+        row = (
+            attachment.index, attachment.project, attachment.version, place.sha256_prefix,
+            place.filename, attachment.kind, attachment.size_bytes, attachment.sha256,
+            records.time_text(attachment.uploaded_at), attachment.uploaded_by,
+            attachment.file_key, json.dumps(records.log_json(attachment.log)),
+        )  # fmt: skip
+        self._write(sql.PUT_ATTACHMENT, row)
+        self._write(sql.TOUCH_PROJECT, (*row[:2], self._new_serial))
+        self._tell("attachment", records.attachment_json(attachment))
+
+    def remove_attachment(self, attachment: Attachment) -> None:
+        """Forget what belongs to a release, and keep its place in mind."""
+        place = attachment.place
+        self._write(sql.REMOVE_ATTACHMENT, (place.index, place.sha256_prefix, place.filename))
+        self._write(sql.TOUCH_PROJECT, (attachment.index, attachment.project, self._new_serial))
+        self._add_removal(place)
+        self._tell(
+            "attachment removed",
+            {
+                "index": place.index,
+                "sha256_prefix": place.sha256_prefix,
+                "filename": place.filename,
+            },
+        )
+
+    def remove_release(self, index: IndexName, project: ProjectName, version: str) -> None:
+        """Forget a release. Raises Refused while it has files or attachments."""
+        with _bare(f"{project} {version} in {index}", "it has files or attachments"):
+            self._write(sql.REMOVE_RELEASE, (index, project, version))
+        self._write(sql.TOUCH_PROJECT, (index, project, self._new_serial))
+        self._tell("release removed", {"index": index, "project": project, "version": version})
+
+    def remove_project(self, index: IndexName, name: ProjectName) -> None:
+        """Forget a project. Raises Refused while it has releases."""
+        with _bare(f"{name} in {index}", "it has releases"):
+            self._write(sql.REMOVE_PROJECT, (index, name))
+        self._tell("project removed", {"index": index, "project": name})
+
+    def remove_index(self, name: IndexName) -> None:
+        """Forget an index. Raises Refused while it has projects."""
+        with _bare(name, "it has projects"):
+            self._write(sql.REMOVE_INDEX, (name,))
+        self._tell("index removed", {"index": name})
+
+    def remove_user(self, name: UserName) -> None:
+        """Forget a user."""
+        self._write(sql.REMOVE_USER, (name,))
+        self._tell("user removed", {"user": name})
 
     def removals(self) -> tuple[FilePlace, ...]:
         """Places whose files were forgotten."""
@@ -230,6 +361,9 @@ class SqliteChange(SqliteSnapshot):
     def forget_removal(self, place: FilePlace) -> None:
         """The file is gone."""
         self._write(sql.FORGET_REMOVAL, (place.index, place.sha256_prefix, place.filename))
+
+    def _add_removal(self, place: FilePlace) -> None:
+        self._write(sql.ADD_REMOVAL, (place.index, place.sha256_prefix, place.filename))
 
     def _write(self, statement: str, values: Sequence[str | int | None]) -> None:
         self.changed = True
@@ -244,6 +378,15 @@ def _pattern(word: str) -> str:
     for special in "!%_":
         word = word.replace(special, f"!{special}")
     return f"%{word}%"
+
+
+@contextmanager
+def _bare(what: str, rule: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        # One change is wrong; those of others in the same commit are not.
+        raise Refused(what, f"{rule}, which must go first") from None
 
 
 @contextmanager

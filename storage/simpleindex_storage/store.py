@@ -7,7 +7,7 @@ invisible. So files are published first and recorded after; and forgotten first,
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import BinaryIO
@@ -17,20 +17,35 @@ from .faults import Finding
 from .inspection import inspect
 from .model import (
     Admitted,
+    Attachment,
+    AttachmentKind,
     CoreMetadata,
+    Digests,
     DistFile,
+    Event,
     Index,
+    LogEntry,
     MirrorSettings,
     Outcome,
     ProjectStatus,
     Release,
     Sidecar,
     Staged,
+    StageSettings,
     Upload,
 )
-from .names import DistFilename, FilePlace, parse_filename, parse_project_name, same_version
+from .names import (
+    DistFilename,
+    FilePlace,
+    IndexName,
+    ProjectName,
+    parse_filename,
+    parse_project_name,
+    same_version,
+)
 from .ports import Catalog, Change, Draft, Files, Snapshot
 from .provenance import check_provenance, check_signature
+from .upkeep import forget_file
 
 _CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
 
@@ -53,13 +68,15 @@ class Store:
         *,
         make_index: Index | None = None,
         strict_archives: bool | None = None,
+        what: str = "upload",
     ) -> tuple[Admitted, ...]:
         """Check files, publish and record them: all of them, or none.
 
         `make_index` is created with the first file if it does not exist; `strict_archives` counts
-        instead of the index's own setting. The same bytes again are fine, and change nothing. Once
-        this returns, a crash or power cut loses nothing. Raises Refused, Damaged, AlreadyStored,
-        NotStored (the index) and Unavailable; then nothing is left of any of the files.
+        instead of the index's own setting; `what` stands in the journal. The same bytes again are
+        fine, and change nothing. Once this returns, a crash or power cut loses nothing. Raises
+        Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing is
+        left of any of the files.
         """
         checked = [self._check(upload, staged, strict_archives) for upload, staged in arrivals]
         with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
@@ -75,19 +92,59 @@ class Store:
             admitted = self.catalog.change(
                 lambda change: self._record(change, checked, make_index),
                 who=arrivals[0][0].sender,
-                what="upload",
+                what=what,
             )
         except BaseException:
-            self._withdraw(checked)
+            self._withdraw([arrival.placed for arrival in checked])
             raise
         if [entry.file.place for entry in admitted] != [it.file.place for it in checked]:
-            self._withdraw(checked)  # somebody was faster, with another spelling of a name
+            # Somebody was faster, with another spelling of a name.
+            self._withdraw([arrival.placed for arrival in checked])
         if any(entry.outcome is Outcome.REPLACED for entry in admitted):
-            with suppress(
-                StoreError
-            ):  # what is left is kept in mind, and removed at the next start
-                self.sweep()
+            self.sweep_if_possible()
         return admitted
+
+    @contextmanager
+    def stage_copy(self, file: DistFile) -> Iterator[Staged]:
+        """A stored file's bytes, to be admitted to another index. They are not read again.
+
+        Raises NotStored, Unavailable.
+        """
+        digests = Digests(file.sha256, file.md5, file.blake2b_256)
+        with self._files.draft_of(file.place) as path:
+            yield Staged(path, digests, file.size_bytes)
+
+    def attach(self, attachment: Attachment, staged: Staged) -> Outcome:
+        """Keep what belongs to a release, in an index that takes files.
+
+        Documentation of a release that is not there makes the release; the result of a test needs
+        its file. Raises NotStored, Refused, AlreadyStored and Unavailable; then nothing is left.
+        """
+        placed = [(attachment.place, staged)]
+        try:
+            self._files.publish(staged, attachment.place, {})
+            outcome = self.catalog.change(
+                lambda change: self._record_attachment(change, attachment, staged),
+                who=attachment.uploaded_by,
+                what=attachment.kind,
+            )
+        except BaseException:
+            self._withdraw(placed)
+            raise
+        if outcome is Outcome.ALREADY_THERE:
+            self._withdraw(placed)  # it may be there under another name
+        elif outcome is Outcome.REPLACED:
+            self.sweep_if_possible()
+        return outcome
+
+    def open_attachment(self, place: FilePlace) -> tuple[Attachment, BinaryIO]:
+        """What belongs to a release, open for reading. Raises NotStored, Unavailable."""
+        with self.catalog.snapshot() as seen:
+            attachment = seen.attachment_at(place)
+            if attachment is None:
+                raise NotStored(f"file {place.filename}")
+            _check_offered(seen, attachment.index, attachment.project, place)
+        return attachment, self._files.open(place)
 
     def open(self, place: FilePlace) -> tuple[DistFile, BinaryIO]:
         """A recorded file and its bytes, open for reading. Raises NotStored, Unavailable."""
@@ -103,9 +160,13 @@ class Store:
     def recover(self) -> int:
         """Tidy up after processes that died; how many of their drafts there were."""
         dropped = self.catalog.change(self._recover, who="", what="recover")
-        with suppress(StoreError):  # a full disk must not keep anybody from reading
-            self.sweep()
+        self.sweep_if_possible()  # a full disk must not keep anybody from reading
         return dropped
+
+    def sweep_if_possible(self) -> None:
+        """Delete the files that were forgotten. What is left is removed at the next start."""
+        with suppress(StoreError):
+            self.sweep()
 
     def sweep(self) -> None:
         """Delete the files that were forgotten."""
@@ -129,6 +190,7 @@ class Store:
         if upload.provenance is not None:
             check_provenance(upload.provenance, filename, staged.digests.sha256)
             sidecars[Sidecar.PROVENANCE] = upload.provenance
+        uploaded_at = upload.uploaded_at or self._now()
         digests = {sidecar: sha256(content).hexdigest() for sidecar, content in sidecars.items()}
         file = DistFile(
             index=upload.index,
@@ -140,13 +202,15 @@ class Store:
             sha256=staged.digests.sha256,
             md5=staged.digests.md5,
             blake2b_256=staged.digests.blake2b_256,
-            uploaded_at=self._now(),
+            uploaded_at=uploaded_at,
             uploaded_by=upload.sender,
             requires_python=metadata.requires_python,
             metadata_sha256=digests[Sidecar.METADATA],
             signature_sha256=digests.get(Sidecar.SIGNATURE),
             provenance_sha256=digests.get(Sidecar.PROVENANCE),
             findings=tuple(finding.rule for finding in findings),
+            yanked=upload.yanked,
+            log=upload.log or (_uploaded(upload, uploaded_at),),
         )
         return _Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
 
@@ -165,7 +229,8 @@ class Store:
                 change.put_index(make_index)
             replaced = change.file_named(file.index, file.key)
             if replaced is not None:
-                change.remove_file(replaced)
+                forget_file(change, replaced)
+                file = replace(file, log=(_overwritten(replaced, self._now()), *file.log))
             self._files.confirm(arrival.staged, file.place, arrival.sidecars)
             fields = {**arrival.upload.fields, **arrival.metadata.fields}
             change.put_release(
@@ -176,20 +241,34 @@ class Store:
             admitted.append(Admitted(file, outcome, arrival.remarks))
         return tuple(admitted)
 
-    def _withdraw(self, arrivals: "Sequence[_Checked]") -> None:
+    def _record_attachment(self, change: Change, attachment: Attachment, staged: Staged) -> Outcome:
+        """The part that must be alone: decide, and write it down."""
+        index = _open_index(change.index(attachment.index), attachment.index)
+        if attachment.kind is AttachmentKind.DOCUMENTATION:
+            outcome = _make_room_for_documentation(change, attachment, index)
+            if outcome is Outcome.ALREADY_THERE:
+                return outcome
+        else:
+            outcome = Outcome.ADDED
+            _check_result(change, attachment)
+        self._files.confirm(staged, attachment.place, {})
+        change.put_attachment(attachment)
+        return outcome
+
+    def _withdraw(self, placed: Sequence[tuple[FilePlace, Staged]]) -> None:
         """Take back what was published and then not recorded."""
 
         def take_back(change: Change) -> None:
             with self._needed(change) as needs:
-                for arrival in arrivals:
-                    if not needs(arrival.file.place):
-                        self._files.remove(arrival.file.place)
+                for place, _ in placed:
+                    if not needs(place):
+                        self._files.remove(place)
 
         try:
             self.catalog.change(take_back, who="", what="withdraw")
         except StoreError:
-            for arrival in arrivals:
-                self._files.leave(arrival.staged)
+            for _, staged in placed:
+                self._files.leave(staged)
 
     def _recover(self, change: Change) -> int:
         with self._needed(change) as needs:
@@ -219,9 +298,7 @@ class Store:
             file = seen.file_at(place)
             if file is None:
                 raise NotStored(f"file {place.filename}")
-            project = seen.project(file.index, file.project)
-        if project is not None and project.status is ProjectStatus.QUARANTINED:
-            raise NotStored(f"file {place.filename}", "its project is quarantined")
+            _check_offered(seen, file.index, file.project, place)
         return file
 
 
@@ -237,6 +314,10 @@ class _Checked:
     findings: tuple[Finding, ...]
     strict_archives: bool | None
     """Whether findings are refused, if that is not for the index to say."""
+
+    @property
+    def placed(self) -> tuple[FilePlace, Staged]:
+        return self.file.place, self.staged
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -266,11 +347,90 @@ def _check_digests(upload: Upload, staged: Staged) -> None:
             raise Damaged(upload.filename, algorithm, promised, actual)
 
 
+def _uploaded(upload: Upload, when: datetime) -> LogEntry:
+    return LogEntry(Event.UPLOAD, upload.sender or None, when, target=upload.index)
+
+
+def _overwritten(file: DistFile, when: datetime) -> LogEntry:
+    """devpi counts how often a file was replaced, and forgets what else had happened to it."""
+    counts = [entry.count or 0 for entry in file.log if entry.what is Event.OVERWRITE]
+    return LogEntry(Event.OVERWRITE, None, when, count=max(counts, default=0) + 1)
+
+
+def _check_offered(
+    seen: Snapshot, index: IndexName, project: ProjectName, place: FilePlace
+) -> None:
+    known = seen.project(index, project)
+    if known is not None and known.status is ProjectStatus.QUARANTINED:
+        raise NotStored(f"file {place.filename}", "its project is quarantined")
+
+
+def _open_index(index: Index | None, name: IndexName) -> Index:
+    """An index that takes files. Raises NotStored, Refused."""
+    if index is None or index.name != name:
+        raise NotStored(f"index {name}")
+    if isinstance(index.settings, MirrorSettings):
+        raise Refused(name, "this index mirrors another one and takes no uploads")
+    return index
+
+
+def _check_open_project(seen: Snapshot, name: ProjectName, index: Index, filename: str) -> None:
+    project = seen.project(index.name, name)
+    if project is not None and project.status in _CLOSED:
+        raise Refused(
+            filename,
+            f"the project {project.name} is {project.status} in {index.name} and takes no files "
+            "(PEP 792); it would have to be active again",
+        )
+
+
+def _make_room_for_documentation(change: Change, attachment: Attachment, index: Index) -> Outcome:
+    """A release has its documentation once, under the rules of files."""
+    project, version = attachment.project, attachment.version
+    filename = attachment.place.filename
+    _check_open_project(change, project, index, filename)
+    known = [
+        each
+        for each in change.attachments(index.name, project)
+        if each.kind is attachment.kind and each.version == version
+    ]
+    if any(each.sha256 == attachment.sha256 for each in known):
+        return Outcome.ALREADY_THERE
+    if known and not index.settings.volatile:
+        raise AlreadyStored(
+            "File",
+            filename,
+            f"{index.name} never replaces documentation (volatile=False)",
+        )
+    for each in known:
+        change.remove_attachment(each)
+    if change.release(index.name, project, version) is None:
+        there = change.project(index.name, project)
+        name = str(project) if there is None else there.display_name
+        bare = {"name": name, "version": version}
+        change.put_release(Release(index.name, project, version, bare), name)
+    return Outcome.REPLACED if known else Outcome.ADDED
+
+
+def _check_result(change: Change, attachment: Attachment) -> None:
+    """The result of a test is about a file that is there, and never replaces another one."""
+    place, filename = attachment.place, attachment.place.filename
+    file = change.file_named(attachment.index, attachment.file_key or "")
+    # Other bytes may have come under the name while the test was running.
+    if file is None or file.place.sha256_prefix != place.sha256_prefix:
+        raise NotStored(f"file that {filename} is about")
+    _check_offered(change, file.index, file.project, place)
+    if change.attachment_at(place) is not None:
+        raise AlreadyStored("File", filename, "another result came at the same moment")
+
+
 def _is_used(seen: Snapshot, place: FilePlace) -> bool:
     """Whether a recorded file has its bytes at a place, or at one that differs only in case.
 
     Some disks take both for one.
     """
+    if seen.attachment_at(place) is not None:
+        return True
     try:
         file = seen.file_named(place.index, parse_filename(place.filename).key)
     except Refused:  # no name of ours
@@ -289,23 +449,13 @@ def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> Dis
     and AlreadyStored for a name that keeps its bytes.
     """
     file = arrival.file
-    index = seen.index(file.index) or make_index
-    if index is None or index.name != file.index:
-        raise NotStored(f"index {file.index}")
-    if isinstance(index.settings, MirrorSettings):
-        raise Refused(file.index, "this index mirrors another one and takes no uploads")
+    index = _open_index(seen.index(file.index) or make_index, file.index)
     stored = seen.file_named(file.index, file.key)
     if stored is not None and stored.sha256 == file.sha256:
         return stored
-    project = seen.project(file.index, file.project)
-    if project is not None and project.status in _CLOSED:
-        raise Refused(
-            file.filename,
-            f"the project {project.name} is {project.status} in {file.index} and takes no files "
-            "(PEP 792); it would have to be active again",
-        )
+    _check_open_project(seen, file.project, index, file.filename)
     strict = arrival.strict_archives
-    if arrival.findings and (index.settings.strict_archives if strict is None else strict):
+    if arrival.findings and (_is_strict(index) if strict is None else strict):
         raise _refused_when_strict(arrival.findings, index)
     if stored is None:
         return None
@@ -317,6 +467,10 @@ def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> Dis
             "(volatile=False); upload the change under a new version",
         )
     return None
+
+
+def _is_strict(index: Index) -> bool:
+    return isinstance(index.settings, StageSettings) and index.settings.strict_archives
 
 
 def _refused_when_strict(findings: tuple[Finding, ...], index: Index) -> Refused:

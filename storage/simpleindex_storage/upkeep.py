@@ -1,13 +1,14 @@
-"""What maintainers say of files and projects that are there: yanks and statuses.
+"""What is done to files, projects, indexes and users that are there: marks and removals.
 
 Pieces of work for `Catalog.change`: each is done whole, or not at all.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .errors import NotStored, Refused
-from .model import Project, ProjectStatus
-from .names import IndexName, ProjectName, same_version
+from .model import Attachment, DistFile, Project, ProjectStatus, Release
+from .names import IndexName, ProjectName, UserName, owner_of, same_version
 from .ports import Change
 
 _REASON_CHARACTERS_MAX = 500
@@ -48,6 +49,105 @@ def mark_project(
     if marked != known:
         change.mark_project(marked)
     return marked
+
+
+def forget_file(change: Change, file: DistFile) -> None:
+    """Forget a file, and the results of its tests. Its release stays."""
+    for attachment in change.attachments(file.index, file.project):
+        if attachment.file_key == file.key:
+            change.remove_attachment(attachment)
+    change.remove_file(file)
+
+
+def remove_file(change: Change, file: DistFile) -> None:
+    """Remove a file; with the last one of a release the release goes, and so on upwards.
+
+    Raises NotStored, also if other bytes have taken its place.
+    """
+    if change.file_at(file.place) is None:
+        raise NotStored(f"file {file.filename}")
+    forget_file(change, file)
+    release = change.release(file.index, file.project, file.version)
+    files = change.files(file.index, file.project)
+    if release is not None and not any(other.version == file.version for other in files):
+        _forget_releases(change, [release])
+
+
+def remove_attachment(change: Change, attachment: Attachment) -> None:
+    """Remove documentation or a test's result; a release of which nothing is left goes too.
+
+    Raises NotStored.
+    """
+    if change.attachment_at(attachment.place) is None:
+        raise NotStored(f"file {attachment.place.filename}")
+    change.remove_attachment(attachment)
+    named = (attachment.index, attachment.project)
+    # By its very spelling: another one of the same version may well have files.
+    release = change.release(*named, attachment.version)
+    left = {file.version for file in change.files(*named)}
+    left |= {other.version for other in change.attachments(*named)}
+    if release is not None and attachment.version not in left:
+        _forget_releases(change, [release])
+
+
+def remove_release(change: Change, index: IndexName, project: ProjectName, version: str) -> None:
+    """Remove a release with all that belongs to it; with the last one the project goes.
+
+    A version may be there in two spellings, which are one release to installers. Raises NotStored.
+    """
+    stored = change.releases(index, project)
+    releases = [release for release in stored if same_version(release.version, version)]
+    if not releases:
+        raise NotStored(f"{project} {version} in {index}")
+    _forget_releases(change, releases)
+
+
+def remove_project(change: Change, index: IndexName, project: ProjectName) -> None:
+    """Remove a project with all its releases. Raises NotStored."""
+    if change.project(index, project) is None:
+        raise NotStored(f"project {project} in {index}")
+    for release in change.releases(index, project):
+        _forget_release(change, release)
+    change.remove_project(index, project)
+
+
+def remove_index(change: Change, name: IndexName) -> None:
+    """Remove an index with all its projects. Raises NotStored."""
+    if change.index(name) is None:
+        raise NotStored(f"index {name}")
+    for project in change.projects(name):
+        remove_project(change, name, project.name)
+    change.remove_index(name)
+
+
+def remove_user(change: Change, name: UserName) -> None:
+    """Remove a user with all indexes that lie below that name. Raises NotStored."""
+    if change.user(name) is None:
+        raise NotStored(f"user {name}")
+    for index in change.indexes():
+        if owner_of(index.name) == name:
+            remove_index(change, index.name)
+    change.remove_user(name)
+
+
+def _forget_releases(change: Change, releases: Sequence[Release]) -> None:
+    """Forget some releases of one project, and the project with the last of them."""
+    for release in releases:
+        _forget_release(change, release)
+    named = (releases[0].index, releases[0].project)
+    if not change.releases(*named):
+        change.remove_project(*named)
+
+
+def _forget_release(change: Change, release: Release) -> None:
+    named = (release.index, release.project)
+    for attachment in change.attachments(*named):
+        if attachment.version == release.version:
+            change.remove_attachment(attachment)
+    for file in change.files(*named):
+        if file.version == release.version:
+            change.remove_file(file)
+    change.remove_release(*named, release.version)
 
 
 def _check_reason(reason: str | None) -> None:

@@ -10,13 +10,9 @@ one of them as `kill -9` does.
 
 import argparse
 import os
-import signal
-import sqlite3
 import sys
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,17 +24,10 @@ from starlette.responses import Response
 from simpleindex.cli import main
 from simpleindex.routes.upload import UploadDoor, _Reception
 from simpleindex_storage import files_disk
-from simpleindex_storage.files_disk import DiskDraft, DiskFiles
+from simpleindex_storage.files_disk import DiskFiles
+from tests.crash.points import ANSWER, Points, put, watch_disk
 
 WATCH_HEADER = "x-watch"
-
-ANSWER, COMMIT = "answer", "COMMIT"
-"""Names of two points; those of the others begin with the name of the call."""
-
-_FILE_CALLS = (
-    "fsync", "ftruncate", "link", "mkdir", "rename", "replace", "rmdir", "unlink", "write",
-)  # fmt: skip
-"""All calls of `os` with which the store changes what is on the disk."""
 
 
 def launch(arguments: list[str]) -> int:
@@ -51,39 +40,12 @@ def launch(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     if asked.sabotage:
         SABOTAGES[asked.sabotage]()
-    _watch(_Points(asked.kill_at, asked.points))
+    _watch(Points(asked.kill_at, asked.points))
     return main(asked.words)
 
 
-class _Points:
-    """Counts the points of the upload that is watched, and ends the process at one of them."""
-
-    def __init__(self, kill_at: int | None, file: Path | None) -> None:
-        self._kill_at = kill_at
-        self._file = file
-        self._lock = threading.Lock()
-        self._passed = 0
-        self.watching = False
-
-    def reach(self, name: str) -> None:
-        """To be called in front of what `name` tells."""
-        with self._lock:
-            if not self.watching:
-                return
-            if self._file is not None:
-                with self._file.open("a") as file:
-                    file.write(f"{name}\n")
-            if self._passed == self._kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-                signal.pause()  # other threads must not get past this point before it arrives
-            self._passed += 1
-
-
-def _watch(points: _Points) -> None:
-    for name in _FILE_CALLS:
-        _put(os, name, _reaching(points, getattr(os, name), name))
-    _put(DiskDraft, "write", _reaching(points, DiskDraft.write, "write a draft"))
-    _put(sqlite3, "connect", partial(sqlite3.connect, factory=_watched_connection(points)))
+def _watch(points: Points) -> None:
+    watch_disk(points)
     receive = UploadDoor.receive
 
     async def receive_watched(door: UploadDoor, request: Request, at: Any) -> Response:
@@ -92,48 +54,24 @@ def _watch(points: _Points) -> None:
         points.reach(ANSWER)
         return response
 
-    _put(UploadDoor, "receive", receive_watched)
-
-
-def _put(owner: object, name: str, value: object) -> None:
-    """Replace what everybody finds there under a name."""
-    setattr(owner, name, value)
-
-
-def _reaching(points: _Points, function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def reach_and_call(*arguments: Any, **named: Any) -> Any:
-        paths = [Path(each).name for each in arguments if isinstance(each, str | os.PathLike)]
-        points.reach(" ".join([name, *paths]))
-        return function(*arguments, **named)
-
-    return reach_and_call
-
-
-def _watched_connection(points: _Points) -> type[sqlite3.Connection]:
-    class Watched(sqlite3.Connection):
-        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
-            if sql == COMMIT:
-                points.reach(COMMIT)
-            return super().execute(sql, *arguments)
-
-    return Watched
+    put(UploadDoor, "receive", receive_watched)
 
 
 def _no_fsync() -> None:
-    _put(os, "fsync", lambda _: None)
+    put(os, "fsync", lambda _: None)
 
 
 def _no_folder_sync() -> None:
-    _put(files_disk, "sync_folder", lambda _: None)
+    put(files_disk, "sync_folder", lambda _: None)
 
 
 def _rename_to_the_place() -> None:
     def rename(source: Path, target: Path) -> None:
         source.replace(target)
 
-    _put(files_disk, "_link", rename)
+    put(files_disk, "_link", rename)
     # It looks for the draft, which is at its place now.
-    _put(DiskFiles, "confirm", lambda *_: None)
+    put(DiskFiles, "confirm", lambda *_: None)
 
 
 def _answer_early() -> None:
@@ -155,9 +93,9 @@ def _answer_early() -> None:
 
         return do_later
 
-    _put(_Reception, "admit", later(admit))
-    _put(_Reception, "close", later(close))
-    _put(UploadDoor, "receive", answer_first)
+    put(_Reception, "admit", later(admit))
+    put(_Reception, "close", later(close))
+    put(UploadDoor, "receive", answer_first)
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

@@ -19,7 +19,7 @@ from tests.crash.harness import (
     restarted,
     violations,
 )
-from tests.crash.launcher import ANSWER, COMMIT
+from tests.crash.points import ANSWER, COMMIT, calls_of
 from tests.server import STOP_SECONDS_MAX
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -90,11 +90,6 @@ def points_of(serverdir: Path, scenario: Scenario, sabotage: str | None = None) 
         client.make_index("root/dev")
         assert all(each.is_promised for each in scenario(client, "root/dev"))
     return calls_of(file)
-
-
-def calls_of(file: Path) -> list[str]:
-    """The points in a file, without the paths, which differ from run to run."""
-    return [line.partition(" ")[0] for line in file.read_text().splitlines()]
 
 
 def assert_all_is_watched(points: list[str], scenario: Scenario) -> None:

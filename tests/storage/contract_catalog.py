@@ -13,14 +13,19 @@ import pytest
 
 from simpleindex_storage.errors import AlreadyStored, Refused, Unavailable
 from simpleindex_storage.model import (
+    ApiToken,
+    Attachment,
     DistFile,
+    Event,
     Fields,
     Index,
+    LogEntry,
     MirrorSettings,
     Project,
     ProjectStatus,
     Release,
     StageSettings,
+    TokenAction,
     User,
 )
 from simpleindex_storage.names import (
@@ -38,13 +43,17 @@ from tests.storage.stores import (
     WAIT_SECONDS_MAX,
     a_file,
     a_release,
+    a_result,
     a_stage,
+    attachments_of,
+    documentation,
     recorded_files,
     serial_of,
 )
 
 DEMO = parse_project_name("demo")
 ROOT = User(UserName("root"), "a hash", 1, NOW)
+TOKEN = ApiToken("1a2b", ROOT.name, "robot", "ab" * 32, NOW)
 
 
 def change(catalog: Catalog, work: Callable[[Change], object], who: str = "root") -> None:
@@ -53,6 +62,10 @@ def change(catalog: Catalog, work: Callable[[Change], object], who: str = "root"
 
 def put_user(catalog: Catalog, user: User = ROOT) -> None:
     change(catalog, lambda it: it.put_user(user))
+
+
+def put_token(catalog: Catalog, token: ApiToken = TOKEN) -> None:
+    change(catalog, lambda it: it.put_token(token))
 
 
 def put_index(catalog: Catalog, index: Index | None = None) -> None:
@@ -70,6 +83,16 @@ def record(catalog: Catalog, *files: DistFile, display_name: str = "demo") -> No
         change(catalog, work)
 
 
+def put_attachments(catalog: Catalog, *attachments: Attachment) -> None:
+    """Put attachments in, each in a change of its own."""
+    for attachment in attachments:
+
+        def work(it: Change, attachment: Attachment = attachment) -> None:
+            it.put_attachment(attachment)
+
+        change(catalog, work)
+
+
 def put_described(catalog: Catalog, filename: str, **fields: str | tuple[str, ...]) -> None:
     """A file of a release that says this of itself."""
     file = a_file(filename)
@@ -80,6 +103,17 @@ def put_described(catalog: Catalog, filename: str, **fields: str | tuple[str, ..
         it.put_file(file)
 
     change(catalog, work)
+
+
+def remove_demo(it: Change) -> None:
+    """Remove a project with all that belongs to it, from the leaves to the root."""
+    for attachment in it.attachments(LOCAL, DEMO):
+        it.remove_attachment(attachment)
+    for file in it.files(LOCAL, DEMO):
+        it.remove_file(file)
+    for release in it.releases(LOCAL, DEMO):
+        it.remove_release(LOCAL, DEMO, release.version)
+    it.remove_project(LOCAL, DEMO)
 
 
 def search(catalog: Catalog, *words: str, index: IndexName = LOCAL) -> list[tuple[str, str]]:
@@ -117,6 +151,8 @@ class CatalogContract(ABC):
             assert seen.files(LOCAL, DEMO) == ()
             assert seen.releases(LOCAL, DEMO) == ()
             assert seen.release(LOCAL, DEMO, "1.0") is None
+            assert seen.attachments(LOCAL, DEMO) == ()
+            assert seen.attachment_at(documentation().place) is None
         assert catalog.agreed_serial() == catalog.settled_serial() == 0
         catalog.close()
 
@@ -363,6 +399,69 @@ class CatalogContract(ABC):
             assert (seen.serial, seen.users()) == (1, (ROOT,))
         catalog.close()
 
+    def test_tokens_are_kept_whole_and_listed_by_age(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        put_user(catalog, replace(ROOT, name=UserName("ada")))
+        younger = replace(
+            TOKEN,
+            id="0",
+            name="größer 大",
+            sha256="cd" * 32,
+            created_at=NOW + timedelta(microseconds=1),
+            expires_at=NOW + timedelta(days=1),
+            actions=(TokenAction.UPLOAD,),
+            indexes=("root/*", "ada/x"),
+            projects=("demo-*",),
+        )
+        other = replace(TOKEN, id="2", user=UserName("ada"), sha256="ef" * 32)
+        for token in (younger, other, TOKEN):
+            put_token(catalog, token)
+        with catalog.snapshot() as seen:
+            assert seen.tokens(ROOT.name) == (TOKEN, younger)
+            assert seen.tokens(other.user) == (other,)
+            assert seen.tokens(UserName("Root")) == ()
+        catalog.close()
+
+    def test_a_token_is_found_by_its_digest_until_it_is_removed(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        put_token(catalog)
+        with catalog.snapshot() as seen:
+            assert seen.token_by_digest(TOKEN.sha256) == TOKEN
+            assert seen.token_by_digest(TOKEN.sha256.upper()) is None
+            assert seen.token_by_digest("") is None
+        change(catalog, lambda it: it.remove_token(TOKEN))
+        with catalog.snapshot() as seen:
+            assert seen.token_by_digest(TOKEN.sha256) is None
+            assert (seen.serial, seen.tokens(ROOT.name)) == (3, ())
+        catalog.close()
+
+    def test_an_id_or_a_digest_is_taken_once(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        put_token(catalog)
+        for token in (replace(TOKEN, id="9"), replace(TOKEN, sha256="cd" * 32)):
+            with pytest.raises(AlreadyStored, match="Token already exists"):
+                put_token(catalog, token)
+        with catalog.snapshot() as seen:
+            assert seen.tokens(ROOT.name) == (TOKEN,)
+        catalog.close()
+
+    def test_tokens_go_with_their_user_and_outlive_a_change_of_it(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        put_token(catalog)
+        put_user(catalog, replace(ROOT, password_version=2))
+        with catalog.snapshot() as seen:
+            assert seen.tokens(ROOT.name) == (TOKEN,)
+        change(catalog, lambda it: it.remove_user(ROOT.name))
+        put_user(catalog)
+        with catalog.snapshot() as seen:
+            assert seen.tokens(ROOT.name) == ()
+            assert seen.token_by_digest(TOKEN.sha256) is None
+        catalog.close()
+
     @pytest.mark.parametrize(
         "settings",
         [
@@ -371,6 +470,9 @@ class CatalogContract(ABC):
                 volatile=False,
                 bases=(IndexName("root/pypi"), IndexName("root/gone")),
                 acl_upload=("root", ":AUTHENTICATED:"),
+                acl_project_upload={"demo-*": ("ada", "root"), "art": ()},
+                acl_read=("root", ":AUTHENTICATED:"),
+                challenge=True,
                 acl_toxresult_upload=(),
                 mirror_whitelist=("*",),
                 mirror_whitelist_inheritance="union",
@@ -384,6 +486,8 @@ class CatalogContract(ABC):
                 mirror_cache_expiry_seconds=0,
                 mirror_no_project_list=False,
                 mirror_use_external_urls=True,
+                acl_read=("root",),
+                challenge=True,
                 extra={"title": "a mirror"},
             ),
         ],
@@ -447,6 +551,24 @@ class CatalogContract(ABC):
                 assert seen.file_at(file.place) == file
                 assert seen.file_named(LOCAL, file.key) == file
         catalog.close()
+
+    def test_what_happened_to_a_file_is_kept_whole_and_in_order(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        dev, far_east = IndexName("ada/dev"), timezone(timedelta(hours=8))
+        log = (
+            LogEntry(Event.OVERWRITE, None, NOW, count=3),
+            LogEntry(Event.UPLOAD, "ada", NOW + timedelta(microseconds=1), target=dev),
+            LogEntry(Event.PUSH, "größer", NOW.astimezone(far_east), source=dev, target=LOCAL),
+            LogEntry(Event.PUSH, None, NOW - timedelta(days=1), source=LOCAL, target=LOCAL),
+        )
+        record(catalog, replace(a_file(), log=log), a_file("demo-2.0.tar.gz"))
+        catalog.close()
+        again = self.open(tmp_path)
+        first, second = recorded_files(again)
+        assert (first.log, second.log) == (log, ())
+        assert {entry.when.tzinfo for entry in first.log} == {UTC}
+        again.close()
 
     def test_a_files_time_is_kept_to_the_microsecond_in_utc(self, tmp_path: Path) -> None:
         catalog = self.open(tmp_path)
@@ -610,6 +732,109 @@ class CatalogContract(ABC):
             assert seen.files(LOCAL, DEMO) == (a_file(),)
         catalog.close()
 
+    # Attachments
+
+    def test_attachments_are_kept_whole_and_in_order_of_arrival(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        file = a_file("demo-2.0.tar.gz")
+        record(catalog, file, a_file("demo-1.0.tar.gz"), a_file("other-1.0.tar.gz"))
+        attachments = (
+            documentation(b"two", "2.0"),
+            replace(a_result(file), uploaded_by="größer", size_bytes=1 << 40),
+            documentation(b"one", "1.0"),
+            a_result(file, number=1),
+        )
+        put_attachments(catalog, *attachments, documentation(project="other"))
+        catalog.close()
+        again = self.open(tmp_path)
+        with again.snapshot() as seen:
+            assert seen.attachments(LOCAL, DEMO) == attachments
+            assert [seen.attachment_at(it.place) for it in attachments] == list(attachments)
+            assert seen.attachments(IndexName("root/other"), DEMO) == ()
+        again.close()
+
+    def test_an_attachment_is_found_by_its_place_only_if_all_of_it_is_right(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_index(catalog, a_stage(IndexName("root/other")))
+        file = a_file()
+        record(catalog, file)
+        put_attachments(catalog, documentation())
+        place = documentation().place
+        with catalog.snapshot() as seen:
+            assert seen.attachment_at(place) == documentation()
+            for other in (
+                replace(place, index=IndexName("root/other")),
+                replace(place, sha256_prefix="0" * 16),
+                replace(place, filename="Demo-1.0.doc.zip"),
+                file.place,
+            ):
+                assert seen.attachment_at(other) is None
+            assert seen.file_at(place) is None
+        catalog.close()
+
+    def test_an_attachment_that_is_put_again_takes_the_place_of_the_old_one(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file(), a_file("demo-2.0.tar.gz"))
+        put_attachments(catalog, documentation(), documentation(b"two", "2.0"))
+        changed = replace(documentation(), uploaded_by="ada", size_bytes=7)
+        put_attachments(catalog, changed)
+        assert set(attachments_of(catalog)) == {changed, documentation(b"two", "2.0")}
+        assert self.removals(catalog) == ()
+        catalog.close()
+
+    def test_the_same_attachment_may_be_in_two_indexes(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        other = IndexName("root/other")
+        put_index(catalog)
+        put_index(catalog, a_stage(other))
+        record(catalog, a_file(), a_file(index=other))
+        put_attachments(catalog, documentation(), documentation(index=other))
+        change(catalog, lambda it: it.remove_attachment(documentation()))
+        assert attachments_of(catalog) == ()
+        assert attachments_of(catalog, index=other) == (documentation(index=other),)
+        catalog.close()
+
+    def test_a_removed_attachment_is_gone_and_its_place_is_remembered(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        result = a_result(a_file())
+        put_attachments(catalog, documentation(), result)
+        change(catalog, lambda it: it.remove_attachment(result))
+        with catalog.snapshot() as seen:
+            assert seen.attachments(LOCAL, DEMO) == (documentation(),)
+            assert seen.attachment_at(result.place) is None
+            assert seen.files(LOCAL, DEMO) == (a_file(),)
+        assert self.removals(catalog) == (result.place,)
+        catalog.close()
+
+    def test_attachments_come_and_go_with_a_serial_for_their_project(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file(), a_file("other-1.0.tar.gz"))
+        put_attachments(catalog, documentation())
+        assert self.serials(catalog) == {"demo": 4, "other": 3}
+        change(catalog, lambda it: it.remove_attachment(documentation()))
+        assert self.serials(catalog) == {"demo": 5, "other": 3}
+        catalog.close()
+
+    def test_a_release_that_is_said_anew_keeps_its_attachments(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        put_attachments(catalog, documentation())
+        said = Release(LOCAL, DEMO, "1.0", {"summary": "new words"})
+        change(catalog, lambda it: it.put_release(said, "Demo"))
+        assert attachments_of(catalog) == (documentation(),)
+        catalog.close()
+
     # Searches
 
     def test_releases_are_found_by_words_in_what_they_say(self, tmp_path: Path) -> None:
@@ -758,6 +983,167 @@ class CatalogContract(ABC):
         assert recorded_files(catalog) == (new,)
         assert self.removals(catalog) == (old.place,)
         catalog.close()
+
+    def test_a_removed_release_is_gone_and_its_project_is_not(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file("demo-1.0.tar.gz"), a_file("demo-2.0.tar.gz"))
+
+        def remove(it: Change) -> None:
+            it.remove_file(a_file("demo-1.0.tar.gz"))
+            it.remove_release(LOCAL, DEMO, "1.0")
+
+        change(catalog, remove)
+        with catalog.snapshot() as seen:
+            assert seen.release(LOCAL, DEMO, "1.0") is None
+            assert [release.version for release in seen.releases(LOCAL, DEMO)] == ["2.0"]
+            assert seen.project(LOCAL, DEMO) == Project(LOCAL, DEMO, "demo", 4)
+        assert search(catalog, "demo") == [("demo", "2.0")]
+        catalog.close()
+
+    def test_a_removed_project_is_gone_from_its_index_alone(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        other = IndexName("root/other")
+        put_index(catalog)
+        put_index(catalog, a_stage(other))
+        record(catalog, a_file(), a_file(index=other), a_file("kept-1.0.tar.gz"))
+        change(catalog, remove_demo)
+        with catalog.snapshot() as seen:
+            assert seen.project(LOCAL, DEMO) is None
+            assert [project.name for project in seen.projects(LOCAL)] == ["kept"]
+            assert seen.releases(LOCAL, DEMO) == ()
+            assert seen.project(other, DEMO) == Project(other, DEMO, "demo", 4)
+        assert serial_of(catalog) == catalog.agreed_serial() == 6
+        assert recorded_files(catalog, other) == (a_file(index=other),)
+        catalog.close()
+
+    def test_a_removed_index_and_a_removed_user_are_gone(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        ada = replace(ROOT, name=UserName("ada"))
+        put_user(catalog)
+        put_user(catalog, ada)
+        put_index(catalog)
+        put_index(catalog, a_stage(IndexName("ada/dev")))
+        change(catalog, lambda it: it.remove_index(IndexName("ada/dev")))
+        change(catalog, lambda it: it.remove_user(ada.name))
+        catalog.close()
+        again = self.open(tmp_path)
+        with again.snapshot() as seen:
+            assert seen.serial == 6
+            assert (seen.index(IndexName("ada/dev")), seen.user(ada.name)) == (None, None)
+            assert seen.indexes() == (replace(a_stage(), serial=3),)
+            assert seen.users() == (ROOT,)
+        again.close()
+
+    def test_names_are_free_again_in_any_case_after_a_removal(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        put_index(catalog)
+        change(catalog, lambda it: it.remove_index(LOCAL))
+        change(catalog, lambda it: it.remove_user(ROOT.name))
+        put_user(catalog, replace(ROOT, name=UserName("Root")))
+        put_index(catalog, a_stage(IndexName("Root/Local")))
+        with catalog.snapshot() as seen:
+            assert [user.name for user in seen.users()] == ["Root"]
+            assert [index.name for index in seen.indexes()] == ["Root/Local"]
+        catalog.close()
+
+    @pytest.mark.parametrize(
+        ("remove", "words"),
+        [
+            (lambda it: it.remove_release(LOCAL, DEMO, "1.0"), "demo 1.0 in root/local: it has"),
+            (lambda it: it.remove_release(LOCAL, DEMO, "2.0"), "demo 2.0 in root/local: it has"),
+            (lambda it: it.remove_project(LOCAL, DEMO), "demo in root/local: it has releases"),
+            (lambda it: it.remove_index(LOCAL), "root/local: it has projects"),
+        ],
+        ids=["release with files", "release with documentation", "project", "index"],
+    )
+    def test_nothing_is_removed_from_under_what_belongs_to_it(
+        self, remove: Callable[[Change], None], words: str, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        said = Release(LOCAL, DEMO, "2.0", {})
+        change(catalog, lambda it: it.put_release(said, "demo"))
+        put_attachments(catalog, documentation(version="2.0"))
+
+        def work(it: Change) -> None:
+            it.put_user(ROOT)
+            remove(it)
+
+        with pytest.raises(Refused, match=words):
+            change(catalog, work)
+        with catalog.snapshot() as seen:
+            assert (seen.serial, seen.users()) == (4, ())
+            assert seen.releases(LOCAL, DEMO) == (a_release(a_file()), said)
+            assert seen.files(LOCAL, DEMO) == (a_file(),)
+            assert seen.attachments(LOCAL, DEMO) == (documentation(version="2.0"),)
+        put_user(catalog)
+        assert serial_of(catalog) == catalog.agreed_serial() == 5
+        catalog.close()
+
+    def test_what_is_made_anew_after_its_removal_has_a_higher_serial(self, tmp_path: Path) -> None:
+        # A page that was rendered from what was there before must not pass for the new one.
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        change(catalog, remove_demo)
+        record(catalog, a_file())
+        assert self.serials(catalog) == {"demo": 4}
+        change(catalog, remove_demo)
+        change(catalog, lambda it: it.remove_index(LOCAL))
+        put_index(catalog)
+        with catalog.snapshot() as seen:
+            assert seen.index(LOCAL) == replace(a_stage(), serial=7)
+            assert seen.projects(LOCAL) == ()
+        record(catalog, a_file())
+        assert self.serials(catalog) == {"demo": 8}
+        catalog.close()
+
+    def test_what_is_made_anew_has_nothing_of_what_was_removed(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        file = replace(a_file(), log=(LogEntry(Event.OVERWRITE, None, NOW, count=9),))
+        record(catalog, file, display_name="DEMO")
+        archived = Project(LOCAL, DEMO, "DEMO", 2, ProjectStatus.ARCHIVED, "old")
+        change(catalog, lambda it: it.mark_project(archived))
+        put_attachments(catalog, a_result(file))
+        change(catalog, remove_demo)
+        record(catalog, a_file())
+        with catalog.snapshot() as seen:
+            assert seen.project(LOCAL, DEMO) == Project(LOCAL, DEMO, "demo", 6)
+            assert seen.files(LOCAL, DEMO) == (a_file(),)
+            assert seen.attachments(LOCAL, DEMO) == ()
+        catalog.close()
+
+    def test_another_process_sees_what_comes_and_goes(self, tmp_path: Path) -> None:
+        catalog, other = self.open(tmp_path), self.open(tmp_path)
+        put_user(catalog)
+        put_index(catalog)
+        file = replace(a_file(), log=(LogEntry(Event.UPLOAD, "root", NOW, target=LOCAL),))
+        record(catalog, file)
+        put_attachments(catalog, documentation())
+        with other.snapshot() as seen:
+            assert seen.files(LOCAL, DEMO) == (file,)
+            assert seen.attachments(LOCAL, DEMO) == (documentation(),)
+        change(other, remove_demo)
+        with catalog.snapshot() as seen:
+            assert (seen.project(LOCAL, DEMO), seen.attachments(LOCAL, DEMO)) == (None, ())
+        change(other, lambda it: it.remove_index(LOCAL))
+        change(other, lambda it: it.remove_user(ROOT.name))
+        with catalog.snapshot() as seen:
+            assert (seen.serial, seen.indexes(), seen.users()) == (7, (), ())
+        assert catalog.agreed_serial() == other.agreed_serial() == 7
+        assert set(self.removals(catalog)) == {file.place, documentation().place}
+        catalog.close()
+        other.close()
+
+    @staticmethod
+    def serials(catalog: Catalog) -> dict[str, int]:
+        """Of the projects of an index."""
+        with catalog.snapshot() as seen:
+            return {project.name: project.serial for project in seen.projects(LOCAL)}
 
     @staticmethod
     def removals(catalog: Catalog) -> tuple[FilePlace, ...]:

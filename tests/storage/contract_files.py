@@ -28,6 +28,11 @@ def publish(files: Files, content: bytes, place: FilePlace, metadata: bytes | No
         files.publish(draft.finish(), place, beside)
 
 
+def staged_at(path: Path, content: bytes) -> Staged:
+    """What is said of a draft that has these bytes."""
+    return Staged(path, digests_of(content), len(content))
+
+
 def nothing_is_recorded(_: FilePlace) -> bool:
     return False
 
@@ -226,6 +231,102 @@ class FilesContract(ABC):
         assert bytes_at(files, place_of(b"bytes")) == b"bytes"
         assert metadata_at(files, place_of(b"bytes")) == METADATA
         files.close()
+
+    # Drafts of what is stored
+
+    def test_a_draft_of_a_stored_file_has_its_bytes_and_can_be_published(
+        self, tmp_path: Path
+    ) -> None:
+        files = self.open(tmp_path)
+        source, target = place_of(b"bytes"), place_of(b"bytes", index=IndexName("root/other"))
+        publish(files, b"bytes", source, METADATA)
+        with files.draft_of(source) as path:
+            assert path.read_bytes() == b"bytes"
+            staged = staged_at(path, b"bytes")
+            files.publish(staged, target, {Sidecar.METADATA: b"other metadata"})
+            files.confirm(staged, target, {Sidecar.METADATA: b"other metadata"})
+        assert not path.exists()
+        assert bytes_at(files, target) == bytes_at(files, source) == b"bytes"
+        assert metadata_at(files, target) == b"other metadata"
+        assert metadata_at(files, source) == METADATA
+        files.remove(source)
+        assert bytes_at(files, target) == b"bytes"
+        files.close()
+
+    def test_a_draft_of_a_stored_file_goes_with_its_block_and_the_file_stays(
+        self, tmp_path: Path
+    ) -> None:
+        files = self.open(tmp_path)
+        publish(files, b"bytes", place_of(b"bytes"))
+        with files.draft_of(place_of(b"bytes")) as left:
+            pass
+        with pytest.raises(RuntimeError), files.draft_of(place_of(b"bytes")) as path:
+            raise RuntimeError("on second thought")
+        assert not left.exists()
+        assert not path.exists()
+        assert bytes_at(files, place_of(b"bytes")) == b"bytes"
+        files.close()
+
+    def test_a_draft_of_a_stored_file_outlives_the_file(self, tmp_path: Path) -> None:
+        files, other = self.open(tmp_path), self.open(tmp_path)
+        source, target = place_of(b"bytes"), place_of(b"bytes", index=IndexName("root/other"))
+        publish(files, b"bytes", source)
+        with files.draft_of(source) as path:
+            other.remove(source)
+            with pytest.raises(NotStored):
+                files.open(source)
+            assert path.read_bytes() == b"bytes"
+            files.publish(staged_at(path, b"bytes"), target, {})
+        assert bytes_at(other, target) == b"bytes"
+        files.close()
+        other.close()
+
+    def test_several_drafts_of_one_file_are_several(self, tmp_path: Path) -> None:
+        files = self.open(tmp_path)
+        publish(files, b"bytes", place_of(b"bytes"))
+        with files.draft_of(place_of(b"bytes")) as first:
+            with files.draft_of(place_of(b"bytes")) as second:
+                assert first != second
+            assert first.read_bytes() == b"bytes"
+        files.close()
+
+    @pytest.mark.parametrize(
+        "place",
+        [
+            place_of(b"other bytes"),
+            place_of(b"bytes", "demo-2.0.tar.gz"),
+            place_of(b"bytes", index=IndexName("root/other")),
+            place_of(b"bytes", "demo-1.0.tar.gz/demo-1.0.tar.gz"),
+        ],
+        ids=["bytes", "name", "index", "below a file"],
+    )
+    def test_there_is_no_draft_of_what_is_not_stored(
+        self, place: FilePlace, tmp_path: Path
+    ) -> None:
+        files = self.open(tmp_path)
+        publish(files, b"bytes", place_of(b"bytes"))
+        with pytest.raises(NotStored, match=r"demo-.\.0\.tar\.gz"), files.draft_of(place):
+            pass
+        files.close()
+
+    def test_recovery_takes_back_a_copy_that_a_dead_process_published_and_not_its_source(
+        self, tmp_path: Path
+    ) -> None:
+        dead = self.open(tmp_path)
+        source, target = place_of(b"bytes"), place_of(b"bytes", index=IndexName("root/other"))
+        publish(dead, b"bytes", source)
+        copying, waiting = dead.draft_of(source), dead.draft_of(source)
+        dead.publish(staged_at(copying.__enter__(), b"bytes"), target, BESIDE)
+        waiting.__enter__()
+        self.die(dead)
+        files = self.open(tmp_path)
+        assert files.recover(lambda place: place == source) == 2
+        with pytest.raises(NotStored):
+            files.open(target)
+        assert bytes_at(files, source) == b"bytes"
+        files.close()
+
+    # Recovery
 
     def test_recovery_takes_back_what_a_dead_process_published_without_a_record(
         self, tmp_path: Path

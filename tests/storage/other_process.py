@@ -24,10 +24,19 @@ from simpleindex_storage.errors import AlreadyStored
 from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.locks import FileLock
+from simpleindex_storage.model import Upload
+from simpleindex_storage.names import IndexName
 from simpleindex_storage.store import Store
 from tests.builders import a_wheel
 from tests.server import server_environment
-from tests.storage.stores import opened, send, serial_of
+from tests.storage.stores import (
+    attach,
+    documentation,
+    opened,
+    recorded_files,
+    send,
+    serial_of,
+)
 
 _END_SECONDS_MAX = 60.0
 
@@ -129,6 +138,25 @@ def die_while_uploading(root: str, when: str) -> None:
     with opened(Path(root)) as store:
         _DEADLY[when](store)
         send(store, a_wheel("demo", "1.0", extra_files={"demo/new.txt": b"new"}))
+
+
+def die_while_copying(root: str, source: str, target: str, when: str) -> None:
+    """Copy the only file of an index to another one, and be killed on the way."""
+    with opened(Path(root)) as store:
+        (file,) = recorded_files(store.catalog, IndexName(source))
+        with store.stage_copy(file) as staged:
+            if when == "copied":
+                _die()
+            _DEADLY[when](store)
+            store.admit([(Upload(IndexName(target), file.filename, "root"), staged)])
+
+
+def die_while_attaching(root: str, when: str) -> None:
+    """Upload documentation of demo 1.0, and be killed on the way."""
+    content = b"PK new pages"
+    with opened(Path(root)) as store:
+        _DEADLY[when](store)
+        attach(store, documentation(content), content)
 
 
 def die_while_migrating(root: str, when: str) -> None:

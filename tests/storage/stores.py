@@ -20,16 +20,21 @@ import pytest
 from simpleindex_storage.catalog_sqlite import SqliteCatalog
 from simpleindex_storage.model import (
     Admitted,
+    Attachment,
+    AttachmentKind,
     Digests,
     DistFile,
+    Event,
     Index,
+    LogEntry,
+    Outcome,
     Release,
     Sidecar,
     Staged,
     StageSettings,
     Upload,
 )
-from simpleindex_storage.names import FilePlace, IndexName, parse_filename
+from simpleindex_storage.names import FilePlace, IndexName, parse_filename, parse_project_name
 from simpleindex_storage.opening import create_store, open_store
 from simpleindex_storage.ports import Catalog, Change, Files
 from simpleindex_storage.store import Store
@@ -168,10 +173,15 @@ def files_below(root: Path) -> dict[str, bytes]:
     }
 
 
-def files_of(*files: DistFile, contents: Sequence[bytes] = ()) -> set[str]:
+def files_of(*files: DistFile) -> set[str]:
     """What `files_below` has to have for them."""
     paths = {f"files/{file.place.path}" for file in files}
     return paths | {f"{path}.metadata" for path in paths}
+
+
+def paths_of(*attachments: Attachment) -> set[str]:
+    """What `files_below` has to have for them."""
+    return {f"files/{attachment.place.path}" for attachment in attachments}
 
 
 def journal_of(root: Path) -> list[dict[str, Any]]:
@@ -214,6 +224,68 @@ def a_file(
 def a_release(file: DistFile) -> Release:
     """The release that a file belongs to."""
     return Release(file.index, file.project, file.version, {"summary": "a demonstration"})
+
+
+def documentation(
+    content: bytes = b"the pages",
+    version: str = "1.0",
+    *,
+    project: str = "demo",
+    index: IndexName = LOCAL,
+) -> Attachment:
+    """The record of the documentation of a release."""
+    sha256 = digests_of(content).sha256
+    return Attachment(
+        kind=AttachmentKind.DOCUMENTATION,
+        index=index,
+        project=parse_project_name(project),
+        version=version,
+        place=FilePlace(index, sha256[:16], f"{project}-{version}.doc.zip"),
+        size_bytes=len(content),
+        sha256=sha256,
+        uploaded_at=NOW,
+        uploaded_by="root",
+        log=(LogEntry(Event.UPLOAD, "root", NOW, target=index),),
+    )
+
+
+def a_result(file: DistFile, content: bytes = b"{}", *, number: int = 0) -> Attachment:
+    """The record of the result of a test of a file."""
+    filename = f"{file.filename}.toxresult-20260102030405-{number}"
+    return Attachment(
+        kind=AttachmentKind.TOX_RESULT,
+        index=file.index,
+        project=file.project,
+        version=file.version,
+        place=FilePlace(file.index, file.place.sha256_prefix, filename),
+        size_bytes=len(content),
+        sha256=digests_of(content).sha256,
+        uploaded_at=NOW,
+        uploaded_by="",
+        file_key=file.key,
+    )
+
+
+def attach(store: Store, attachment: Attachment, content: bytes) -> Outcome:
+    """Upload what belongs to a release."""
+    with store.stage() as draft:
+        draft.write(content)
+        return store.attach(attachment, draft.finish())
+
+
+def read_attachment(store: Store, attachment: Attachment) -> bytes:
+    """An attachment's bytes, as clients get them."""
+    recorded, content = store.open_attachment(attachment.place)
+    with content:
+        assert recorded == attachment
+        return content.read()
+
+
+def attachments_of(
+    catalog: Catalog, project: str = "demo", index: IndexName = LOCAL
+) -> tuple[Attachment, ...]:
+    with catalog.snapshot() as seen:
+        return seen.attachments(index, parse_project_name(project))
 
 
 def digests_of(content: bytes) -> Digests:

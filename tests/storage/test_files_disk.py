@@ -12,7 +12,7 @@ import pytest
 from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.model import Sidecar, Staged
-from simpleindex_storage.names import FilePlace
+from simpleindex_storage.names import FilePlace, IndexName
 from tests.storage.contract_files import (
     BESIDE,
     METADATA,
@@ -20,6 +20,7 @@ from tests.storage.contract_files import (
     nothing_is_recorded,
     place_of,
     publish,
+    staged_at,
 )
 from tests.storage.stores import (
     FailingDisk,
@@ -31,6 +32,7 @@ from tests.storage.stores import (
 
 PLACE = place_of(b"bytes")
 FINAL = f"files/{PLACE.path}"
+ELSEWHERE = place_of(b"bytes", index=IndexName("root/other"))
 
 
 class TestDiskFiles(FilesContract):
@@ -261,6 +263,102 @@ def test_the_mark_of_a_dead_process_without_drafts_is_removed(tmp_path: Path) ->
     mark.touch()
     assert files.recover(nothing_is_recorded) == 0
     assert not mark.exists()
+    files.close()
+
+
+# Drafts of what is stored
+
+
+def test_a_draft_of_a_stored_file_takes_no_room_and_reads_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("it must not be read")
+
+    files = DiskFiles(tmp_path)
+    publish(files, b"bytes", PLACE)
+    inode = (tmp_path / FINAL).stat().st_ino
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfileobj", read)
+        patched.setattr(Path, "open", read)
+        with files.draft_of(PLACE) as path:
+            assert path.stat().st_ino == inode
+            staged = staged_at(path, b"bytes")
+            files.publish(staged, ELSEWHERE, {})
+            files.confirm(staged, ELSEWHERE, {})
+    assert (tmp_path / "files" / ELSEWHERE.path).stat().st_ino == inode
+    assert (tmp_path / FINAL).stat().st_nlink == 2
+    assert set(files_below(tmp_path)) == {FINAL, f"files/{ELSEWHERE.path}"}
+    files.remove(PLACE)
+    assert (tmp_path / "files" / ELSEWHERE.path).stat().st_nlink == 1
+    files.close()
+
+
+@pytest.mark.parametrize(
+    "error_number", [errno.EPERM, errno.EMLINK, errno.EXDEV], ids=["never", "too many", "far away"]
+)
+def test_where_links_fail_a_draft_of_a_stored_file_is_a_copy(
+    error_number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DiskFiles(tmp_path)
+    publish(files, b"bytes", PLACE)
+    disk = FailingDisk(monkeypatch)
+    disk.fail(lambda _, name: name == "link", error_number)
+    with files.draft_of(PLACE) as path:
+        assert path.read_bytes() == b"bytes"
+        assert path.stat().st_ino != (tmp_path / FINAL).stat().st_ino
+        files.publish(staged_at(path, b"bytes"), ELSEWHERE, {})
+    assert set(files_below(tmp_path)) == {FINAL, f"files/{ELSEWHERE.path}"}
+    assert bytes_at(files, ELSEWHERE) == b"bytes"
+    files.close()
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_a_symbolic_link_is_no_stored_file_to_make_a_draft_of(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"bytes")
+    files = DiskFiles(tmp_path)
+    (tmp_path / FINAL).parent.mkdir(parents=True)
+    (tmp_path / FINAL).symlink_to(secret)
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    with pytest.raises(NotStored), files.draft_of(PLACE):
+        pass
+    assert secret.stat().st_nlink == 1
+    assert not any(path.startswith("incoming/") for path in files_below(tmp_path))
+    files.close()
+
+
+def test_a_folder_is_no_stored_file_to_make_a_draft_of(tmp_path: Path) -> None:
+    files = DiskFiles(tmp_path)
+    (tmp_path / FINAL).mkdir(parents=True)
+    with pytest.raises(NotStored), files.draft_of(PLACE):
+        pass
+    files.close()
+
+
+@pytest.mark.parametrize("call", ["link", "fsync"])
+def test_a_draft_of_a_stored_file_that_does_not_fit_says_so_and_leaves_nothing(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DiskFiles(tmp_path)
+    publish(files, b"bytes", PLACE)
+    if call == "fsync":
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    disk = FailingDisk(monkeypatch)
+    disk.fail(lambda _, name: name == call)
+    with (
+        pytest.raises(Unavailable, match=r"demo-1\.0\.tar\.gz cannot be copied") as raised,
+        files.draft_of(PLACE),
+    ):
+        pass
+    assert raised.value.full
+    assert set(files_below(tmp_path)) == {FINAL}
+    disk.heal()
+    with files.draft_of(PLACE) as path:
+        assert path.read_bytes() == b"bytes"
     files.close()
 
 

@@ -385,7 +385,7 @@ def test_a_place_begins_with_16_hex_digits(prefix: str) -> None:
 @pytest.mark.parametrize(
     "filename",
     ["", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", ".hidden", "a\x00b", "a\n", "a b", "a:b",
-     "ä", f"{LONG_S}", "x" * 201, "-x"],
+     "ä", f"{LONG_S}", "x" * 231, "-x"],
     ids=lambda text: ascii(text[:20]),
 )  # fmt: skip
 def test_a_place_leads_nowhere_else(filename: str) -> None:

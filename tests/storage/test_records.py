@@ -1,28 +1,40 @@
 """What is written down as JSON is read back as it was."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpleindex_storage.model import Fields, IndexSettings, MirrorSettings, StageSettings
+from simpleindex_storage.model import (
+    Event,
+    Fields,
+    IndexSettings,
+    LogEntry,
+    MirrorSettings,
+    StageSettings,
+)
 from simpleindex_storage.names import IndexName
 from simpleindex_storage.records import (
+    attachment_json,
     fields_from_json,
     fields_json,
     file_json,
     index_json,
+    log_from_json,
+    log_json,
     release_json,
     settings_from_json,
     settings_json,
     time_from_text,
     time_text,
+    token_json,
     user_json,
 )
-from tests.storage.contract_catalog import ROOT
-from tests.storage.stores import NOW, a_file, a_release, a_stage
+from tests.storage.contract_catalog import ROOT, TOKEN
+from tests.storage.stores import NOW, a_file, a_release, a_result, a_stage, documentation
 
 TEXT = st.text(max_size=20)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
@@ -41,6 +53,9 @@ STAGES = st.builds(
     volatile=st.booleans(),
     bases=st.lists(NAMES, max_size=3).map(tuple),
     acl_upload=TEXTS,
+    acl_project_upload=st.dictionaries(TEXT, TEXTS, max_size=3),
+    acl_read=TEXTS,
+    challenge=st.booleans(),
     acl_toxresult_upload=TEXTS,
     mirror_whitelist=TEXTS,
     mirror_whitelist_inheritance=TEXT,
@@ -55,6 +70,8 @@ MIRRORS = st.builds(
     mirror_cache_expiry_seconds=st.none() | st.integers(),
     mirror_no_project_list=st.none() | st.booleans(),
     mirror_use_external_urls=st.none() | st.booleans(),
+    acl_read=TEXTS,
+    challenge=st.booleans(),
     extra=EXTRA,
 )
 
@@ -79,6 +96,25 @@ def test_times_are_read_back_as_they_were_in_utc(time: datetime) -> None:
     again = time_from_text(time_text(time))
     assert again == time
     assert again.utcoffset() == timedelta(0)
+
+
+LOGS = st.lists(
+    st.builds(
+        LogEntry,
+        what=st.sampled_from(Event),
+        who=st.none() | TEXT,
+        when=TIMES,
+        source=st.none() | NAMES,
+        target=st.none() | NAMES,
+        count=st.none() | st.integers(0),
+    ),
+    max_size=3,
+).map(tuple)
+
+
+@given(LOGS)
+def test_logs_are_read_back_as_they_were(log: tuple[LogEntry, ...]) -> None:
+    assert log_from_json(json.loads(json.dumps(log_json(log)))) == log
 
 
 @given(TIMES, TIMES)
@@ -120,6 +156,9 @@ def test_the_journals_words_for_users_and_indexes_stay_as_they_are() -> None:
             "volatile": False,
             "bases": [],
             "acl_upload": [],
+            "acl_project_upload": {},
+            "acl_read": [":ANONYMOUS:"],
+            "challenge": False,
             "acl_toxresult_upload": [":ANONYMOUS:"],
             "mirror_whitelist": [],
             "mirror_whitelist_inheritance": "intersection",
@@ -135,8 +174,25 @@ def test_the_journals_words_for_users_and_indexes_stay_as_they_are() -> None:
         "mirror_cache_expiry_seconds": None,
         "mirror_no_project_list": None,
         "mirror_use_external_urls": None,
+        "acl_read": [":ANONYMOUS:"],
+        "challenge": False,
         "extra": {},
     }
+
+
+def test_the_journals_words_for_tokens_stay_as_they_are() -> None:
+    assert token_json(TOKEN) == {
+        "id": "1a2b",
+        "user": "root",
+        "name": "robot",
+        "sha256": "ab" * 32,
+        "created_at": "2026-01-02T03:04:05.678901Z",
+        "expires_at": None,
+        "actions": ["read", "upload"],
+        "indexes": [],
+        "projects": [],
+    }
+    assert token_json(replace(TOKEN, expires_at=NOW))["expires_at"] == time_text(NOW)
 
 
 def test_the_journals_words_for_releases_and_files_stay_as_they_are() -> None:
@@ -166,4 +222,52 @@ def test_the_journals_words_for_releases_and_files_stay_as_they_are() -> None:
         "provenance_sha256": None,
         "yanked": "broken",
         "findings": ["zip-comment"],
+        "log": [],
     }
+
+
+def test_the_journals_words_for_attachments_stay_as_they_are() -> None:
+    pages = documentation()
+    assert attachment_json(pages) == {
+        "kind": "doczip",
+        "index": "root/local",
+        "project": "demo",
+        "version": "1.0",
+        "sha256_prefix": pages.sha256[:16],
+        "filename": "demo-1.0.doc.zip",
+        "size_bytes": 9,
+        "sha256": pages.sha256,
+        "uploaded_at": time_text(NOW),
+        "uploaded_by": "root",
+        "file_key": None,
+        "log": log_json(pages.log),
+    }
+    file = a_file()
+    result = attachment_json(a_result(file))
+    assert result["kind"] == "toxresult"
+    assert result["file_key"] == file.key
+    assert result["sha256_prefix"] == file.sha256[:16]
+    assert result["filename"] == "demo-1.0-py3-none-any.whl.toxresult-20260102030405-0"
+    assert result["log"] == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            LogEntry(Event.UPLOAD, "ada", NOW, target=IndexName("root/local")),
+            {"what": "upload", "who": "ada", "target": "root/local"},
+        ),
+        (
+            LogEntry(Event.PUSH, None, NOW, IndexName("ada/dev"), IndexName("root/local")),
+            {"what": "push", "source": "ada/dev", "target": "root/local"},
+        ),
+        (LogEntry(Event.OVERWRITE, None, NOW, count=2), {"what": "overwrite", "count": 2}),
+    ],
+    ids=["upload", "push", "overwrite"],
+)
+def test_the_journals_words_for_what_happened_stay_as_they_are(
+    entry: LogEntry, words: dict[str, object]
+) -> None:
+    empty = dict.fromkeys(("who", "source", "target", "count"))
+    assert log_json([entry]) == [{**empty, "when": time_text(NOW), **words}]

@@ -5,11 +5,13 @@ import hashlib
 import itertools
 import json
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,17 @@ from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.journal import Journal
 from simpleindex_storage.model import (
+    Admitted,
+    Attachment,
+    DistFile,
+    Event,
     Index,
+    LogEntry,
     MirrorSettings,
     Outcome,
     Project,
+    ProjectStatus,
+    Release,
     Sidecar,
     Staged,
     StageSettings,
@@ -40,17 +49,24 @@ from simpleindex_storage.model import (
 from simpleindex_storage.names import FilePlace, IndexName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.store import Store
+from simpleindex_storage.upkeep import mark_project
 from tests.builders import BuiltFile, a_wheel, an_egg, an_sdist, core_metadata
+from tests.storage.other_process import die_while_attaching, die_while_copying, elsewhere
 from tests.storage.stores import (
     LOCAL,
     NOW,
     WAIT_SECONDS_MAX,
     FailingDisk,
+    a_file,
+    a_result,
     a_stage,
     a_store,
+    attach,
+    attachments_of,
     before_commits,
     digests_of,
     disk_full,
+    documentation,
     files_below,
     files_no_larger_than,
     files_of,
@@ -60,7 +76,9 @@ from tests.storage.stores import (
     make_store,
     nothing,
     opened,
+    paths_of,
     read,
+    read_attachment,
     recorded_files,
     send,
     send_together,
@@ -69,6 +87,7 @@ from tests.storage.stores import (
 
 MIRROR = Index(IndexName("root/pypi"), MirrorSettings())
 VOLATILE = a_stage(volatile=True)
+DEV = IndexName("root/dev")
 
 
 def a_changed_wheel(name: str = "demo", version: str = "1.0") -> BuiltFile:
@@ -887,3 +906,622 @@ def test_a_store_whose_catalog_fails_for_longer_finds_its_left_overs_at_the_next
         assert any(path.startswith("files/") for path in files_below(tmp_path))
     with opened(tmp_path) as store:
         assert_nothing_happened(store, tmp_path)
+
+
+# What happened to a file
+
+
+def test_an_upload_is_the_first_thing_that_happens_to_a_file(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel(), sender="ada").file
+        nobodys = send(store, a_wheel("other"), sender="").file
+        assert file.log == (LogEntry(Event.UPLOAD, "ada", NOW, target=LOCAL),)
+        assert nobodys.log == (LogEntry(Event.UPLOAD, None, NOW, target=LOCAL),)
+        assert {it.log for it in recorded_files(store.catalog)} == {file.log, nobodys.log}
+
+
+def test_how_often_a_file_was_replaced_is_counted(tmp_path: Path) -> None:
+    built = [a_wheel(extra_files={"demo/n.txt": str(n).encode()}) for n in range(4)]
+    with a_store(tmp_path, VOLATILE) as store:
+        send(store, built[0])
+        for count, each in enumerate(built[1:], 1):
+            file = send(store, each, sender="ada").file
+            assert file.log == (
+                LogEntry(Event.OVERWRITE, None, NOW, count=count),
+                LogEntry(Event.UPLOAD, "ada", NOW, target=LOCAL),
+            )
+        assert send(store, built[-1], sender="bob").file == file  # the same bytes count for nothing
+        forget(store, file)
+        assert send(store, built[0]).file.log[0].what is Event.UPLOAD
+
+
+def test_what_a_file_brings_along_is_kept_as_it_was_given(tmp_path: Path) -> None:
+    long_ago = datetime(2019, 5, 6, 7, 8, 9, 10, UTC)
+    log = (
+        LogEntry(Event.UPLOAD, "ada", long_ago, target=DEV),
+        LogEntry(Event.PUSH, "bob", NOW, source=DEV, target=LOCAL),
+    )
+    with a_store(tmp_path, VOLATILE) as store:
+        send(store, a_changed_wheel())
+        with store.stage() as draft:
+            draft.write(a_wheel().content)
+            upload = Upload(
+                LOCAL, a_wheel().filename, "bob", uploaded_at=long_ago, yanked="broken", log=log
+            )
+            (admitted,) = store.admit([(upload, draft.finish())], what="push")
+        (file,) = recorded_files(store.catalog)
+        assert file == admitted.file
+        assert (file.uploaded_at, file.uploaded_by, file.yanked) == (long_ago, "bob", "broken")
+        # It was replaced when this came, not when this was first uploaded.
+        assert file.log == (LogEntry(Event.OVERWRITE, None, NOW, count=1), *log)
+    line = journal_of(tmp_path)[-1]
+    assert (line["who"], line["what"]) == ("bob", "push")
+
+
+# From one index to another
+
+
+def push(
+    store: Store,
+    *files: DistFile,
+    target: IndexName = LOCAL,
+    before: Callable[[], object] = nothing,
+) -> tuple[Admitted, ...]:
+    """Copy files to another index in one go; `before` happens when all are staged."""
+    with ExitStack() as stages:
+        arrivals = [
+            (
+                Upload(
+                    target,
+                    file.filename,
+                    "root",
+                    uploaded_at=file.uploaded_at,
+                    log=(*file.log, LogEntry(Event.PUSH, "root", NOW, file.index, target)),
+                ),
+                stages.enter_context(store.stage_copy(file)),
+            )
+            for file in files
+        ]
+        before()
+        return store.admit(arrivals, what="push")
+
+
+def inode_of(root: Path, file: DistFile) -> int:
+    return (root / "files" / file.place.path).stat().st_ino
+
+
+def test_a_file_that_is_copied_to_another_index_is_the_same_and_takes_no_room(
+    tmp_path: Path,
+) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        source = send(store, a_wheel(), DEV, sender="ada").file
+        (admitted,) = push(store, source)
+        copy = admitted.file
+        assert admitted.outcome is Outcome.ADDED
+        assert copy == replace(source, index=LOCAL, uploaded_by="root", log=copy.log)
+        assert [entry.what for entry in copy.log] == [Event.UPLOAD, Event.PUSH]
+        assert inode_of(tmp_path, copy) == inode_of(tmp_path, source)
+        assert read(store, copy) == read(store, source) == a_wheel().content
+        with store.open_sidecar(copy.place, Sidecar.METADATA)[1] as metadata:
+            assert metadata.read() == core_metadata()
+        assert set(files_below(tmp_path)) == files_of(copy, source)
+        with store.catalog.snapshot() as seen:
+            release = seen.release(DEV, source.project, "1.0")
+            assert release is not None
+            assert seen.release(LOCAL, source.project, "1.0") == replace(release, index=LOCAL)
+
+
+def test_where_links_fail_a_file_is_copied_to_another_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        source = send(store, a_wheel(), DEV).file
+        FailingDisk(monkeypatch).fail(lambda _, name: name == "link", errno.EPERM)
+        (admitted,) = push(store, source)
+        assert inode_of(tmp_path, admitted.file) != inode_of(tmp_path, source)
+        assert read(store, admitted.file) == a_wheel().content
+        assert set(files_below(tmp_path)) == files_of(admitted.file, source)
+
+
+def test_files_that_are_copied_together_have_one_serial(tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        sources = send_together(store, a_wheel(), an_sdist(), a_wheel("other"), index=DEV)
+        admitted = push(store, *(it.file for it in sources))
+        assert serial_of(store.catalog) == 2
+        assert {it.outcome for it in admitted} == {Outcome.ADDED}
+        assert {it.file for it in admitted} == set(recorded_files(store.catalog))
+        again = push(store, *(it.file for it in sources))
+        assert {it.outcome for it in again} == {Outcome.ALREADY_THERE}
+        assert serial_of(store.catalog) == 2
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_of_files_that_are_copied_together_none_is_there_if_one_is_refused(
+    position: int, tmp_path: Path
+) -> None:
+    good = [a_wheel("demo", f"{n}.0") for n in (2, 3)]
+    built = [*good[:position], a_changed_wheel("taken"), *good[position:]]
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        taken = send(store, a_wheel("taken")).file
+        sources = tuple(it.file for it in send_together(store, *built, index=DEV))
+        with pytest.raises(AlreadyStored, match=r"File already exists: taken-1\.0"):
+            push(store, *sources)
+        assert recorded_files(store.catalog) == (taken,)
+        assert set(files_below(tmp_path)) == files_of(taken, *sources)
+        assert serial_of(store.catalog) == store.catalog.agreed_serial() == 2
+        assert read(store, taken) == a_wheel("taken").content
+        assert [read(store, file) for file in sources] == [each.content for each in built]
+
+
+def test_a_copy_replaces_other_bytes_in_a_volatile_index(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE, a_stage(DEV)) as store:
+        old, source = send(store, a_wheel()).file, send(store, a_changed_wheel(), DEV).file
+        (admitted,) = push(store, source)
+        assert admitted.outcome is Outcome.REPLACED
+        assert admitted.file.log[0] == LogEntry(Event.OVERWRITE, None, NOW, count=1)
+        assert recorded_files(store.catalog) == (admitted.file,)
+        assert read(store, admitted.file) == a_changed_wheel().content
+        with pytest.raises(NotStored):
+            store.open(old.place)
+        assert set(files_below(tmp_path)) == files_of(admitted.file, source)
+
+
+def test_a_copy_outlives_a_source_that_is_removed_on_the_way(tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        sources = tuple(it.file for it in send_together(store, a_wheel(), an_sdist(), index=DEV))
+
+        def remove() -> None:
+            for source in sources:
+                forget(store, source)
+            store.sweep()
+            assert not any(path.startswith("files/") for path in files_below(tmp_path))
+
+        admitted = push(store, *sources, before=remove)
+        files = tuple(it.file for it in admitted)
+        assert recorded_files(store.catalog, DEV) == ()
+        assert set(recorded_files(store.catalog)) == set(files)
+        assert [read(store, file) for file in files] == [a_wheel().content, an_sdist().content]
+        assert set(files_below(tmp_path)) == files_of(*files)
+
+
+def test_what_was_removed_before_it_could_be_copied_is_not_stored(tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        first, second = (it.file for it in send_together(store, a_wheel(), an_sdist(), index=DEV))
+        forget(store, second)
+        store.sweep()
+        with pytest.raises(NotStored, match=r"demo-1\.0\.tar\.gz"):
+            push(store, first, second)
+        assert recorded_files(store.catalog) == ()
+        assert set(files_below(tmp_path)) == files_of(first)
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "rename", "mkdir"])
+@pytest.mark.parametrize("number", range(3), ids=["first", "second", "third"])
+def test_nothing_is_left_of_a_copy_that_the_disk_has_no_room_for(
+    call: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        sources = tuple(
+            it.file
+            for it in send_together(
+                store, *(a_wheel("demo", f"{n}.0") for n in range(3)), index=DEV
+            )
+        )
+        disk, tries = FailingDisk(monkeypatch), itertools.count()
+        disk.fail(lambda _, name: name == call and next(tries) == number)
+        with pytest.raises(Unavailable) as raised:
+            push(store, *sources)
+        assert raised.value.full
+        assert recorded_files(store.catalog) == ()
+        assert set(files_below(tmp_path)) == files_of(*sources)
+        assert len(push(store, *sources)) == 3
+
+
+@pytest.mark.parametrize(
+    ("when", "is_recorded"), [("copied", False), ("linked", False), ("committed", True)]
+)
+def test_a_copy_whose_process_is_killed_is_there_whole_or_not_at_all(
+    when: str, is_recorded: bool, tmp_path: Path
+) -> None:
+    with a_store(tmp_path, a_stage(), a_stage(DEV)) as store:
+        source = send(store, a_wheel(), DEV).file
+    with elsewhere(die_while_copying, str(tmp_path), DEV, LOCAL, when) as other:
+        assert other.end() == (-signal.SIGKILL, "")
+    assert any(path.startswith("incoming/") for path in files_below(tmp_path))
+    with opened(tmp_path) as store:
+        files = recorded_files(store.catalog)
+        assert [file.filename for file in files] == [source.filename] * is_recorded
+        assert set(files_below(tmp_path)) == files_of(source, *files)
+        assert read(store, source) == a_wheel().content
+        (admitted,) = push(store, source)
+        assert read(store, admitted.file) == a_wheel().content
+
+
+# Documentation
+
+
+def put_document(
+    store: Store,
+    content: bytes = b"the pages",
+    version: str = "1.0",
+    *,
+    project: str = "demo",
+    index: IndexName = LOCAL,
+) -> tuple[Attachment, Outcome]:
+    pages = documentation(content, version, project=project, index=index)
+    return pages, attach(store, pages, content)
+
+
+def test_documentation_is_kept_with_its_release(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+        pages, outcome = put_document(store)
+        assert outcome is Outcome.ADDED
+        assert attachments_of(store.catalog) == (pages,)
+        assert read_attachment(store, pages) == b"the pages"
+        assert set(files_below(tmp_path)) == files_of(file) | paths_of(pages)
+        with store.catalog.snapshot() as seen:
+            (release,) = seen.releases(LOCAL, file.project)
+            assert release.fields["name"] == "demo"
+        with pytest.raises(NotStored):
+            store.open(pages.place)
+        with pytest.raises(NotStored):
+            store.open_attachment(file.place)
+    line = journal_of(tmp_path)[-1]
+    assert (line["serial"], line["who"], line["what"]) == (2, "root", "doczip")
+    assert [kind for kind, _ in line["facts"]] == ["attachment"]
+
+
+def test_documentation_that_comes_first_makes_its_release(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        pages, outcome = put_document(store)
+        assert outcome is Outcome.ADDED
+        with store.catalog.snapshot() as seen:
+            assert seen.projects(LOCAL) == (Project(LOCAL, pages.project, "demo", 1),)
+            assert seen.releases(LOCAL, pages.project) == (
+                Release(LOCAL, pages.project, "1.0", {"name": "demo", "version": "1.0"}),
+            )
+        file = send(store, a_wheel()).file
+        assert attachments_of(store.catalog) == (pages,)
+        assert set(files_below(tmp_path)) == files_of(file) | paths_of(pages)
+
+
+def test_documentation_of_a_new_release_leaves_the_spelling_of_its_project(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        project = send(store, a_wheel("Demo.Thing")).file.project
+        put_document(store, version="2.0", project="demo-thing")
+        with store.catalog.snapshot() as seen:
+            assert seen.project(LOCAL, project) == Project(LOCAL, project, "Demo.Thing", 2)
+            release = seen.release(LOCAL, project, "2.0")
+            assert release is not None
+            assert release.fields == {"name": "Demo.Thing", "version": "2.0"}
+
+
+@pytest.mark.parametrize("volatile", [False, True], ids=["keeps its files", "volatile"])
+def test_the_same_documentation_again_changes_nothing(volatile: bool, tmp_path: Path) -> None:
+    with a_store(tmp_path, a_stage(volatile=volatile)) as store:
+        pages, _ = put_document(store)
+        again = replace(pages, uploaded_by="ada")
+        renamed_again = replace(pages, place=replace(pages.place, filename="Demo-1.0.doc.zip"))
+        for each in (again, renamed_again):
+            assert attach(store, each, b"the pages") is Outcome.ALREADY_THERE
+        assert attachments_of(store.catalog) == (pages,)
+        assert read_attachment(store, pages) == b"the pages"
+        assert set(files_below(tmp_path)) == paths_of(pages)
+        assert serial_of(store.catalog) == store.catalog.agreed_serial() == 1
+
+
+def test_other_documentation_never_replaces_what_an_index_keeps(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        pages, _ = put_document(store)
+        with pytest.raises(AlreadyStored, match=r"File already exists: demo-1\.0\.doc\.zip"):
+            put_document(store, b"other pages")
+        assert attachments_of(store.catalog) == (pages,)
+        assert read_attachment(store, pages) == b"the pages"
+        assert set(files_below(tmp_path)) == paths_of(pages)
+        assert serial_of(store.catalog) == 1
+        other, outcome = put_document(store, b"other pages", "2.0")
+        assert outcome is Outcome.ADDED
+        assert attachments_of(store.catalog) == (pages, other)
+
+
+def test_other_documentation_replaces_that_of_a_volatile_index(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        old, _ = put_document(store)
+        neighbour, _ = put_document(store, b"pages of 2.0", "2.0")
+        file = send(store, a_wheel()).file
+        attach(store, a_result(file), b"{}")
+        new, outcome = put_document(store, b"other pages")
+        assert outcome is Outcome.REPLACED
+        assert set(attachments_of(store.catalog)) == {neighbour, a_result(file), new}
+        assert read_attachment(store, new) == b"other pages"
+        with pytest.raises(NotStored):
+            store.open_attachment(old.place)
+        left = paths_of(neighbour, a_result(file), new)
+        assert set(files_below(tmp_path)) == files_of(file) | left
+
+
+def test_of_two_that_send_documentation_at_once_the_slower_is_refused(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path) as (store, files):
+        files.after_publishing = lambda: put_document(store, b"faster pages")
+        with pytest.raises(AlreadyStored):
+            put_document(store)
+        (pages,) = attachments_of(store.catalog)
+        assert read_attachment(store, pages) == b"faster pages"
+        assert set(files_below(tmp_path)) == paths_of(pages)
+
+
+def test_a_removal_while_the_same_documentation_comes_in_does_not_lose_it(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path, VOLATILE) as (store, files):
+        pages, _ = put_document(store)
+
+        def remove() -> None:
+            store.catalog.change(lambda it: it.remove_attachment(pages), who="root", what="remove")
+            store.sweep()
+
+        files.after_publishing = remove
+        assert put_document(store) == (pages, Outcome.ADDED)
+        assert read_attachment(store, pages) == b"the pages"
+        store.sweep()
+        assert set(files_below(tmp_path)) == paths_of(pages)
+
+
+# Results of tests
+
+
+def test_results_of_tests_lie_beside_their_file_and_none_replaces_another(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+        results = [a_result(file, f"{{{n}}}".encode(), number=n) for n in range(3)]
+        for number, result in enumerate(results):
+            assert attach(store, result, f"{{{number}}}".encode()) is Outcome.ADDED
+        assert attachments_of(store.catalog) == tuple(results)
+        assert [read_attachment(store, it) for it in results] == [b"{0}", b"{1}", b"{2}"]
+        assert {(tmp_path / path).parent for path in paths_of(*results)} == {
+            (tmp_path / "files" / file.place.path).parent
+        }
+        for content in (b"{0}", b"{other}"):
+            with pytest.raises(AlreadyStored):
+                attach(store, a_result(file, content), content)
+        assert read_attachment(store, results[0]) == b"{0}"
+        assert serial_of(store.catalog) == 4
+        assert set(files_below(tmp_path)) == files_of(file) | paths_of(*results)
+
+
+def test_a_result_that_takes_the_name_of_one_that_was_faster_leaves_that_alone(
+    tmp_path: Path,
+) -> None:
+    with an_interrupted_store(tmp_path) as (store, files):
+        file = send(store, a_wheel()).file
+        faster = a_result(file, b"{faster}")
+        files.after_publishing = lambda: attach(store, faster, b"{faster}")
+        with pytest.raises(AlreadyStored, match="another result came at the same moment"):
+            attach(store, a_result(file), b"{}")
+        assert attachments_of(store.catalog) == (faster,)
+        assert read_attachment(store, faster) == b"{faster}"
+        assert set(files_below(tmp_path)) == files_of(file) | paths_of(faster)
+
+
+def test_results_of_tests_go_when_their_file_is_replaced(tmp_path: Path) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        old, kept = send(store, a_wheel()).file, send(store, an_sdist()).file
+        for file in (old, kept):
+            attach(store, a_result(file), b"{}")
+        new = send(store, a_changed_wheel()).file
+        assert attachments_of(store.catalog) == (a_result(kept),)
+        assert set(files_below(tmp_path)) == files_of(new, kept) | paths_of(a_result(kept))
+        # The test took a while, and was of the old bytes.
+        with pytest.raises(NotStored, match=r"file that demo-.*toxresult-"):
+            attach(store, a_result(old), b"{}")
+        attach(store, a_result(new), b"{}")
+        left = paths_of(a_result(kept), a_result(new))
+        assert set(files_below(tmp_path)) == files_of(new, kept) | left
+
+
+def test_a_result_whose_file_is_removed_at_that_moment_leaves_nothing(tmp_path: Path) -> None:
+    with an_interrupted_store(tmp_path) as (store, files):
+        file = send(store, a_wheel()).file
+
+        def remove() -> None:
+            forget(store, file)
+            store.sweep()
+
+        files.after_publishing = remove
+        with pytest.raises(NotStored):
+            attach(store, a_result(file), b"{}")
+        assert attachments_of(store.catalog) == ()
+        assert files_below(tmp_path) == {}
+
+
+# Attachments that are refused, and disks that fail
+
+
+NOT_THERE = a_file("demo-2.0.tar.gz", b"never sent")
+REFUSED_ATTACHMENTS: Mapping[str, tuple[Attachment, type[StoreError]]] = {
+    "documentation for no index": (documentation(index=IndexName("root/gone")), NotStored),
+    "documentation for a mirror": (documentation(index=MIRROR.name), Refused),
+    "other documentation": (documentation(version="3.0"), AlreadyStored),
+    "documentation of an archived project": (documentation(project="archived"), Refused),
+    "documentation of a quarantined project": (documentation(project="quarantined"), Refused),
+    "a result for no index": (
+        a_result(replace(NOT_THERE, index=IndexName("root/gone"))),
+        NotStored,
+    ),
+    "a result for a mirror": (a_result(replace(NOT_THERE, index=MIRROR.name)), Refused),
+    "a result for no file": (a_result(NOT_THERE), NotStored),
+    "a result without a file": (replace(a_result(NOT_THERE), file_key=None), NotStored),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_ATTACHMENTS)
+def test_nothing_is_left_of_an_attachment_that_is_refused(case: str, tmp_path: Path) -> None:
+    attachment, error = REFUSED_ATTACHMENTS[case]
+    content = b"the pages" if attachment.file_key is None else b"{}"
+    with a_store(tmp_path, a_stage(), MIRROR) as store:
+        put_document(store, b"what is there", "3.0")
+        for status in (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED):
+            mark(store, send(store, a_wheel(status)).file, status)
+        before, serial = files_below(tmp_path), serial_of(store.catalog)
+        with pytest.raises(error):
+            attach(store, attachment, content)
+        assert files_below(tmp_path) == before
+        assert serial_of(store.catalog) == store.catalog.agreed_serial() == serial
+
+
+def mark(store: Store, file: DistFile, status: ProjectStatus) -> None:
+    store.catalog.change(
+        lambda it: mark_project(it, file.index, file.project, status, None),
+        who="root",
+        what="test",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "is_offered"),
+    [
+        (ProjectStatus.ARCHIVED, True),
+        (ProjectStatus.DEPRECATED, True),
+        (ProjectStatus.QUARANTINED, False),
+    ],
+)
+def test_what_belongs_to_a_quarantined_project_is_offered_to_nobody(
+    status: ProjectStatus, is_offered: bool, tmp_path: Path
+) -> None:
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+        pages, _ = put_document(store)
+        attach(store, a_result(file), b"{}")
+        mark(store, file, status)
+        more = a_result(file, b"{more}", number=1)
+        if is_offered:
+            assert read_attachment(store, pages) == b"the pages"
+            assert attach(store, more, b"{more}") is Outcome.ADDED
+            assert read_attachment(store, more) == b"{more}"
+        else:
+            for hidden in (pages, a_result(file)):
+                with pytest.raises(NotStored, match="quarantined"):
+                    store.open_attachment(hidden.place)
+            with pytest.raises(NotStored, match="quarantined"):
+                attach(store, more, b"{more}")
+            mark(store, file, ProjectStatus.ACTIVE)
+            assert read_attachment(store, a_result(file)) == b"{}"
+            expected = files_of(file) | paths_of(pages, a_result(file))
+            assert set(files_below(tmp_path)) == expected
+
+
+def test_an_attachment_whose_bytes_somebody_took_away_is_not_stored(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        pages, _ = put_document(store)
+        (tmp_path / "files" / pages.place.path).unlink()
+        with pytest.raises(NotStored):
+            store.open_attachment(pages.place)
+
+
+def test_a_damaged_left_over_at_the_place_of_an_attachment_is_replaced(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        path = tmp_path / "files" / documentation().place.path
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half a pa")
+        pages, _ = put_document(store)
+        assert read_attachment(store, pages) == b"the pages"
+
+
+@pytest.mark.parametrize("error_number", [errno.ENOSPC, errno.EIO], ids=["no room", "failing"])
+@pytest.mark.parametrize("lasts", [False, True], ids=["once", "from then on"])
+def test_whichever_call_fails_no_documentation_is_lost_and_the_next_works(
+    lasts: bool, error_number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The Nth call fails, for N = 1, 2, 3 and so on, until documentation gets by without it.
+    disk = FailingDisk(monkeypatch)
+    for failing in itertools.count(1):
+        root = tmp_path / str(failing)
+        with a_store(root, VOLATILE) as store:
+            old, _ = put_document(store, b"old pages")
+            disk.fail(
+                lambda number, _, n=failing: number >= n if lasts else number == n,  # type: ignore[misc]
+                error_number,
+            )
+            try:
+                put_document(store)
+            except Unavailable as error:
+                assert error.full is (error_number == errno.ENOSPC)
+                expected = old, b"old pages"
+            else:
+                expected = documentation(), b"the pages"
+            tried = disk.calls[:]
+            disk.heal()
+            assert attachments_of(store.catalog) == (expected[0],)
+            assert read_attachment(store, expected[0]) == expected[1]
+        with opened(root) as store:
+            assert set(files_below(root)) == paths_of(expected[0])
+            assert read_attachment(store, expected[0]) == expected[1]
+            put_document(store)
+            assert attachments_of(store.catalog) == (documentation(),)
+            assert read_attachment(store, documentation()) == b"the pages"
+        if len(tried) < failing:
+            # Each kind of call was among those that failed.
+            assert {"fsync", "link", "rename", "mkdir", "write"} <= set(tried)
+            break
+    assert tried.count("fsync") >= 5  # the draft, the folders, the journal
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "rename", "mkdir", "write"])
+def test_nothing_is_left_of_an_attachment_that_the_disk_has_no_room_for(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_store(tmp_path) as store:
+        disk, tries = FailingDisk(monkeypatch), itertools.count()
+        disk.fail(lambda _, name: name == call and next(tries) == 0)
+        with pytest.raises(Unavailable) as raised:
+            put_document(store)
+        assert raised.value.full
+        assert_nothing_happened(store, tmp_path)
+        with store.catalog.snapshot() as seen:
+            assert seen.projects(LOCAL) == ()
+        assert put_document(store)[1] is Outcome.ADDED
+
+
+def test_a_replacement_of_documentation_whose_commit_fails_leaves_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before_commits(monkeypatch) as watch, a_store(tmp_path, VOLATILE) as store:
+        old, _ = put_document(store, b"old pages")
+        watch(disk_full)
+        with pytest.raises(Unavailable):
+            put_document(store)
+        watch(nothing)
+        assert attachments_of(store.catalog) == (old,)
+        assert set(files_below(tmp_path)) == paths_of(old)
+        store.sweep()
+        assert read_attachment(store, old) == b"old pages"
+
+
+@pytest.mark.parametrize(
+    ("when", "is_recorded"),
+    [
+        ("linked", False),
+        ("half copied", False),
+        ("journalled", False),
+        ("committed", True),
+        ("sweeping", True),
+    ],
+)
+def test_documentation_whose_process_is_killed_is_there_whole_or_not_at_all(
+    when: str, is_recorded: bool, tmp_path: Path
+) -> None:
+    with a_store(tmp_path, VOLATILE) as store:
+        file = send(store, a_wheel()).file
+        old, _ = put_document(store, b"old pages")
+    with elsewhere(die_while_attaching, str(tmp_path), when) as other:
+        assert other.end() == (-signal.SIGKILL, "")
+    published = [path for path in files_below(tmp_path) if path.endswith(".doc.zip")]
+    assert len([path for path in published if path.startswith("files/")]) == 2
+    with opened(tmp_path) as store:
+        (pages,) = attachments_of(store.catalog)
+        content = b"PK new pages" if is_recorded else b"old pages"
+        assert (pages == old) is not is_recorded
+        assert read_attachment(store, pages) == content
+        assert set(files_below(tmp_path)) == files_of(file) | paths_of(pages)
+        serial = 3 if is_recorded else 2
+        assert serial_of(store.catalog) == store.catalog.agreed_serial() == serial
+        assert [line["serial"] for line in journal_of(tmp_path)] == list(range(serial + 1))
