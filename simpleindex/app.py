@@ -8,17 +8,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
-from simpleindex.initialise import SECRET_FILE, initialise, read_secret
+from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
+from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.documents import DocumentsDoor
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.front import Front
+from simpleindex.routes.indexes import IndexesDoor
 from simpleindex.routes.marks import MarksDoor
+from simpleindex.routes.push import PushDoor
+from simpleindex.routes.readers import Readers
+from simpleindex.routes.releases import ReleasesDoor
 from simpleindex.routes.simple import SimpleDoor
+from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
+from simpleindex.routes.users import UsersDoor
 from simpleindex.routes.web import WebDoor
 from simpleindex_storage.opening import FolderState, open_store, state_of, utc_now
 from simpleindex_storage.store import Store
@@ -92,20 +99,30 @@ class Application:
 def _join(config: Config, store: Store, secret: bytes, now: Callable[[], datetime]) -> Front:
     catalog = store.catalog
     logins = Logins(secret, config.login_seconds, now)
-    doorkeeper = Doorkeeper(Authenticator(catalog, logins))
+    doorkeeper = Doorkeeper(Authenticator(catalog, logins), config.trusted_proxy)
     rules = Rules(config.restrict_modify)
+    readers = Readers(catalog, doorkeeper, rules)
     return Front(
         catalog=catalog,
         simple=SimpleDoor(
             catalog,
+            readers,
             RenderedPages(config.page_memory_bytes),
             config.outside_url,
             config.trusted_proxy,
         ),
-        files=FilesDoor(store),
-        upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max),
-        devpi=DevpiDoor(store, doorkeeper, rules, config.outside_url, config.trusted_proxy, now),
+        files=FilesDoor(store, readers),
+        upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max, now),
+        push=PushDoor(store, doorkeeper, rules, now),
+        attachments=AttachmentsDoor(store, doorkeeper, readers, rules, now),
+        devpi=DevpiDoor(catalog, doorkeeper, rules, config.outside_url, config.trusted_proxy),
+        users=UsersDoor(store, doorkeeper, rules, now, config.serverdir / PASSWORD_FILE),
+        indexes=IndexesDoor(store, doorkeeper, rules),
+        releases=ReleasesDoor(
+            store, doorkeeper, readers, rules, config.outside_url, config.trusted_proxy
+        ),
         marks=MarksDoor(catalog, doorkeeper, rules),
-        documents=DocumentsDoor(catalog, config.outside_url, config.trusted_proxy),
-        web=WebDoor(catalog, config.outside_url, config.trusted_proxy),
+        documents=DocumentsDoor(catalog, readers, config.outside_url, config.trusted_proxy),
+        tokens=TokensDoor(catalog, doorkeeper, rules, now),
+        web=WebDoor(catalog, readers, config.outside_url, config.trusted_proxy),
     )

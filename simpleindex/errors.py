@@ -74,6 +74,12 @@ class RangeNotSatisfiable(RequestError):
     status = 416
 
 
+class TooManyFailures(RequestError):
+    """Passwords or tokens were wrong too often."""
+
+    status = 429
+
+
 _STATUS_OF: dict[type[StoreError], int] = {
     NotStored: 404,
     AlreadyStored: 409,

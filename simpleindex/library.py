@@ -5,11 +5,15 @@ Pure functions over a snapshot of the catalog. Resolution is devpi's: breadth fi
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
 
+from simpleindex import whitelist
+from simpleindex.access import is_public
+from simpleindex.reading import ANY_READER, Reader
+from simpleindex.wire.devpi_releases import StoredRelease
 from simpleindex.wire.simple_page import (
     PageDepth,
     PageFile,
@@ -19,7 +23,15 @@ from simpleindex.wire.simple_page import (
     relative_url,
 )
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import DistFile, Index, MirrorSettings, Project, ProjectStatus
+from simpleindex_storage.model import (
+    Attachment,
+    DistFile,
+    Index,
+    MirrorSettings,
+    Project,
+    ProjectStatus,
+    Release,
+)
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Snapshot
 
@@ -46,32 +58,69 @@ class Sight:
         return any(file.provenance_sha256 is not None for file in self.files)
 
 
-def chain(seen: Snapshot, name: IndexName) -> tuple[Index, ...]:
-    """The index and its bases, in the order in which they are searched. Raises NotStored."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """An index and its bases, in the order in which they are searched, as one reader sees them."""
+
+    indexes: tuple[Index, ...]
+    hidden: tuple[IndexName, ...] = ()
+    """Bases that this reader may not read: as if they were not there, with all behind them."""
+
+    @property
+    def name(self) -> IndexName:
+        """Of the index itself."""
+        return self.indexes[0].name
+
+    @property
+    def restricted(self) -> tuple[IndexName, ...]:
+        """Those that not everybody sees. Two readers who see the same of these see the same."""
+        return tuple(index.name for index in self.indexes if not is_public(index.settings))
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody sees it so."""
+        return not self.hidden and not self.restricted
+
+
+def look(
+    seen: Snapshot,
+    name: IndexName,
+    reader: Reader = ANY_READER,
+    project: ProjectName | None = None,
+) -> View:
+    """The index and its bases, as far as a reader may see them, for one project or altogether.
+
+    Raises NotStored; Forbidden, NotAuthenticated for the index itself; WhoIsAsking.
+    """
     first = seen.index(name)
     if first is None:
         raise NotStored(f"index {name}")
+    reader.require(first, project)
     found: dict[IndexName, Index] = {}
+    hidden: dict[IndexName, None] = {}
     waiting = deque([first])
     while waiting:
         index = waiting.popleft()
-        if index.name in found:
+        if index.name in found or index.name in hidden:
+            continue
+        if index is not first and not reader.may_read(index, project):
+            hidden[index.name] = None
             continue
         found[index.name] = index
         if not isinstance(index.settings, MirrorSettings):
             bases = (seen.index(base) for base in index.settings.bases)
             waiting.extend(base for base in bases if base is not None)
     mirrors_last = sorted(found.values(), key=_is_mirror)
-    return tuple(mirrors_last)
+    return View(tuple(mirrors_last), tuple(hidden))
 
 
-def shown_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Sight:
-    """What an index shows of a project. Raises NotStored for an unknown index or project.
+def shown_project(seen: Snapshot, view: View, project: ProjectName) -> Sight:
+    """What is seen of a project. Raises NotStored.
 
     A project that is known and has no files is shown empty, which tells installers something
     else than one that never was.
     """
-    entries = _entries(seen, name, project)
+    name, entries = view.name, _entries(seen, view, project)
     if all(entry is None for _, entry in entries):
         raise NotStored(f"project {project} in {name}")
     files: dict[str, DistFile] = {}
@@ -86,27 +135,65 @@ def shown_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Sigh
         index=name,
         project=project,
         files=tuple(files.values()),
-        fingerprint=_fingerprint(entries),
+        fingerprint=_fingerprint(view, entries),
         serial=max(serials),
         status=known[0].status,
         status_reason=known[0].status_reason,
     )
 
 
-def fingerprint_of_project(seen: Snapshot, name: IndexName, project: ProjectName) -> Hashable:
+def fingerprint_of_project(seen: Snapshot, view: View, project: ProjectName) -> Hashable:
     """The fingerprint that `shown_project` would give, without reading the files."""
-    return _fingerprint(_entries(seen, name, project))
+    return _fingerprint(view, _entries(seen, view, project))
 
 
-def shown_projects(seen: Snapshot, name: IndexName) -> ProjectListPage:
+def shown_projects(seen: Snapshot, view: View) -> ProjectListPage:
     """The projects of an index and its bases. Raises NotStored."""
-    indexes = chain(seen, name)
-    _require_stage(indexes[0])
+    _require_stage(view.indexes[0])
     serials: dict[ProjectName, int] = {}
-    for index in indexes:
+    for index in view.indexes:
         for project in seen.projects(index.name):
             serials[project.name] = max(project.serial, serials.get(project.name, 0))
     return ProjectListPage(dict(sorted(serials.items())), seen.serial)
+
+
+def shown_releases(
+    seen: Snapshot, view: View, project: ProjectName, *, with_bases: bool = True
+) -> tuple[tuple[StoredRelease, ...], ...]:
+    """All releases of a project, also those without files; each as its indexes have it.
+
+    The nearest index comes first. `1.0` and `1.0.0` are one release (PEP 440), which has the
+    spelling that came first. Raises NotStored if no index of the chain has the project.
+    """
+    found: dict[Version, list[StoredRelease]] = {}
+    for index, entry in _readable_entries(seen, view, project, with_bases):
+        releases = seen.releases(index, project)
+        for version, stored in _stored(seen, entry, releases).items():
+            found.setdefault(version, []).append(stored)
+    return tuple(tuple(each) for each in found.values())
+
+
+def shown_release(
+    seen: Snapshot, view: View, project: ProjectName, version: Version
+) -> tuple[StoredRelease, ...]:
+    """One release, as `shown_releases` has it; descriptions of others are not read.
+
+    Raises NotStored.
+    """
+    found: list[StoredRelease] = []
+    for index, entry in _readable_entries(seen, view, project, with_bases=True):
+        parts: list[DistFile | Attachment] = [*seen.files(index, project)]
+        parts += seen.attachments(index, project)
+        spellings = [part.version for part in parts if Version(part.version) == version]
+        stored = [
+            seen.release(index, project, spelling)
+            for spelling in dict.fromkeys((*spellings, str(version)))
+        ]
+        releases = [release for release in stored if release is not None]
+        found += _stored(seen, entry, releases).values()
+    if not found:
+        raise NotStored(f"version {version} of {project} in {view.name}")
+    return tuple(found)
 
 
 def page_of(sight: Sight, depth: PageDepth, secure_url: str | None = None) -> ProjectPage:
@@ -156,16 +243,58 @@ def _metadata_digests(file: DistFile) -> dict[str, str] | None:
 
 
 def _entries(
-    seen: Snapshot, name: IndexName, project: ProjectName
+    seen: Snapshot, view: View, project: ProjectName
 ) -> list[tuple[Index, Project | None]]:
     """What each index of the chain knows of a project."""
-    indexes = chain(seen, name)
-    _require_stage(indexes[0])
-    return [(index, seen.project(index.name, project)) for index in indexes]
+    _require_stage(view.indexes[0])
+    known = {index.name: seen.project(index.name, project) for index in view.indexes}
+    admitted = whitelist.admitted(view.indexes, project, lambda index: known[index] is not None)
+    return [(index, known[index.name]) for index in admitted]
 
 
-def _fingerprint(entries: list[tuple[Index, Project | None]]) -> Hashable:
-    return tuple((index.name, index.serial, entry and entry.serial) for index, entry in entries)
+def _readable_entries(
+    seen: Snapshot, view: View, project: ProjectName, with_bases: bool
+) -> list[tuple[IndexName, Project]]:
+    """The indexes whose releases are shown, nearest first. Raises NotStored."""
+    name = view.name
+    known = [(index.name, it) for index, it in _entries(seen, view, project) if it is not None]
+    if not known:
+        raise NotStored(f"project {project} in {name}")
+    # What is quarantined in a base is not offered through any index; its own tells its
+    # maintainers what they may want to remove, though nobody gets the files.
+    return [
+        (index, entry)
+        for index, entry in known
+        if index == name or (with_bases and entry.status is not ProjectStatus.QUARANTINED)
+    ]
+
+
+def _stored(
+    seen: Snapshot, entry: Project, releases: Sequence[Release]
+) -> dict[Version, StoredRelease]:
+    """Releases of one index with what belongs to them, in order of arrival."""
+    files: dict[Version, list[DistFile]] = {}
+    for file in seen.files(entry.index, entry.name):
+        files.setdefault(Version(file.version), []).append(file)
+    attachments: dict[Version, list[Attachment]] = {}
+    for attachment in seen.attachments(entry.index, entry.name):
+        attachments.setdefault(Version(attachment.version), []).append(attachment)
+    found: dict[Version, StoredRelease] = {}
+    for release in releases:
+        version = Version(release.version)
+        if version not in found:
+            found[version] = StoredRelease(
+                release,
+                entry.display_name,
+                tuple(files.get(version, ())),
+                tuple(attachments.get(version, ())),
+            )
+    return found
+
+
+def _fingerprint(view: View, entries: list[tuple[Index, Project | None]]) -> Hashable:
+    known = tuple((index.name, index.serial, entry and entry.serial) for index, entry in entries)
+    return known, view.hidden
 
 
 def _require_stage(index: Index) -> None:

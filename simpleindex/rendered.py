@@ -22,6 +22,8 @@ class RenderedPage:
     """The Content-Encoding of the body."""
     differs_by_origin: bool = False
     """Whether clients that see us under a secure URL get more to see."""
+    is_public: bool = True
+    """Whether everybody gets to see the same."""
 
 
 class RenderedPages:

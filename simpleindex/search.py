@@ -6,30 +6,31 @@ from itertools import groupby
 from packaging.version import Version
 
 from simpleindex import library
+from simpleindex.library import View
 from simpleindex_storage.model import Project, ProjectStatus
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Snapshot
 from simpleindex_storage.search_text import Found, Term
 
 
-def search(seen: Snapshot, name: IndexName, terms: Sequence[Term]) -> tuple[Found, ...]:
+def search(seen: Snapshot, view: View, terms: Sequence[Term]) -> tuple[Found, ...]:
     """Of each project that the index shows the newest release that matches. Raises NotStored.
 
     What a page of the project does not offer is not found: nothing of quarantined projects, and
     nothing that an index says of a release that a nearer one has too.
     """
-    library.shown_projects(seen, name)  # what has no list of projects cannot be searched
+    library.shown_projects(seen, view)  # what has no list of projects cannot be searched
     newest: dict[ProjectName, Found] = {}
-    for found in _offered(seen, name, terms):
+    for found in _offered(seen, view, terms):
         known = newest.get(found.project.name)
         if known is None or Version(found.version) > Version(known.version):
             newest[found.project.name] = found
     return tuple(newest.values())
 
 
-def _offered(seen: Snapshot, name: IndexName, terms: Sequence[Term]) -> Iterator[Found]:
+def _offered(seen: Snapshot, view: View, terms: Sequence[Term]) -> Iterator[Found]:
     nearer: list[IndexName] = []
-    for index in library.chain(seen, name):
+    for index in view.indexes:
         by_project = groupby(seen.search(index.name, terms), key=lambda found: found.project)
         for project, releases in by_project:
             if not _is_quarantined(seen, project, nearer):

@@ -22,10 +22,19 @@ from simpleindex.access import (
     hash_password,
     verify_password,
 )
+from simpleindex.api_tokens import issue
+from simpleindex.errors import TooManyFailures
 from simpleindex.wire.credentials import Credentials
+from simpleindex.wire.tokens_json import TokenWish
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.model import MirrorSettings, StageSettings
-from simpleindex_storage.names import IndexName, UserName
+from simpleindex_storage.model import (
+    ApiToken,
+    Index,
+    MirrorSettings,
+    StageSettings,
+    TokenAction,
+)
+from simpleindex_storage.names import IndexName, UserName, parse_project_name
 from tests.fakes import AT, FakeCatalog
 
 SECRET = b"a secret of the tests, 32 bytes!"
@@ -339,6 +348,11 @@ OPEN = Rules(restrict_modify=())
 ROOT_ONLY = Rules(restrict_modify=("root",))
 CAROL_TOO = Rules(restrict_modify=("root", "carol"))
 CAROL = Principal(UserName("carol"))
+LOCAL, DEMO = IndexName("root/local"), parse_project_name("demo")
+
+
+def an_index(**settings: Any) -> Index:
+    return Index(LOCAL, StageSettings(**settings))
 
 
 @pytest.mark.parametrize(
@@ -381,14 +395,368 @@ def test_only_root_may_change_things_by_default() -> None:
 def test_uploads_are_for_those_whom_the_index_names(
     acl_upload: tuple[str, ...], may: set[str | None]
 ) -> None:
-    settings = StageSettings(acl_upload=acl_upload)
+    index = an_index(acl_upload=acl_upload)
     for rules in (ROOT_ONLY, OPEN):
-        allowed = {who.name for who in (ROOT, ALICE, ANYBODY) if rules.may_upload(who, settings)}
-        assert allowed == may
+        everyone = (ROOT, ALICE, ANYBODY)
+        assert {who.name for who in everyone if rules.may_upload(who, index, DEMO)} == may
+        assert {who.name for who in everyone if rules.may_upload_some(who, index)} == may
+
+
+@pytest.mark.parametrize(
+    ("rules", "principal", "password", "email", "remove"),
+    [
+        pytest.param(ROOT_ONLY, ROOT, True, True, True, id="restricted, root"),
+        pytest.param(ROOT_ONLY, ALICE, True, False, False, id="restricted, herself"),
+        pytest.param(ROOT_ONLY, CAROL, False, False, False, id="restricted, other"),
+        pytest.param(ROOT_ONLY, ANYBODY, False, False, False, id="restricted, anybody"),
+        pytest.param(CAROL_TOO, CAROL, True, True, True, id="two may, one of them"),
+        pytest.param(Rules(("carol",)), ROOT, False, False, False, id="another may, root"),
+        pytest.param(Rules(("alice",)), ALICE, True, True, False, id="alone may, herself"),
+        pytest.param(OPEN, ROOT, True, True, True, id="open, root"),
+        pytest.param(OPEN, ALICE, True, True, True, id="open, herself"),
+        pytest.param(OPEN, CAROL, False, False, False, id="open, other"),
+        pytest.param(OPEN, ANYBODY, False, False, False, id="open, anybody"),
+    ],
+)
+def test_users_change_their_passwords_and_admins_change_users(
+    rules: Rules, principal: Principal, password: bool, email: bool, remove: bool
+) -> None:
+    alice = UserName("alice")
+    assert rules.may_change_user(principal, alice, {"password"}) is password
+    assert rules.may_change_user(principal, alice, {"email"}) is email
+    assert rules.may_change_user(principal, alice, {"email", "password"}) is email
+    assert rules.may_change_user(principal, alice, set()) is password
+    assert rules.may_remove_user(principal, alice) is remove
+
+
+@pytest.mark.parametrize("rules", [ROOT_ONLY, CAROL_TOO, Rules(("carol",)), OPEN], ids=str)
+def test_nobody_removes_root(rules: Rules) -> None:
+    for principal in (ROOT, ALICE, CAROL, ANYBODY):
+        assert not rules.may_remove_user(principal, UserName("root"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "principal", "change", "see"),
+    [
+        pytest.param(ROOT_ONLY, ROOT, True, True, id="restricted, root"),
+        pytest.param(ROOT_ONLY, ALICE, False, True, id="restricted, owner"),
+        pytest.param(ROOT_ONLY, CAROL, False, False, id="restricted, other"),
+        pytest.param(ROOT_ONLY, ANYBODY, False, False, id="restricted, anybody"),
+        pytest.param(Rules(("carol",)), CAROL, True, True, id="another may, that one"),
+        pytest.param(Rules(("carol",)), ROOT, False, True, id="another may, root"),
+        pytest.param(OPEN, ALICE, True, True, id="open, owner"),
+        pytest.param(OPEN, CAROL, False, False, id="open, other"),
+        pytest.param(OPEN, ANYBODY, False, False, id="open, anybody"),
+    ],
+)
+def test_settings_are_changed_by_admins_and_their_secrets_seen_by_owners_too(
+    rules: Rules, principal: Principal, change: bool, see: bool
+) -> None:
+    index = IndexName("alice/dev")
+    assert rules.may_change_index(principal, index) is change
+    assert rules.may_see_secrets(principal, index) is see
 
 
 def test_nobody_uploads_to_a_mirror() -> None:
-    assert not OPEN.may_upload(ROOT, MirrorSettings())
+    mirror = Index(LOCAL, MirrorSettings())
+    assert not OPEN.may_upload(ROOT, mirror, DEMO)
+    assert not OPEN.may_upload_some(ROOT, mirror)
+
+
+@pytest.mark.parametrize(
+    ("project", "may"),
+    [
+        pytest.param("art", "root", id="no pattern"),
+        pytest.param("demo", "carol", id="the name itself"),
+        pytest.param("demo-x", "alice", id="a pattern"),
+        pytest.param("demo-xyz", "root", id="the longer pattern"),
+        pytest.param("shut", None, id="nobody"),
+    ],
+)
+def test_a_project_is_for_those_whom_its_pattern_names(project: str, may: str | None) -> None:
+    acls = {"demo*": ("alice",), "demo": ("carol",), "demo-xy*": ("root",), "shut": ()}
+    index = an_index(acl_upload=("root",), acl_project_upload=acls)
+    name = parse_project_name(project)
+    allowed = {who.name for who in (ROOT, ALICE, CAROL) if ROOT_ONLY.may_upload(who, index, name)}
+    assert allowed == ({may} if may else set())
+    assert all(ROOT_ONLY.may_upload_some(who, index) for who in (ROOT, ALICE, CAROL))
+    assert ROOT_ONLY.may_mark(ROOT, index, name)  # who could change the setting anyway
+    assert ROOT_ONLY.may_mark(ALICE, index, name) is (may == "alice")
+
+
+@pytest.mark.parametrize(
+    ("settings", "may"),
+    [
+        pytest.param({}, {"root", "alice", "carol", None}, id="as made"),
+        pytest.param({"acl_read": ()}, {"root"}, id="nobody but owner and root"),
+        pytest.param({"acl_read": ("alice",)}, {"root", "alice"}, id="a name"),
+        pytest.param(
+            {"acl_read": (":AUTHENTICATED:",)}, {"root", "alice", "carol"}, id="all who logged in"
+        ),
+        pytest.param({"acl_read": (), "acl_upload": ("carol",)}, {"root", "carol"}, id="uploader"),
+        pytest.param(
+            {"acl_read": (), "acl_project_upload": {"x": ("carol",)}},
+            {"root", "carol"},
+            id="uploader of a project",
+        ),
+        pytest.param(
+            {"acl_read": ("alice",), "acl_upload": (":ANONYMOUS:",)},
+            {"root", "alice"},
+            id="everybody may drop files, not see them",
+        ),
+    ],
+)
+def test_an_index_is_read_by_those_whom_it_names(
+    settings: dict[str, Any], may: set[str | None]
+) -> None:
+    index = an_index(**settings)
+    for rules in (ROOT_ONLY, OPEN):
+        everyone = (ROOT, ALICE, CAROL, ANYBODY)
+        assert {who.name for who in everyone if rules.may_read(who, index)} == may
+    assert CAROL_TOO.may_read(CAROL, index)
+
+
+def test_the_owner_may_read() -> None:
+    index = Index(IndexName("alice/dev"), StageSettings(acl_read=()))
+    assert ROOT_ONLY.may_read(ALICE, index)
+    assert not ROOT_ONLY.may_read(CAROL, index)
+
+
+def test_a_mirror_is_read_by_those_whom_it_names() -> None:
+    mirror = Index(LOCAL, MirrorSettings(acl_read=("alice",)))
+    assert ROOT_ONLY.may_read(ALICE, mirror)
+    assert not ROOT_ONLY.may_read(ANYBODY, mirror)
+
+
+# Tokens with limits
+
+TOKEN = ApiToken("1a2b", UserName("alice"), "ci", "0" * 64, AT)
+
+
+def by_token(**limits: Any) -> Principal:
+    return Principal(TOKEN.user, replace(TOKEN, **limits))
+
+
+@pytest.mark.parametrize(
+    ("limits", "reads", "uploads"),
+    [
+        pytest.param({}, True, True, id="none"),
+        pytest.param({"actions": (TokenAction.READ,)}, True, False, id="read"),
+        pytest.param({"actions": (TokenAction.UPLOAD,)}, False, True, id="upload"),
+        pytest.param({"indexes": ("root/*",)}, True, True, id="index"),
+        pytest.param({"indexes": ("alice/*", "root/other")}, False, False, id="other indexes"),
+        pytest.param({"projects": ("de*",)}, True, True, id="project"),
+        pytest.param({"projects": ("art",)}, False, False, id="other project"),
+    ],
+)
+def test_a_token_may_do_what_its_user_may_within_its_limits(
+    limits: dict[str, Any], reads: bool, uploads: bool
+) -> None:
+    index = an_index(acl_upload=("alice",), acl_read=("alice",))
+    assert ROOT_ONLY.may_read(by_token(**limits), index, DEMO) is reads
+    assert ROOT_ONLY.may_upload(by_token(**limits), index, DEMO) is uploads
+    others = an_index(acl_upload=("carol",), acl_read=("carol",))
+    assert not ROOT_ONLY.may_read(by_token(**limits), others, DEMO)
+    assert not ROOT_ONLY.may_upload(by_token(**limits), others, DEMO)
+
+
+def test_a_token_for_some_projects_does_not_open_the_index_as_a_whole() -> None:
+    index = an_index(acl_upload=("alice",), acl_read=("alice",))
+    principal = by_token(projects=("demo",))
+    assert not ROOT_ONLY.may_read(principal, index)
+    assert ROOT_ONLY.may_upload_some(principal, index)
+
+
+def test_a_token_is_not_for_changing_anything_but_by_uploads() -> None:
+    robot = Principal(UserName("root"), replace(TOKEN, user=UserName("root")))
+    index = an_index(acl_upload=("root",))
+    for rules in (ROOT_ONLY, OPEN):
+        assert rules.may_upload(robot, index, DEMO)
+        assert not rules.may_mark(robot, index, DEMO)
+        assert not rules.may_remove(robot, index, DEMO)
+        assert not rules.may_create_user(robot)
+        assert not rules.may_change_user(robot, UserName("root"), {"password"})
+        assert not rules.may_remove_user(robot, UserName("alice"))
+        assert not rules.may_create_index(robot, UserName("root"))
+        assert not rules.may_change_index(robot, LOCAL)
+        assert not rules.may_see_secrets(robot, LOCAL)
+        assert not rules.may_manage_tokens(robot, UserName("root"))
+
+
+def test_users_and_root_manage_tokens() -> None:
+    assert ROOT_ONLY.may_manage_tokens(ALICE, UserName("alice"))
+    assert ROOT_ONLY.may_manage_tokens(ROOT, UserName("alice"))
+    assert not ROOT_ONLY.may_manage_tokens(CAROL, UserName("alice"))
+    assert not ROOT_ONLY.may_manage_tokens(ANYBODY, UserName("alice"))
+
+
+@pytest.mark.usefixtures("hashed")
+@pytest.mark.parametrize("user", ["__token__", "alice"])
+def test_an_api_token_stands_for_its_user(user: str) -> None:
+    catalog, secret = a_catalog_with_a_token()
+    known = an_authenticator(catalog).identify(Credentials(user, secret))
+    assert known == Principal(UserName("alice"), catalog.known_tokens[0])
+
+
+@pytest.mark.parametrize(
+    ("user", "change"),
+    [
+        pytest.param("root", lambda secret: secret, id="of another user"),
+        pytest.param("nobody", lambda secret: secret, id="of nobody"),
+        pytest.param("", lambda secret: secret, id="without a name"),
+        pytest.param("__token__", lambda secret: secret[:-1], id="cut off"),
+        pytest.param("__token__", lambda secret: secret + "A", id="longer"),
+        pytest.param("__token__", lambda secret: secret.swapcase(), id="other case"),
+        pytest.param("__token__", lambda secret: secret.removeprefix("sit_"), id="no prefix"),
+        pytest.param("__token__", lambda _: "alicepw", id="a password"),
+        pytest.param("__token__", lambda _: "sit_\ud800", id="half a character"),
+    ],
+)
+def test_whatever_is_no_token_of_that_user_proves_nothing(
+    user: str, change: Callable[[str], str], hashed: list[str]
+) -> None:
+    catalog, secret = a_catalog_with_a_token()
+    hashed.clear()
+    assert an_authenticator(catalog).identify(Credentials(user, change(secret))) == ANYBODY
+    assert len(hashed) <= 1
+
+
+@pytest.mark.usefixtures("hashed")
+def test_an_api_token_ends_when_it_says_and_with_its_record() -> None:
+    clock = Clock()
+    catalog, secret = a_catalog_with_a_token(days=2)
+    authenticator = an_authenticator(catalog, clock)
+    robot = Credentials("__token__", secret)
+    clock.pass_(2 * 86_400 - 1)
+    assert authenticator.identify(robot).name == "alice"
+    clock.pass_(1)
+    assert authenticator.identify(robot) == ANYBODY
+    catalog, secret = a_catalog_with_a_token()
+    catalog.known_tokens.clear()
+    assert an_authenticator(catalog).identify(Credentials("__token__", secret)) == ANYBODY
+
+
+@pytest.mark.usefixtures("hashed")
+def test_an_api_token_does_not_buy_a_login() -> None:
+    catalog, secret = a_catalog_with_a_token()
+    for user in ("__token__", "alice"):
+        assert an_authenticator(catalog).log_in(Credentials(user, secret)) is None
+
+
+def a_catalog_with_a_token(**wish: Any) -> tuple[FakeCatalog, str]:
+    catalog = a_catalog(root="rootpw", alice="alicepw")
+    token, secret = issue(UserName("alice"), TokenWish(**wish), AT)
+    catalog.known_tokens.append(token)
+    return catalog, secret
+
+
+# Failures
+
+HOME, ELSEWHERE = "192.0.2.1", "192.0.2.2"
+
+
+def fail(authenticator: Authenticator, user: str, address: str | None, times: int = 10) -> None:
+    for number in range(times):
+        credentials = Credentials(user, f"wrong {number}")
+        assert authenticator.identify(credentials, address) == ANYBODY
+
+
+def test_a_user_is_not_guessed_at_more_than_ten_times(hashed: list[str]) -> None:
+    clock = Clock()
+    authenticator = an_authenticator(a_catalog(root="rootpw", alice="alicepw"), clock)
+    for number in range(10):
+        fail(authenticator, "root", f"192.0.2.{number}", times=1)
+    hashed.clear()
+    for ask in (authenticator.identify, authenticator.log_in):
+        with pytest.raises(TooManyFailures, match="300 seconds") as refused:
+            ask(Credentials("root", "rootpw"), ELSEWHERE)
+        assert refused.value.headers == {"retry-after": "300"}
+    assert hashed == []
+    assert authenticator.identify(Credentials("alice", "alicepw"), ELSEWHERE) == ALICE
+    clock.pass_(300)
+    assert authenticator.identify(Credentials("root", "rootpw"), ELSEWHERE) == ROOT
+
+
+@pytest.mark.usefixtures("hashed")
+def test_an_address_does_not_guess_more_than_ten_times() -> None:
+    authenticator = an_authenticator(a_catalog(root="rootpw", alice="alicepw"))
+    for number in range(10):
+        fail(authenticator, f"user{number}", HOME, times=1)
+    with pytest.raises(TooManyFailures):
+        authenticator.identify(Credentials("root", "rootpw"), HOME)
+    assert authenticator.identify(Credentials("root", "rootpw"), ELSEWHERE) == ROOT
+
+
+@pytest.mark.usefixtures("hashed")
+def test_a_right_password_does_not_make_up_for_failures() -> None:
+    authenticator = an_authenticator(a_catalog(root="rootpw", alice="alicepw"))
+    fail(authenticator, "root", HOME, times=9)
+    assert authenticator.identify(Credentials("alice", "alicepw"), HOME) == ALICE
+    fail(authenticator, "root", HOME, times=1)
+    with pytest.raises(TooManyFailures):
+        fail(authenticator, "alice", HOME, times=1)
+
+
+@pytest.mark.usefixtures("hashed")
+def test_tokens_work_on_while_passwords_are_guessed_at() -> None:
+    catalog, secret = a_catalog_with_a_token()
+    authenticator = an_authenticator(catalog)
+    login = token_of(authenticator, "alice", "alicepw")
+    fail(authenticator, "alice", HOME)
+    assert authenticator.identify(Credentials("alice", login), HOME) == ALICE
+    assert authenticator.identify(Credentials("__token__", secret), HOME).name == "alice"
+
+
+@pytest.mark.usefixtures("hashed")
+def test_whoever_was_right_a_moment_ago_works_on_while_others_guess() -> None:
+    authenticator = an_authenticator(a_catalog(root="rootpw"))
+    right = Credentials("root", "rootpw")
+    assert authenticator.identify(right, HOME) == ROOT
+    fail(authenticator, "root", ELSEWHERE)
+    assert authenticator.identify(right, HOME) == ROOT
+    # To those who guess, the password that is remembered is no easier to find than any.
+    with pytest.raises(TooManyFailures):
+        authenticator.identify(right, ELSEWHERE)
+
+
+@pytest.mark.usefixtures("hashed")
+def test_a_guess_at_a_remembered_password_counts_too() -> None:
+    authenticator = an_authenticator(a_catalog(root="rootpw"))
+    right = Credentials("root", "rootpw")
+    for address in (HOME, None):
+        authenticator.identify(right, address)
+    fail(authenticator, "root", HOME)
+    for address in (HOME, None):
+        with pytest.raises(TooManyFailures):
+            authenticator.identify(right, address)
+
+
+@pytest.mark.usefixtures("hashed")
+def test_a_guess_at_a_token_is_a_failure_of_its_address_and_of_no_user() -> None:
+    catalog, _ = a_catalog_with_a_token()
+    authenticator = an_authenticator(catalog)
+    for number in range(10):
+        guess = Credentials("__token__", f"sit_{number}")
+        assert authenticator.identify(guess, HOME) == ANYBODY
+    with pytest.raises(TooManyFailures):
+        authenticator.identify(Credentials("__token__", "sit_x"), HOME)
+    assert authenticator.identify(Credentials("__token__", "sit_x"), ELSEWHERE) == ANYBODY
+
+
+def test_a_login_that_has_ended_is_no_failure(hashed: list[str]) -> None:
+    clock = Clock()
+    catalog = a_catalog(root="rootpw")
+    authenticator = an_authenticator(catalog, clock)
+    expired = token_of(authenticator, "root", "rootpw")
+    clock.pass_(36_000)
+    other = token_of(authenticator, "root", "rootpw")
+    catalog.put_user("root", hash_password("new"), version=2)
+    hashed.clear()
+    for _ in range(20):
+        for login in (expired, other):
+            assert authenticator.identify(Credentials("root", login), HOME) == ANYBODY
+    assert hashed == []
+    assert authenticator.identify(Credentials("root", "new"), HOME) == ROOT
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parents[1]
 _LOOKS_INTO_PACKAGES = " ".join(
     f"simpleindex_storage.{name}"
     for name in (
-        "metadata", "inspection", "faults", "member_names", "metadata_rules",
+        "metadata", "inspection", "faults", "member_names", "metadata_rules", "documentation",
         "provenance", "record_file", "tar_walk", "wheel_files", "zip_directory", "zip_walk",
     )
 )  # fmt: skip
@@ -35,24 +35,31 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.app",),
     ("simpleindex.routes", "simpleindex.gap"),
     ("simpleindex.search",),
-    ("simpleindex.library", "simpleindex.initialise"),
-    ("simpleindex.transfers",),
+    ("simpleindex.devpi_dump",),
+    ("simpleindex.library", "simpleindex.initialise", "simpleindex.pushing"),
+    ("simpleindex.transfers", "simpleindex.releases"),
+    ("simpleindex.whitelist", "simpleindex.reading"),
     ("simpleindex.upstream", "simpleindex.rendered", "simpleindex.access", "simpleindex.protocol"),
+    ("simpleindex.limits", "simpleindex.api_tokens"),
     ("simpleindex.web",),
+    ("simpleindex.argon2_hashes",),
     ("simpleindex.wire", "simpleindex.policy", "simpleindex.errors"),
     ("simpleindex.config",),
     ("simpleindex.version",),
     ("simpleindex_storage.opening",),
     (
         "simpleindex_storage.store",
-        "simpleindex_storage.upkeep",
         "simpleindex_storage.rebuild",
         "simpleindex_storage.files_disk",
         "simpleindex_storage.files_s3",
         "simpleindex_storage.catalog_sqlite",
         "simpleindex_storage.catalog_postgres",
     ),
-    ("simpleindex_storage.sqlite_transaction", "simpleindex_storage.generation"),
+    (
+        "simpleindex_storage.sqlite_transaction",
+        "simpleindex_storage.generation",
+        "simpleindex_storage.upkeep",
+    ),
     ("simpleindex_storage.sqlite_file",),
     ("simpleindex_storage.catalog_sql",),
     ("simpleindex_storage.journal", "simpleindex_storage.locks", "simpleindex_storage.records"),

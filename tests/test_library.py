@@ -1,9 +1,13 @@
 import pytest
 
 from simpleindex import library
+from simpleindex.access import Principal, Rules
+from simpleindex.errors import Forbidden
+from simpleindex.library import look
+from simpleindex.reading import ANY_READER, Reader, WhoIsAsking
 from simpleindex.wire.simple_page import page_depth
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.names import IndexName, ProjectName, parse_project_name
+from simpleindex_storage.names import IndexName, ProjectName, UserName, parse_project_name
 from tests.fakes import FakeCatalog
 
 LOCAL = IndexName("root/local")
@@ -13,12 +17,12 @@ OTHER_WHEEL = "demo-2.0-py3-none-any.whl"
 
 
 def chain(catalog: FakeCatalog, name: str = LOCAL) -> list[str]:
-    return [index.name for index in library.chain(catalog, IndexName(name))]
+    return [index.name for index in library.look(catalog, IndexName(name)).indexes]
 
 
 def shown(catalog: FakeCatalog, project: ProjectName = DEMO) -> list[tuple[str, str]]:
     """Which files are shown, and from which index."""
-    sight = library.shown_project(catalog, LOCAL, project)
+    sight = library.shown_project(catalog, look(catalog, LOCAL), project)
     return [(file.index, file.filename) for file in sight.files]
 
 
@@ -74,7 +78,7 @@ def test_mirrors_come_last_and_keep_their_order() -> None:
 
 def test_an_index_that_is_not_there_is_named() -> None:
     with pytest.raises(NotStored, match="index root/local"):
-        library.chain(a_catalog(), LOCAL)
+        library.look(a_catalog(), LOCAL)
 
 
 def test_the_nearest_index_wins_a_file_name_however_it_is_spelled() -> None:
@@ -95,7 +99,7 @@ def test_a_known_project_without_files_is_shown_empty_and_an_unknown_one_is_not(
     catalog.put_project("root/a", "demo")
     assert shown(catalog) == []
     with pytest.raises(NotStored, match="project other in root/local"):
-        library.shown_project(catalog, LOCAL, parse_project_name("other"))
+        library.shown_project(catalog, look(catalog, LOCAL), parse_project_name("other"))
 
 
 def test_the_list_has_each_project_of_the_chain_once_and_in_order() -> None:
@@ -103,7 +107,7 @@ def test_the_list_has_each_project_of_the_chain_once_and_in_order() -> None:
     for index, project in [("local", "zoo"), ("local", "demo"), ("a", "demo"), ("a", "art")]:
         catalog.put_project(f"root/{index}", project)
     catalog.put_project("root/elsewhere", "hidden")
-    page = library.shown_projects(catalog, LOCAL)
+    page = library.shown_projects(catalog, look(catalog, LOCAL))
     assert tuple(page.projects) == ("art", "demo", "zoo")
     last = catalog.serial
     assert page.projects == {"art": last - 1, "demo": last - 2, "zoo": last - 4}
@@ -115,17 +119,17 @@ def test_a_mirror_says_that_it_cannot_be_read_yet() -> None:
     catalog.put_mirror("root/pypi")
     mirror = IndexName("root/pypi")
     with pytest.raises(NotStored, match="does not fetch"):
-        library.shown_projects(catalog, mirror)
+        library.shown_projects(catalog, look(catalog, mirror))
     with pytest.raises(NotStored, match="does not fetch"):
-        library.shown_project(catalog, mirror, DEMO)
+        library.shown_project(catalog, look(catalog, mirror), DEMO)
     with pytest.raises(NotStored, match="does not fetch"):
-        library.fingerprint_of_project(catalog, mirror, DEMO)
+        library.fingerprint_of_project(catalog, look(catalog, mirror), DEMO)
 
 
 def the_page(catalog: FakeCatalog) -> tuple[object, object]:
     """The fingerprint, and all that clients could see."""
-    sight = library.shown_project(catalog, LOCAL, DEMO)
-    assert library.fingerprint_of_project(catalog, LOCAL, DEMO) == sight.fingerprint
+    sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
+    assert library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO) == sight.fingerprint
     return sight.fingerprint, library.page_of(sight, page_depth("demo/"))
 
 
@@ -180,7 +184,7 @@ def test_the_fingerprint_stands_while_only_others_change() -> None:
 def test_a_fingerprint_is_had_without_reading_the_files() -> None:
     catalog = a_catalog(local=())
     catalog.put_file("root/local", WHEEL)
-    library.fingerprint_of_project(catalog, LOCAL, DEMO)
+    library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO)
     assert catalog.reads_of_files == 0
 
 
@@ -192,7 +196,7 @@ def test_a_page_tells_all_that_is_known_of_its_files() -> None:
     )
     sdist = catalog.put_file("root/a", "demo-10.0.tar.gz", metadata_sha256=digest)
     catalog.put_file("root/a", WHEEL)
-    sight = library.shown_project(catalog, LOCAL, DEMO)
+    sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
     page = library.page_of(sight, page_depth("+simple/demo/"))
     assert (page.name, page.serial) == ("demo", catalog.serial)
     assert page.versions == ("1.0", "2.0", "10.0")
@@ -206,3 +210,62 @@ def test_a_page_tells_all_that_is_known_of_its_files() -> None:
     assert (first.requires_python, first.yanked) == (">=3.8", "bad")
     assert first.metadata == {"sha256": digest}
     assert second.metadata is None  # an sdist's metadata may leave things to its build
+
+
+# Who may read what
+
+ALICE = Reader(Rules(), Principal(UserName("alice")))
+BOB = Reader(Rules(), Principal(UserName("bob")))
+UNKNOWN = Reader(Rules(), None)
+
+
+def a_chain_with_a_secret() -> FakeCatalog:
+    """root/local > root/secret (alice's to read) > root/behind, and root/open."""
+    catalog = FakeCatalog()
+    catalog.put_stage("root/local", "root/secret", "root/open")
+    catalog.put_stage("root/secret", "root/behind", acl_read=("alice",))
+    catalog.put_stage("root/open")
+    catalog.put_stage("root/behind")
+    return catalog
+
+
+def test_a_base_that_one_may_not_read_is_as_if_it_were_not_there() -> None:
+    catalog = a_chain_with_a_secret()
+    catalog.put_file("root/secret", WHEEL)
+    catalog.put_file("root/open", OTHER_WHEEL)
+    views = {reader: look(catalog, LOCAL, reader) for reader in (ALICE, BOB, ANY_READER)}
+    assert [index.name for index in views[ALICE].indexes] == [
+        "root/local", "root/secret", "root/open", "root/behind",
+    ]  # fmt: skip
+    assert (views[ALICE].restricted, views[ALICE].hidden) == (("root/secret",), ())
+    for reader in (BOB, ANY_READER):
+        assert [index.name for index in views[reader].indexes] == ["root/local", "root/open"]
+        assert (views[reader].restricted, views[reader].hidden) == ((), ("root/secret",))
+        sight = library.shown_project(catalog, views[reader], DEMO)
+        assert [file.filename for file in sight.files] == [OTHER_WHEEL]
+    assert not any(view.is_public for view in views.values())
+    assert len(library.shown_project(catalog, views[ALICE], DEMO).files) == 2
+
+
+def test_an_index_that_one_may_not_read_is_refused() -> None:
+    catalog = a_chain_with_a_secret()
+    with pytest.raises(Forbidden, match=r"user bob may not read .*root/secret"):
+        look(catalog, IndexName("root/secret"), BOB)
+    with pytest.raises(Forbidden, match="somebody who is not logged in may not read"):
+        look(catalog, IndexName("root/secret"))
+
+
+def test_who_asks_matters_only_where_something_is_restricted() -> None:
+    catalog = a_chain_with_a_secret()
+    assert look(catalog, IndexName("root/behind"), UNKNOWN).is_public
+    for name in (LOCAL, IndexName("root/secret")):
+        with pytest.raises(WhoIsAsking):
+            look(catalog, name, UNKNOWN)
+
+
+def test_the_fingerprint_tells_whether_something_is_hidden() -> None:
+    catalog = a_catalog(local=("gone",))
+    catalog.put_file("root/local", WHEEL)
+    before = library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO)
+    catalog.put_stage("root/gone", acl_read=("alice",))
+    assert library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO) != before

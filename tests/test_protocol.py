@@ -55,7 +55,7 @@ def test_a_refusal_is_told_in_the_reason_phrase(connection: Connection) -> None:
         ("GET /root/none/", 404, "there is no index root/none here"),
         ("GET /there/is/nothing/at/this/url", 404, "there is nothing at this URL"),
         ("BREW /root/local/", 405, "this version cannot BREW"),
-        ("PUSH /root/local/", 405, "this version cannot PUSH"),
+        ("PUSH /root/local/", 400, "it is not valid JSON"),
         ("POST /+login", 400, "it is not valid JSON"),
         ("POST /root/local/", 401, "uploading to this index needs a user name and a password"),
     ],

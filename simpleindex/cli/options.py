@@ -115,6 +115,17 @@ def first_line(file: TextIO) -> str:
         raise click.ClickException(f"{file.name} is not text in UTF-8") from None
 
 
+def ask_for_password(question: str) -> str:
+    """Ask twice, at a terminal."""
+    if not sys.stdin.isatty():
+        raise click.ClickException(
+            "there is no terminal to ask for the password at; give --password-file "
+            "(- for standard input)"
+        )
+    password: str = click.prompt(question, hide_input=True, confirmation_prompt=True)
+    return password
+
+
 def this_command() -> str:
     """How the user can call us again."""
     called = Path(sys.argv[0])

@@ -1,6 +1,5 @@
 """`passwd`: set a user's password directly in the catalog."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -9,10 +8,15 @@ import click
 
 from simpleindex.access import ROOT, check_new_password, hash_password
 from simpleindex.cli.directory import open_as_owner
-from simpleindex.cli.options import config_from, first_line, setting_options
+from simpleindex.cli.options import (
+    ask_for_password,
+    config_from,
+    first_line,
+    setting_options,
+)
 from simpleindex.initialise import PASSWORD_FILE
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.names import UserName, parse_user_name
+from simpleindex_storage.names import parse_user_name
 from simpleindex_storage.opening import utc_now
 from simpleindex_storage.ports import Change
 
@@ -38,7 +42,11 @@ def command(
         with store.catalog.snapshot() as seen:
             if seen.user(name) is None:
                 raise NotStored(f"user {name}", "check the spelling")
-        password = _ask_for_password(name) if password_file is None else first_line(password_file)
+        password = (
+            ask_for_password(f"New password of {name}")
+            if password_file is None
+            else first_line(password_file)
+        )
         check_new_password(password)
         password_hash = hash_password(password)
 
@@ -60,15 +68,3 @@ def command(
     if name == ROOT:
         (config.serverdir / PASSWORD_FILE).unlink(missing_ok=True)
     click.echo(f"The password of {name} is changed.")
-
-
-def _ask_for_password(name: UserName) -> str:
-    if not sys.stdin.isatty():
-        raise click.ClickException(
-            "there is no terminal to ask for the password at; give --password-file "
-            "(- for standard input)"
-        )
-    password: str = click.prompt(
-        f"New password of {name}", hide_input=True, confirmation_prompt=True
-    )
-    return password

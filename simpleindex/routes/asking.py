@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
-from simpleindex.wire.origin import Peer, origin
+from simpleindex.wire.origin import Peer, client_address, origin
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.names import IndexName, index_name
 
@@ -59,6 +59,13 @@ def origin_of(request: Request, outside_url: str | None, trusted: tuple[str, ...
         prefix=scope.get("root_path", "").rstrip("/"),
     )
     return origin(request.headers, peer, outside_url)
+
+
+def address_of(request: Request, trusted: tuple[str, ...]) -> str | None:
+    """The address of the client; None where it cannot be known."""
+    client = request.scope.get("client")
+    forwarded_for = joined(request, "x-forwarded-for")
+    return client_address(client[0] if client else None, forwarded_for, trusted)
 
 
 def _netloc(host: str, port: int) -> str:

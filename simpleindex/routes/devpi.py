@@ -1,55 +1,67 @@
-"""devpi's JSON API: what its client needs to log in, to look around and to make an index."""
+"""devpi's JSON API about the server: where everything is, logins, and how it is."""
 
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeVar
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex.access import Principal, Rules, check_new_password
+from simpleindex.access import Rules
 from simpleindex.errors import Forbidden, NotAuthenticated
-from simpleindex.routes.asking import (
-    asked_index,
-    in_thread,
-    json_body,
-    origin_of,
-)
+from simpleindex.reading import Reader
+from simpleindex.routes.asking import asked_index, in_thread, json_body, origin_of
 from simpleindex.routes.doorkeeper import Doorkeeper
-from simpleindex.wire import devpi_json
+from simpleindex.routes.replies import devpi_reply, told
+from simpleindex.version import __version__
+from simpleindex.wire import devpi_json, user_json
 from simpleindex.wire.credentials import Credentials
-from simpleindex.wire.locations import Api, IndexAt, UserAt
-from simpleindex_storage.errors import AlreadyStored, NotStored, Refused
-from simpleindex_storage.model import Index, JsonValue, StageSettings, User
+from simpleindex.wire.locations import (
+    Api,
+    FileAt,
+    IndexAt,
+    JsonAt,
+    ListAt,
+    Location,
+    PageAt,
+    PagesAt,
+    ProjectAt,
+    RefreshAt,
+    SearchAt,
+    UploadAt,
+    VersionAt,
+    locate,
+)
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.model import Index, JsonValue, StageSettings
 from simpleindex_storage.names import (
     IndexName,
-    UserName,
+    ProjectName,
     index_name,
-    owner_of,
-    parse_user_name,
+    parse_filename,
+    parse_project_name,
 )
-from simpleindex_storage.ports import Change
-from simpleindex_storage.store import Store
+from simpleindex_storage.ports import Catalog
 
-T = TypeVar("T")
+_OfProject: TypeAlias = PageAt | RefreshAt | ProjectAt | VersionAt | PagesAt | JsonAt
+_OfIndex: TypeAlias = IndexAt | ListAt | SearchAt | UploadAt | FileAt | _OfProject
 
 
 @dataclass(frozen=True, slots=True)
 class DevpiDoor:
-    """Discovery, logins, users and indexes."""
+    """Discovery, logins and status."""
 
-    store: Store
+    catalog: Catalog
     doorkeeper: Doorkeeper
     rules: Rules
     outside_url: str | None
     trusted_proxy: tuple[str, ...]
-    now: Callable[[], datetime]
 
     async def api(self, request: Request, at: Api) -> Response:
         """`+api`: where everything is, and whether the client's login still holds."""
-        principal = await self.doorkeeper.identify(request)
-        root = origin_of(request, self.outside_url, self.trusted_proxy)
+        principal = await self.doorkeeper.identify_reader(request)
+        root = self._root_url(request)
         status: list[JsonValue] = ["noauth", "", []]
         if principal.name is not None:
             status = ["ok", principal.name, []]
@@ -65,140 +77,87 @@ class DevpiDoor:
             result["simpleindex"] = f"{root}/{name}/+simple/"
             if isinstance(index.settings, StageSettings):
                 result["pypisubmit"] = f"{root}/{name}/"
-        return _reply(devpi_json.reply(result, "apiconfig"))
+        return devpi_reply(devpi_json.reply(result, "apiconfig"))
 
     async def login(self, request: Request) -> Response:
         """`+login`: a token for a password."""
-        user, password = devpi_json.parse_login(await json_body(request))
-        credentials = Credentials(user, password)
-        known = await self.doorkeeper.log_in(credentials)
+        user, password = user_json.parse_login(await json_body(request))
+        known = await self.doorkeeper.log_in(request, Credentials(user, password))
         if known is None:
             raise NotAuthenticated(
                 f"user {user[:80]!r} could not be authenticated: the name or the password is wrong"
             )
         _, token = known
+        result = user_json.proxy_auth(token, self.doorkeeper.login_seconds)
+        return devpi_reply(devpi_json.reply(result, "proxyauth", "login successful"))
+
+    async def status(self, request: Request) -> Response:
+        """`+status`: what runs here, without anything that only its admin need know."""
         result: dict[str, JsonValue] = {
-            "password": token,
-            "expiration": self.doorkeeper.login_seconds,
+            "versioninfo": {"simpleindex-server": __version__},
+            "role": "MASTER",
+            "serial": self.catalog.settled_serial(),
+            "uuid": self.catalog.uuid,
+            "polling_replicas": {},
+            "metrics": [],
         }
-        return _reply(devpi_json.reply(result, "proxyauth", "login successful"))
+        return devpi_reply(devpi_json.reply(result, "status"))
 
-    async def users(self, request: Request) -> Response:
-        """All users with their indexes."""
+    async def check(self, request: Request) -> Response:
+        """`+authcheck`: whether a front server may hand out what it was asked for.
 
-        def read() -> dict[str, JsonValue]:
-            with self.store.catalog.snapshot() as seen:
-                indexes = seen.indexes()
-                return {user.name: devpi_json.user_config(user, indexes) for user in seen.users()}
+        nginx asks so (auth_request) before it serves a file itself; `X-Original-URI` tells what.
+        """
+        asked = request.headers.get("x-original-uri", "/")
+        location = locate(_path_below(asked, self._root_url(request)))
+        if location is None:
+            raise Forbidden("there is nothing at this URL that could be handed out")
+        reader = Reader(self.rules, await self.doorkeeper.identify_reader(request))
+        try:
+            await in_thread(lambda: self._check_may_read(location, reader))
+        except NotAuthenticated as error:
+            if request.headers.get("user-agent", "").startswith("devpi-client/"):
+                raise Forbidden(str(error)) from None  # a 401 would end its login
+            raise
+        return told("this may be handed out")
 
-        return _reply(devpi_json.reply(await in_thread(read), "list:userconfig"))
+    def _check_may_read(self, location: Location, reader: Reader) -> None:
+        """Raises what stands in the way. What is not there is for others to say."""
+        if not isinstance(location, _OfIndex):
+            return
+        with self.catalog.snapshot() as seen, suppress(Refused):
+            index = seen.index(index_name(location.user, location.index))
+            if index is not None:
+                reader.require(index, _project_of(location))
 
-    async def user(self, request: Request, at: UserAt) -> Response:
-        """One user."""
-
-        def read() -> dict[str, JsonValue]:
-            name = _user_name(at.user)
-            with self.store.catalog.snapshot() as seen:
-                user = seen.user(name)
-                if user is None:
-                    raise NotStored(f"user {name}")
-                return devpi_json.user_config(user, seen.indexes())
-
-        return _reply(devpi_json.reply(await in_thread(read), "userconfig"))
-
-    async def create_user(self, request: Request, at: UserAt) -> Response:
-        """Make a user; 201."""
-        principal = await self.doorkeeper.identify(request)
-        if not self.rules.may_create_user(principal):
-            raise _forbidden(principal, "create users")
-        name = parse_user_name(at.user)
-        password, profile = devpi_json.parse_new_user(await json_body(request))
-        check_new_password(password)
-
-        def create(change: Change) -> User:
-            if change.user(name) is not None:
-                raise AlreadyStored("User", name, "choose another name")
-            user = User(name, password_hash, 1, self.now(), profile=profile)
-            change.put_user(user)
-            return user
-
-        password_hash = await self.doorkeeper.hash(password)
-        user = await self._change(create, principal, "create user")
-        return _reply(devpi_json.reply(devpi_json.user_config(user, ()), "userconfig"), 201)
-
-    async def index(self, request: Request, at: IndexAt) -> Response:
-        """One index, with the names of its projects unless `no_projects` is in the query."""
-        name = asked_index(at.user, at.index)
-        with_projects = "no_projects" not in request.query_params
-
-        def read() -> dict[str, JsonValue]:
-            with self.store.catalog.snapshot() as seen:
-                index = seen.index(name)
-                if index is None:
-                    raise NotStored(f"index {name}")
-                config = devpi_json.index_config(index)
-                if with_projects:
-                    config["projects"] = [project.name for project in seen.projects(name)]
-                return config
-
-        return _reply(devpi_json.reply(await in_thread(read), "indexconfig"))
-
-    async def create_index(self, request: Request, at: IndexAt) -> Response:
-        """Make an index, or give one that was made automatically its settings; 200."""
-        principal = await self.doorkeeper.identify(request)
-        body = await json_body(request)
-        name = index_name(at.user, at.index)
-        if not self.rules.may_create_index(principal, owner_of(name)):
-            raise _forbidden(principal, f"create indexes of {owner_of(name)}")
-        index = await self._change(
-            lambda change: _create_index(change, name, body), principal, "create index"
-        )
-        return _reply(devpi_json.reply(devpi_json.index_config(index), "indexconfig"))
+    def _root_url(self, request: Request) -> str:
+        return origin_of(request, self.outside_url, self.trusted_proxy)
 
     def _index(self, name: IndexName) -> Index:
-        with self.store.catalog.snapshot() as seen:
+        with self.catalog.snapshot() as seen:
             index = seen.index(name)
         if index is None:
             raise NotStored(f"index {name}")
         return index
 
-    async def _change(self, work: Callable[[Change], T], principal: Principal, what: str) -> T:
-        who = principal.name or ""
-        return await in_thread(lambda: self.store.catalog.change(work, who=who, what=what))
 
-
-def _create_index(change: Change, name: IndexName, body: bytes) -> Index:
-    known = change.index(name)
-    if known is not None and not known.automatic:
-        raise AlreadyStored("Index", name, "choose another name, or use it as it is")
-    owner = owner_of(name)
-    if change.user(owner) is None:
-        raise NotStored(f"user {owner}", "an index lies below the name of a user")
-    kept = known.settings if known and isinstance(known.settings, StageSettings) else None
-    settings = devpi_json.parse_new_index(body, name, kept)
-    if kept is not None and not isinstance(settings, StageSettings):
-        raise Refused(f"index {name}", "it holds uploads, and cannot become a mirror")
-    if isinstance(settings, StageSettings):
-        missing = [base for base in settings.bases if base != name and not change.index(base)]
-        if missing:
-            raise Refused(f"index {name}", f"its bases do not exist: {', '.join(missing)}")
-    index = Index(name, settings)
-    change.put_index(index)
-    return index
-
-
-def _user_name(text: str) -> UserName:
+def _project_of(location: _OfIndex) -> ProjectName | None:
+    """What a URL is about; None for the index as a whole, and for what has no lawful name."""
     try:
-        return parse_user_name(text)
+        if isinstance(location, FileAt):
+            return parse_filename(location.filename).project
+        if isinstance(location, _OfProject):
+            return parse_project_name(location.project)
     except Refused:
-        raise NotStored(f"user {text[:80]}") from None
+        pass  # documentation, for one: whoever may read the index may read it
+    return None
 
 
-def _forbidden(principal: Principal, action: str) -> Forbidden:
-    who = f"user {principal.name}" if principal.name else "somebody who is not logged in"
-    return Forbidden(f"{who} may not {action}; the server's setting restrict_modify names who may")
-
-
-def _reply(body: bytes, status: int = 200) -> Response:
-    headers = {"cache-control": "no-cache", "vary": "Accept"}
-    return Response(body, status, headers, devpi_json.MEDIA_TYPE)
+def _path_below(uri: str, root_url: str) -> str:
+    """The path below our root that a front server was asked for; its query does not count."""
+    try:
+        path = unquote(urlsplit(uri).path)
+    except ValueError:
+        raise Forbidden("the header X-Original-URI holds no URL") from None
+    prefix = urlsplit(root_url).path
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path

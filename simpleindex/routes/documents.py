@@ -10,7 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex import library
-from simpleindex.routes.asking import asked_index, in_thread, joined, origin_of
+from simpleindex.library import View
+from simpleindex.reading import Reader
+from simpleindex.routes.asking import asked_index, joined, origin_of
+from simpleindex.routes.readers import Readers
 from simpleindex.search import search
 from simpleindex.wire import pypi_json, search_json
 from simpleindex.wire.conditional import matches_none
@@ -35,6 +38,7 @@ class DocumentsDoor:
     """What tools ask for below an index that is not an installer's page."""
 
     catalog: Catalog
+    readers: Readers
     outside_url: str | None
     trusted_proxies: tuple[str, ...]
 
@@ -44,21 +48,21 @@ class DocumentsDoor:
         project, version = _asked_release(at)
         root_url = origin_of(request, self.outside_url, self.trusted_proxies)
 
-        def make(seen: Snapshot) -> _Made:
-            document = _project_document(seen, root_url, index, project, version)
+        def make(seen: Snapshot, view: View) -> _Made:
+            document = _project_document(seen, view, root_url, project, version)
             # bandersnatch takes a document without it for a stale one.
             headers = {"x-pypi-last-serial": str(document.serial)}
             return _Made(pypi_json.render(document), headers)
 
-        return await self._answer(request, make)
+        return await self._answer(request, index, project, make)
 
     async def search(self, request: Request, at: SearchAt) -> Response:
         """The projects of an index and its bases in which all words of `q` are found."""
         index = asked_index(at.user, at.index)
         query = search_json.parse_query(request.query_params)
 
-        def make(seen: Snapshot) -> _Made:
-            found = search_json.ranked(query, search(seen, index, query.terms))
+        def make(seen: Snapshot, view: View) -> _Made:
+            found = search_json.ranked(query, search(seen, view, query.terms))
             shown = found[query.offset : query.offset + query.limit]
             results = [search_json.SearchResult(each, _summary(seen, each)) for each in shown]
             href_prefix = "../" if at.slash else ""
@@ -68,17 +72,24 @@ class DocumentsDoor:
                 )
             )
 
-        return await self._answer(request, make)
+        return await self._answer(request, index, None, make)
 
-    async def _answer(self, request: Request, make: "Callable[[Snapshot], _Made]") -> Response:
+    async def _answer(
+        self,
+        request: Request,
+        index: IndexName,
+        project: ProjectName | None,
+        make: "Callable[[Snapshot, View], _Made]",
+    ) -> Response:
         zipped = takes_gzip(joined(request, "accept-encoding"))
 
-        def work() -> tuple[bytes, dict[str, str]]:
+        def work(reader: Reader) -> tuple[bytes, dict[str, str]]:
             with self.catalog.snapshot() as seen:
-                made = make(seen)
-            return _packed(made, zipped)
+                view = library.look(seen, index, reader, project)
+                made = make(seen, view)
+            return _packed(made, zipped, is_public=view.is_public)
 
-        body, headers = await in_thread(work)
+        body, headers = await self.readers.read(request, work)
         if matches_none(request.headers.get("if-none-match"), headers["etag"]):
             headers.pop("content-encoding", None)
             return Response(status_code=304, headers=headers)
@@ -93,13 +104,14 @@ class _Made:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def _packed(made: _Made, zipped: bool) -> tuple[bytes, dict[str, str]]:
+def _packed(made: _Made, zipped: bool, *, is_public: bool) -> tuple[bytes, dict[str, str]]:
     """The body as it is sent, and its headers."""
     body, digest = made.body, hashlib.sha256(made.body).hexdigest()[:32]
     headers = {
         **OPEN_TO_OTHER_SITES,
         **made.headers,
-        "cache-control": "no-cache",  # else yanks would stay unseen
+        # Without it yanks would stay unseen.
+        "cache-control": "no-cache" if is_public else "private, no-cache",
         "etag": f'"{digest}"',
         "vary": "Accept-Encoding",
     }
@@ -124,10 +136,11 @@ def _asked_release(at: JsonAt) -> tuple[ProjectName, Version | None]:
 
 
 def _project_document(
-    seen: Snapshot, root_url: str, index: IndexName, project: ProjectName, version: Version | None
+    seen: Snapshot, view: View, root_url: str, project: ProjectName, version: Version | None
 ) -> pypi_json.ProjectDocument:
     """What the index tells, on the grounds of the files that it offers. Raises NotStored."""
-    sight = library.shown_project(seen, index, project)
+    index = view.name
+    sight = library.shown_project(seen, view, project)
     # PEP 792: what is quarantined in the nearest index is not offered from its bases either.
     is_quarantined = sight.status is ProjectStatus.QUARANTINED
     releases = pypi_json.releases_of(() if is_quarantined else sight.files)

@@ -8,7 +8,8 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from simpleindex.access import ANYBODY, Authenticator, Principal, hash_password
-from simpleindex.routes.asking import credentials_of, in_thread
+from simpleindex.errors import TooManyFailures
+from simpleindex.routes.asking import address_of, credentials_of, in_thread
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.model import User
 
@@ -26,24 +27,38 @@ class Doorkeeper:
     back to the thread's own arena, not to the system.
     """
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, trusted_proxies: tuple[str, ...] = ()) -> None:
         self._authenticator = authenticator
+        self._trusted_proxies = trusted_proxies
         self._hashing = ThreadPoolExecutor(_HASHING_AT_A_TIME, "hashing")
 
     async def identify(self, request: Request) -> Principal:
-        """Who sent the request; anybody, if it proves nothing."""
+        """Who sent the request; anybody, if it proves nothing. Raises TooManyFailures."""
         credentials = credentials_of(request)
         if credentials is None:
             return ANYBODY
-        known = await in_thread(lambda: self._authenticator.recognise(credentials))
+        address = address_of(request, self._trusted_proxies)
+        known = await in_thread(lambda: self._authenticator.recognise(credentials, address))
         if known is not None:
             return known
-        return await self._in_turn(lambda: self._authenticator.identify(credentials))
+        return await self._in_turn(lambda: self._authenticator.identify(credentials, address))
 
-    async def log_in(self, credentials: Credentials) -> tuple[User, str] | None:
-        """The user and a token, if the password is right."""
-        user = await self._in_turn(lambda: self._authenticator.log_in(credentials))
+    async def identify_reader(self, request: Request) -> Principal:
+        """As `identify`; but whoever was wrong too often is anybody, who may read as before."""
+        try:
+            return await self.identify(request)
+        except TooManyFailures:
+            return ANYBODY
+
+    async def log_in(self, request: Request, credentials: Credentials) -> tuple[User, str] | None:
+        """The user and a token, if the password is right. Raises TooManyFailures."""
+        address = address_of(request, self._trusted_proxies)
+        user = await self._in_turn(lambda: self._authenticator.log_in(credentials, address))
         return (user, self._authenticator.logins.issue(user)) if user else None
+
+    def token(self, user: User) -> str:
+        """What a login of the user gives."""
+        return self._authenticator.logins.issue(user)
 
     async def hash(self, password: str) -> str:
         """The hash of a new password."""

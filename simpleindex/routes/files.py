@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from io import SEEK_END, BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from aiofiles.threadpool import wrap
 from starlette.background import BackgroundTask
@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.errors import RangeNotSatisfiable
-from simpleindex.routes.asking import in_thread
+from simpleindex.reading import Reader
+from simpleindex.routes.readers import Readers, project_of
 from simpleindex.wire.conditional import (
     ByteRange,
     Unsatisfiable,
@@ -22,7 +23,7 @@ from simpleindex.wire.conditional import (
 )
 from simpleindex.wire.locations import FileAt
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.model import DistFile, Sidecar
+from simpleindex_storage.model import Attachment, AttachmentKind, DistFile, Sidecar
 from simpleindex_storage.names import FilePlace, index_name, parse_place
 from simpleindex_storage.store import Store
 
@@ -35,6 +36,7 @@ class FilesDoor:
     """Bytes of files that are recorded. What has no record is not there, whatever the disk says."""
 
     store: Store
+    readers: Readers
 
     async def file(self, request: Request, at: FileAt) -> Response:
         """A file or what lies beside it: whole, in part, or unchanged since the client has it."""
@@ -42,19 +44,21 @@ class FilesDoor:
             place = parse_place(index_name(at.user, at.index), at.sha256_prefix, at.filename)
         except Refused:
             raise NotStored(f"file {at.filename[:80]!r}") from None
-        file, opened = await in_thread(lambda: self._open(place, at.sidecar))
+
+        def find(reader: Reader) -> "tuple[bool, _Kept, _Opened]":
+            is_public = self.readers.check(reader, place.index, project_of(place))
+            return is_public, *self._open(place, at.sidecar)
+
+        is_public, file, opened = await self.readers.read(request, find)
         try:
-            return _answer(request, file, opened, at.sidecar)
+            return _answer(request, file, opened, at.sidecar, is_public=is_public)
         except BaseException:
             opened.content.close()
             raise
 
-    def _open(self, place: FilePlace, sidecar: Sidecar | None) -> "tuple[DistFile, _Opened]":
+    def _open(self, place: FilePlace, sidecar: Sidecar | None) -> "tuple[_Kept, _Opened]":
         """Record and file in one hop; a small file is read in the same."""
-        if sidecar is None:
-            file, content = self.store.open(place)
-        else:
-            file, content = self.store.open_sidecar(place, sidecar)
+        file, content = self._found(place, sidecar)
         try:
             size_bytes = content.seek(0, SEEK_END)
             content.seek(0)
@@ -65,6 +69,20 @@ class FilesDoor:
         except BaseException:
             content.close()
             raise
+
+    def _found(self, place: FilePlace, sidecar: Sidecar | None) -> "tuple[_Kept, BinaryIO]":
+        if sidecar is not None:
+            return self.store.open_sidecar(place, sidecar)
+        try:
+            return self.store.open(place)
+        except NotStored as error:
+            try:
+                return self.store.open_attachment(place)
+            except NotStored:
+                raise error from None
+
+
+_Kept: TypeAlias = DistFile | Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +95,30 @@ class _Opened:
 _CONTENT_TYPES = {
     Sidecar.SIGNATURE: "application/pgp-signature",
     Sidecar.PROVENANCE: "application/vnd.pypi.integrity.v1+json",
+    AttachmentKind.DOCUMENTATION: "application/zip",
+    AttachmentKind.TOX_RESULT: "application/json",
 }
 
 
-def _answer(request: Request, file: DistFile, opened: _Opened, sidecar: Sidecar | None) -> Response:
-    etag = f'"{file.sha256 if sidecar is None else file.sha256_of(sidecar)}"'
-    content_type = _CONTENT_TYPES.get(sidecar) if sidecar else None
+def _answer(
+    request: Request, file: _Kept, opened: _Opened, sidecar: Sidecar | None, *, is_public: bool
+) -> Response:
+    if isinstance(file, Attachment):
+        sha256, content_type = file.sha256, _CONTENT_TYPES.get(file.kind)
+    else:
+        sha256 = file.sha256 if sidecar is None else file.sha256_of(sidecar) or ""
+        content_type = _CONTENT_TYPES.get(sidecar) if sidecar else None
+    etag = f'"{sha256}"'
     headers = {
         "accept-ranges": "bytes",
-        # PEP 740 lets a provenance grow.
-        "cache-control": "no-cache"
-        if sidecar is Sidecar.PROVENANCE
-        else "public, max-age=31536000, immutable",
+        "cache-control": _cache_control(sidecar, is_public=is_public),
         "content-type": content_type or "application/octet-stream",
         "etag": etag,
         "last-modified": http_date(file.uploaded_at),
         "x-content-type-options": "nosniff",
     }
+    if sidecar is None:
+        headers["vary"] = "Accept"  # devpi-client is told of the file at the same URL
     if matches_none(request.headers.get("if-none-match"), etag):
         opened.content.close()
         del headers["content-type"]
@@ -119,6 +144,12 @@ def _answer(request: Request, file: DistFile, opened: _Opened, sidecar: Sidecar 
         headers["content-range"] = chosen.content_range(opened.size_bytes)
     whole = ByteRange(0, opened.size_bytes - 1)
     return _FileResponse(opened.content, chosen or whole, status, headers)
+
+
+def _cache_control(sidecar: Sidecar | None, *, is_public: bool) -> str:
+    if sidecar is Sidecar.PROVENANCE:  # PEP 740 lets it grow
+        return "no-cache" if is_public else "private, no-cache"
+    return f"{'public' if is_public else 'private'}, max-age=31536000, immutable"
 
 
 class _FileResponse(Response):

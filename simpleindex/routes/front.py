@@ -15,16 +15,23 @@ from starlette.types import Message, Receive, Scope, Send
 
 from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, one_line, refusal
 from simpleindex.routes.asking import accept_of, path_of
+from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.documents import OPEN_TO_OTHER_SITES, DocumentsDoor
 from simpleindex.routes.files import FilesDoor
+from simpleindex.routes.indexes import IndexesDoor
 from simpleindex.routes.marks import MarksDoor
+from simpleindex.routes.push import PushDoor
+from simpleindex.routes.releases import ReleasesDoor
 from simpleindex.routes.simple import SimpleDoor
+from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
+from simpleindex.routes.users import UsersDoor
 from simpleindex.routes.web import WebDoor
 from simpleindex.version import __version__
 from simpleindex.wire.locations import (
     Api,
+    AuthCheck,
     FileAt,
     IndexAt,
     JsonAt,
@@ -32,15 +39,20 @@ from simpleindex.wire.locations import (
     Location,
     Login,
     PageAt,
+    PagesAt,
     ProjectAt,
+    RefreshAt,
     Root,
     SearchAt,
+    StatusAt,
+    TokenAt,
+    TokensAt,
     UploadAt,
     UserAt,
     VersionAt,
     locate,
 )
-from simpleindex.wire.negotiate import choose, names_html, names_json
+from simpleindex.wire.negotiate import names_html, names_json
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.ports import Catalog
 
@@ -48,7 +60,7 @@ _log = logging.getLogger("simpleindex")
 
 Handler: TypeAlias = Callable[[], Awaitable[Response]]
 
-_OnlyRead: TypeAlias = Root | Api | PageAt | JsonAt | SearchAt | FileAt
+_OnlyRead: TypeAlias = Root | StatusAt | Api | PageAt | PagesAt | JsonAt | SearchAt
 
 _READING = ("GET", "HEAD")
 
@@ -61,9 +73,15 @@ class Front:
     simple: SimpleDoor
     files: FilesDoor
     upload: UploadDoor
+    push: PushDoor
+    attachments: AttachmentsDoor
     devpi: DevpiDoor
+    users: UsersDoor
+    indexes: IndexesDoor
+    releases: ReleasesDoor
     marks: MarksDoor
     documents: DocumentsDoor
+    tokens: TokensDoor
     web: WebDoor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,42 +139,77 @@ class Front:
         match location:
             case Login():
                 return {"POST": lambda: self.devpi.login(request)}
-            case UserAt():
-                return {
-                    "GET": lambda: self.devpi.user(request, location),
-                    "PUT": lambda: self.devpi.create_user(request, location),
-                }
+            case AuthCheck():
+                return dict.fromkeys(("GET", request.method), lambda: self.devpi.check(request))
+            case UserAt() | TokensAt() | TokenAt():
+                return self._handlers_of_user(request, location)
             case IndexAt():
                 return {
                     "GET": lambda: self._index(request, location),
-                    "PUT": lambda: self.devpi.create_index(request, location),
-                    "POST": lambda: self.upload.receive(request, location),
+                    "PUT": lambda: self.indexes.create(request, location),
+                    "PATCH": lambda: self.indexes.modify(request, location),
+                    "DELETE": lambda: self.indexes.remove(request, location),
+                    "POST": lambda: self._post(request, location),
+                    "PUSH": lambda: self.push.push(request, location),
                 }
             case ListAt():
                 return {
                     "GET": lambda: self.simple.list_page(request, location),
                     "POST": lambda: self.upload.receive(request, location),
                 }
+            case RefreshAt():
+                return {"POST": lambda: self.releases.refresh(request, location)}
             case UploadAt():
                 return {"POST": lambda: self.upload.receive(request, location)}
             case ProjectAt():
                 return {
                     "GET": lambda: self._project(request, location),
                     "PATCH": lambda: self.marks.set_status(request, location),
+                    "DELETE": lambda: self.releases.remove_project(request, location),
                 }
             case VersionAt():
                 return {
-                    "GET": lambda: self._release(location),
+                    "GET": lambda: self._release(request, location),
                     "PATCH": lambda: self.marks.yank(request, location),
+                    "DELETE": lambda: self.releases.remove_release(request, location),
                 }
+            case FileAt(sidecar=None):
+                return {
+                    "GET": lambda: self._file(request, location),
+                    "POST": lambda: self.attachments.take_result(request, location),
+                    "DELETE": lambda: self.releases.remove_file(request, location),
+                }
+            case FileAt():
+                return {"GET": lambda: self.files.file(request, location)}
             case _:
                 return {"GET": lambda: self._read(request, location)}
+
+    def _handlers_of_user(
+        self, request: Request, location: UserAt | TokensAt | TokenAt
+    ) -> Mapping[str, Handler]:
+        match location:
+            case UserAt():
+                return {
+                    "GET": lambda: self.users.show(request, location),
+                    "PUT": lambda: self.users.create(request, location),
+                    "PATCH": lambda: self.users.modify(request, location),
+                    "DELETE": lambda: self.users.remove(request, location),
+                }
+            case TokensAt():
+                return {
+                    "GET": lambda: self.tokens.list_all(request, location),
+                    "POST": lambda: self.tokens.create(request, location),
+                }
+            case TokenAt():
+                return {"DELETE": lambda: self.tokens.revoke(request, location)}
 
     async def _read(self, request: Request, location: _OnlyRead) -> Response:
         """What can be done where nothing else can be done."""
         match location:
             case Root():
                 return await self._root(request)
+            case StatusAt():
+                return await self.devpi.status(request)
             case Api():
                 return await self.devpi.api(request, location)
             case PageAt():
@@ -165,15 +218,22 @@ class Front:
                 return await self.documents.project(request, location)
             case SearchAt():
                 return await self.documents.search(request, location)
-            case FileAt():
-                return await self.files.file(request, location)
+            case PagesAt():
+                return await self.attachments.page(request, location)
 
     async def _root(self, request: Request) -> Response:
         """People get a page; devpi-client, and whoever says nothing, the users."""
         accept = accept_of(request)
         if names_html(accept) and not names_json(accept):
             return await self.web.start(request)
-        return await self.devpi.users(request)
+        return await self.users.list_all(request)
+
+    async def _post(self, request: Request, at: IndexAt) -> Response:
+        """A form, or, where PUSH does not get through, what would be pushed."""
+        content_type = request.headers.get("content-type", "").partition(";")[0]
+        if content_type.strip().lower() == "application/json":
+            return await self.push.push(request, at)
+        return await self.upload.receive(request, at)
 
     async def _index(self, request: Request, at: IndexAt) -> Response:
         """devpi's object for those who name JSON; for everybody else the list of projects.
@@ -182,23 +242,27 @@ class Front:
         URL that OMFLOW hosts are given has no `+simple`).
         """
         if names_json(accept_of(request)):
-            return await self.devpi.index(request, at)
+            return await self.indexes.show(request, at)
         return await self.simple.list_page(request, at)
 
     async def _project(self, request: Request, at: ProjectAt) -> Response:
-        """A page for everybody; devpi's object of the project, which its client names, is missing.
-
-        It says so instead of the 406 that would follow from the Accept header.
-        """
-        accept = accept_of(request)
-        if names_json(accept) and choose(accept) is None:
-            raise NotFound("this version does not list the versions of a project as devpi does yet")
+        """devpi's object for those who name JSON; for everybody else the page of the project."""
+        if names_json(accept_of(request)):
+            return await self.releases.project(request, at)
         return await self.simple.project_page(request, at)
 
-    async def _release(self, at: VersionAt) -> Response:
+    async def _release(self, request: Request, at: VersionAt) -> Response:
+        if names_json(accept_of(request)):
+            return await self.releases.release(request, at)
         raise NotFound(
             f"there is no page of a single release; those of {at.project[:80]} are on its page"
         )
+
+    async def _file(self, request: Request, at: FileAt) -> Response:
+        """The bytes, but what is known of them for those who name JSON."""
+        if names_json(accept_of(request)):
+            return await self.releases.file(request, at)
+        return await self.files.file(request, at)
 
     def _with_devpi_headers(self, send: Send) -> Send:
         """devpi-client warns at every command about a server that does not send these."""
@@ -233,6 +297,7 @@ def _is_devpi_upload(request: Request) -> bool:
 
 def _index_of(location: Location) -> str:
     """The index below which a URL lies, or how to name one."""
-    if isinstance(location, Root | Login | UserAt) or location.index is None:
+    without = Root | Login | StatusAt | AuthCheck | UserAt | TokensAt | TokenAt
+    if isinstance(location, without) or location.index is None:
         return "USER/INDEX"
     return f"{location.user[:80]}/{location.index[:80]}" if location.user else "USER/INDEX"

@@ -14,7 +14,13 @@ from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import devpi_json, marks_json
 from simpleindex.wire.locations import ProjectAt, VersionAt
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.names import IndexName, index_name, parse_project_name, parse_version
+from simpleindex_storage.names import (
+    IndexName,
+    ProjectName,
+    index_name,
+    parse_project_name,
+    parse_version,
+)
 from simpleindex_storage.ports import Catalog, Change
 from simpleindex_storage.upkeep import mark_project, yank_release
 
@@ -38,6 +44,7 @@ class MarksDoor:
         count = await self._change(
             lambda change: yank_release(change, index, project, version, reason),
             index,
+            project,
             principal,
             "unyank" if reason is None else "yank",
         )
@@ -53,13 +60,19 @@ class MarksDoor:
         await self._change(
             lambda change: mark_project(change, index, project, status, reason),
             index,
+            project,
             principal,
             "project status",
         )
         return _reply(f"{project} is {status} now")
 
     async def _change(
-        self, work: Callable[[Change], T], name: IndexName, principal: Principal, what: str
+        self,
+        work: Callable[[Change], T],
+        name: IndexName,
+        project: ProjectName,
+        principal: Principal,
+        what: str,
     ) -> T:
         """Do the work if the principal may, both decided on the same catalog."""
 
@@ -67,9 +80,8 @@ class MarksDoor:
             index = change.index(name)
             if index is None:
                 raise NotStored(f"index {name}")
-            if not self.rules.may_mark(principal, index):
-                who = f"user {principal.name}" if principal.name else "somebody not logged in"
-                raise Forbidden(f"{who} may not change what is in {name}")
+            if not self.rules.may_mark(principal, index, project):
+                raise Forbidden(f"{principal} may not change {project} in {name}")
             return work(change)
 
         who = principal.name or ""

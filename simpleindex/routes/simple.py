@@ -10,8 +10,11 @@ from starlette.responses import RedirectResponse, Response
 
 from simpleindex import library
 from simpleindex.errors import NotAcceptable
+from simpleindex.library import View
+from simpleindex.reading import Reader
 from simpleindex.rendered import RenderedPage, RenderedPages
-from simpleindex.routes.asking import accept_of, asked_index, in_thread, joined, origin_of
+from simpleindex.routes.asking import accept_of, asked_index, credentials_of, joined, origin_of
+from simpleindex.routes.readers import Readers
 from simpleindex.wire import simple_html, simple_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
@@ -19,12 +22,14 @@ from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from simpleindex.wire.origin import is_secure
 from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.names import parse_project_name
+from simpleindex_storage.names import IndexName, ProjectName, parse_project_name
 from simpleindex_storage.ports import Catalog, Snapshot
 
-Fingerprint = Callable[[Snapshot], Hashable]
-Render = Callable[[Snapshot], "_Rendering"]
+Fingerprint = Callable[[Snapshot, View], Hashable]
+Render = Callable[[Snapshot, View], "_Rendering"]
 
+_NOTHING_RESTRICTED: tuple[IndexName, ...] = ()
+"""In keys of pages: what they show, everybody may see."""
 _VARY = "Accept, Accept-Encoding"
 _GZIP_LEVEL = 6
 _GZIP_GAIN_BYTES_MIN = 200
@@ -36,6 +41,7 @@ class SimpleDoor:
     """The simple repository API of every index."""
 
     catalog: Catalog
+    readers: Readers
     pages: RenderedPages
     outside_url: str | None
     trusted_proxies: tuple[str, ...]
@@ -48,11 +54,12 @@ class SimpleDoor:
             return _redirect(request, "", at.below or at.index)
         href_prefix = "" if at.below else "+simple/"
 
-        def render(seen: Snapshot) -> _Rendering:
-            page = library.shown_projects(seen, index)
+        def render(seen: Snapshot, view: View) -> _Rendering:
+            page = library.shown_projects(seen, view)
             return _Rendering(_list_bytes(page, form, href_prefix), page.serial)
 
-        recipe = _Recipe(form, (index, href_prefix, form), lambda seen: seen.serial, render)
+        key = (index, href_prefix, form)
+        recipe = _Recipe(form, key, index, None, lambda seen, _: seen.serial, render)
         return _answer(request, recipe, await self._page(request, recipe))
 
     async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
@@ -67,16 +74,17 @@ class SimpleDoor:
             return _redirect(request, "../" if at.slash else "", project)
         depth = page_depth(at.below)
 
-        def fingerprint(seen: Snapshot) -> Hashable:
-            return library.fingerprint_of_project(seen, index, project)
+        def fingerprint(seen: Snapshot, view: View) -> Hashable:
+            return library.fingerprint_of_project(seen, view, project)
 
         def recipe_for(secure_url: str | None) -> _Recipe:
-            def render(seen: Snapshot) -> _Rendering:
-                sight = library.shown_project(seen, index, project)
+            def render(seen: Snapshot, view: View) -> _Rendering:
+                sight = library.shown_project(seen, view, project)
                 body = _project_bytes(library.page_of(sight, depth, secure_url), form)
                 return _Rendering(body, sight.fingerprint, sight.has_provenance)
 
-            return _Recipe(form, (index, project, depth, form, secure_url), fingerprint, render)
+            key = (index, project, depth, form, secure_url)
+            return _Recipe(form, key, index, project, fingerprint, render)
 
         recipe = recipe_for(None)
         page = await self._page(request, recipe)
@@ -91,36 +99,49 @@ class SimpleDoor:
         zipped = takes_gzip(joined(request, "accept-encoding"))
         # Read before the snapshot: what was agreed only afterwards might not be in it.
         agreed = self.catalog.agreed_serial()
-        page = self.pages.current((recipe.key, zipped), agreed) if agreed is not None else None
-        if page is None:
-            page = await in_thread(lambda: self._page_now(agreed, recipe, zipped))
-        return page
+        if agreed is not None:
+            page = self.pages.current((recipe.key, _NOTHING_RESTRICTED, zipped), agreed)
+            if page is not None and (page.is_public or credentials_of(request) is None):
+                return page
+        return await self.readers.read(
+            request, lambda reader: self._page_now(agreed, recipe, reader, zipped)
+        )
 
-    def _page_now(self, agreed: int | None, recipe: "_Recipe", zipped: bool) -> RenderedPage:
+    def _page_now(
+        self, agreed: int | None, recipe: "_Recipe", reader: Reader, zipped: bool
+    ) -> RenderedPage:
         """The page as it is now, made anew or compressed anew only if it has changed."""
-        page = self._plain_page(agreed, recipe)
+        key, page = self._plain_page(agreed, recipe, reader)
         if zipped:
-            before = self.pages.maybe((recipe.key, True))
+            before = self.pages.maybe((*key, True))
             if before is not None and before.fingerprint == page.etag:
                 page = before
             else:
                 page = _compressed(page)
-            self.pages.keep((recipe.key, True), agreed, page)
+            self.pages.keep((*key, True), agreed, page)
         return page
 
-    def _plain_page(self, agreed: int | None, recipe: "_Recipe") -> RenderedPage:
-        before = self.pages.maybe((recipe.key, False))
+    def _plain_page(
+        self, agreed: int | None, recipe: "_Recipe", reader: Reader
+    ) -> tuple[tuple[Hashable, Hashable], RenderedPage]:
+        """The page, and the key of all pages like it: readers share what they all may see."""
         with self.catalog.snapshot() as seen:
-            if before is not None and before.fingerprint == recipe.fingerprint(seen):
-                page = before
+            view = library.look(seen, recipe.index, reader, recipe.project)
+            key = (recipe.key, view.restricted)
+            before = self.pages.maybe((*key, False))
+            if before is not None and before.fingerprint == recipe.fingerprint(seen, view):
+                page = replace(before, is_public=view.is_public)
             else:
-                made = recipe.render(seen)
-                etag = _etag(made.body, recipe.form)
+                made = recipe.render(seen, view)
                 page = RenderedPage(
-                    made.body, etag, made.fingerprint, differs_by_origin=made.differs_by_origin
+                    made.body,
+                    _etag(made.body, recipe.form),
+                    made.fingerprint,
+                    differs_by_origin=made.differs_by_origin,
+                    is_public=view.is_public,
                 )
-        self.pages.keep((recipe.key, False), agreed, page)
-        return page
+        self.pages.keep((*key, False), agreed, page)
+        return key, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,8 @@ class _Recipe:
 
     form: Form
     key: Hashable
+    index: IndexName
+    project: ProjectName | None
     fingerprint: Fingerprint
     render: Render
 
@@ -145,7 +168,7 @@ class _Rendering:
 def _answer(request: Request, recipe: _Recipe, page: RenderedPage) -> Response:
     headers = {
         # pip 26.2 and newer obeys max-age, which would hide uploads and yanks.
-        "cache-control": "no-cache",
+        "cache-control": "no-cache" if page.is_public else "private, no-cache",
         "etag": page.etag,
         "vary": _VARY,
     }

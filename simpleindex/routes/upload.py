@@ -1,19 +1,23 @@
 """The way in: a form with a file, as devpi-client, twine, uv and others post it."""
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
+from simpleindex.releases import keep_documentation, register_release
 from simpleindex.routes.asking import credentials_of, in_thread
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import upload_form
 from simpleindex.wire.locations import IndexAt, ListAt, UploadAt
 from simpleindex.wire.multipart import (
+    TEXT_BYTES_MAX,
     Field,
     FileChunk,
     FileStart,
@@ -21,8 +25,14 @@ from simpleindex.wire.multipart import (
     Signature,
 )
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.model import Admitted, Index, MirrorSettings, Staged, StageSettings
-from simpleindex_storage.names import IndexName, index_name
+from simpleindex_storage.model import (
+    Index,
+    MirrorSettings,
+    Release,
+    Staged,
+    StageSettings,
+)
+from simpleindex_storage.names import IndexName, ProjectName, index_name, parse_filename
 from simpleindex_storage.ports import Draft
 from simpleindex_storage.store import Store
 
@@ -30,6 +40,7 @@ _log = logging.getLogger("simpleindex")
 
 _FORM_BYTES_MAX = 8 << 20
 """What a form may have around its file: text fields, part headers, boundaries."""
+_URLENCODED = "application/x-www-form-urlencoded"
 _WRITE_BYTES = 1 << 20
 """How much is gathered before it goes to a thread: small files cost one hop in all."""
 
@@ -42,9 +53,10 @@ class UploadDoor:
     doorkeeper: Doorkeeper
     rules: Rules
     upload_bytes_max: int
+    now: Callable[[], datetime]
 
     async def receive(self, request: Request, at: IndexAt | ListAt | UploadAt) -> Response:
-        """Receive one file; 200 once it is stored to stay.
+        """Receive one file, documentation or a registration; 200 once it is stored to stay.
 
         Who is asking is settled before anything is read: an unknown sender gets 401 whatever the
         URL names, so that names of indexes cannot be tried out.
@@ -58,13 +70,13 @@ class UploadDoor:
         reception = _Reception(self.store, self.upload_bytes_max)
         try:
             await self._read(request, reception)
-            admitted = await in_thread(lambda: reception.admit(permit))
+            taken = await in_thread(lambda: reception.admit(permit, self.now))
         finally:
             await in_thread(reception.close)
-        for remark in admitted.remarks:
+        for remark in taken.remarks:
             _log.warning("%s took an odd file from %s: %s", permit.index, permit.sender, remark)
         return Response(
-            "".join(f"taken, but {remark}\n" for remark in admitted.remarks),
+            "".join(f"taken, but {remark}\n" for remark in taken.remarks),
             media_type="text/plain",
         )
 
@@ -80,8 +92,8 @@ class UploadDoor:
                 found = seen.index(name)
         except Refused:
             pass  # such an index cannot exist
-        if found is not None and self.rules.may_upload(principal, found.settings):
-            return _Permit(found.name, sender)
+        if found is not None and self.rules.may_upload_some(principal, found):
+            return _Permit(found.name, sender, self._allowed(principal, found))
         if principal.name is None:
             raise NotAuthenticated(
                 "the user name or the password is wrong"
@@ -91,7 +103,8 @@ class UploadDoor:
             )
         if name is not None and found is None and self.rules.may_make_by_upload(principal, name):
             settings = StageSettings(volatile=False, acl_upload=(principal.name,))
-            return _Permit(name, sender, Index(name, settings, automatic=True))
+            made = Index(name, settings, automatic=True)
+            return _Permit(name, sender, self._allowed(principal, made), made)
         if found is None:
             raise NotStored(
                 f"index {at.user[:80]}/{at.index[:80]}",
@@ -103,8 +116,15 @@ class UploadDoor:
             f"{principal.name} may not upload to {found.name}; its acl_upload names who may"
         )
 
+    def _allowed(self, principal: Principal, index: Index) -> "Callable[[ProjectName], bool]":
+        return lambda project: self.rules.may_upload(principal, index, project)
+
     async def _read(self, request: Request, reception: "_Reception") -> None:
-        reader = MultipartParser(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() == _URLENCODED:
+            reception.fields = upload_form.parse_urlencoded(await _text_of(request))
+            return
+        reader = MultipartParser(content_type)
         async for chunk in request.stream():
             for event in reader.feed(chunk):
                 match event:
@@ -135,8 +155,25 @@ class _Permit:
 
     index: IndexName
     sender: str
+    allows: Callable[[ProjectName], bool]
     make_index: Index | None = None
     """The index as it is to be made, if it is not there yet."""
+
+    def require(self, project: ProjectName) -> None:
+        """Whether it holds for a project, which only the form tells. Raises Forbidden."""
+        if not self.allows(project):
+            raise Forbidden(
+                f"{self.sender or 'somebody who is not logged in'} may not upload {project} to "
+                f"{self.index}; its acl_project_upload, or the token, names who may"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What has been stored."""
+
+    remarks: tuple[str, ...] = ()
+    """What is wrong with it that its index let pass."""
 
 
 class _Reception:
@@ -167,25 +204,78 @@ class _Reception:
         self._waiting.clear()
         self.waiting_bytes = 0
 
-    def admit(self, permit: _Permit) -> Admitted:
+    def admit(self, permit: _Permit, now: Callable[[], datetime]) -> "_Taken":
         """All is there: check and store it. Waits for the disk."""
+        action = upload_form.action_of(self.fields)
+        if action is upload_form.Action.SUBMIT:
+            if self.filename is not None:
+                raise Refused(
+                    "upload", "':action' is 'submit', which takes no file; send 'file_upload'"
+                )
+            self._register(permit)
+            return _Taken()
         if self.filename is None:
             raise Refused("upload", "the form has no file in its field 'content'")
-        upload = upload_form.parse(
-            self.fields,
-            self.filename,
-            index=permit.index,
-            sender=permit.sender,
-            signature=self.signature,
-        )
-        (admitted,) = self._store.admit([(upload, self._finish())], make_index=permit.make_index)
-        return admitted
+        if action is upload_form.Action.DOCUMENTATION:
+            self._keep_documentation(permit, self.filename, now)
+            return _Taken()
+        return self._admit(permit, self.filename)
 
     def close(self) -> None:
         """Remove what was not stored. Waits for the disk."""
         self._drafts.close()
 
+    def _register(self, permit: _Permit) -> None:
+        form = upload_form.parse_submit(self.fields)
+        permit.require(form.project)
+        release = Release(permit.index, form.project, form.version, form.fields)
+        register_release(
+            self._store,
+            release,
+            form.display_name,
+            who=permit.sender,
+            make_index=permit.make_index,
+        )
+
+    def _keep_documentation(
+        self, permit: _Permit, filename: str, now: Callable[[], datetime]
+    ) -> None:
+        form = upload_form.parse_documentation(self.fields, filename)
+        permit.require(form.project)
+        keep_documentation(
+            self._store,
+            self._finish(),
+            permit.index,
+            form.project,
+            form.version,
+            who=permit.sender,
+            now=now,
+            make_index=permit.make_index,
+        )
+
+    def _admit(self, permit: _Permit, filename: str) -> "_Taken":
+        upload = upload_form.parse(
+            self.fields,
+            filename,
+            index=permit.index,
+            sender=permit.sender,
+            signature=self.signature,
+        )
+        permit.require(parse_filename(filename).project)
+        (admitted,) = self._store.admit([(upload, self._finish())], make_index=permit.make_index)
+        return _Taken(admitted.remarks)
+
     def _finish(self) -> Staged:
         self.write()
         assert self._draft is not None
         return self._draft.finish()
+
+
+async def _text_of(request: Request) -> bytes:
+    """The body of a form without a file."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > TEXT_BYTES_MAX:
+            raise TooLarge(f"a form without a file has {TEXT_BYTES_MAX} bytes at the most")
+    return bytes(body)

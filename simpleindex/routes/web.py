@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex.routes.asking import in_thread, origin_of
+from simpleindex.reading import Reader
+from simpleindex.routes.asking import origin_of
+from simpleindex.routes.readers import Readers
 from simpleindex.version import __version__
 from simpleindex.web.start_page import start_page
 from simpleindex_storage.model import StageSettings
@@ -20,12 +22,13 @@ class WebDoor:
     """The start page."""
 
     catalog: Catalog
+    readers: Readers
     outside_url: str | None
     trusted_proxy: tuple[str, ...]
 
     async def start(self, request: Request) -> Response:
         """What this is, and how to use it."""
-        names = await in_thread(self._stages)
+        names = await self.readers.read(request, self._stages)
         root = origin_of(request, self.outside_url, self.trusted_proxy)
         headers = {
             "cache-control": "no-cache",
@@ -35,8 +38,10 @@ class WebDoor:
         }
         return Response(start_page(root, __version__, names), 200, headers, "text/html")
 
-    def _stages(self) -> list[str]:
+    def _stages(self, reader: Reader) -> list[str]:
         with self.catalog.snapshot() as seen:
             return [
-                index.name for index in seen.indexes() if isinstance(index.settings, StageSettings)
+                index.name
+                for index in seen.indexes()
+                if isinstance(index.settings, StageSettings) and reader.may_read(index)
             ]

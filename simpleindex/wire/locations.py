@@ -5,6 +5,7 @@ that knows what to answer. Paths arrive decoded, so that `%2Bf` and `+f` are the
 and newer sends the former).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,6 +23,16 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusAt:
+    """`/+status`"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthCheck:
+    """`/+authcheck`, where front servers ask whether they may hand something out."""
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """`+api` at the root, below a user, or below an index (then both names are there)."""
 
@@ -34,6 +45,21 @@ class UserAt:
     """`/<user>`"""
 
     user: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokensAt:
+    """`/<user>/+tokens`: the API tokens of a user."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAt:
+    """`/<user>/+tokens/<id>`"""
+
+    user: str
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +95,16 @@ class PageAt:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshAt:
+    """`/<user>/<index>/+simple/<project>/refresh`"""
+
+    user: str
+    index: str
+    project: str
+    slash: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ProjectAt:
     """`/<user>/<index>/<project>`, where devpi's project object and the page share a URL."""
 
@@ -87,6 +123,22 @@ class VersionAt:
     index: str
     project: str
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagesAt:
+    """`/<user>/<index>/<project>/<version>/+doc/<path>`, or `+d`: a page of documentation."""
+
+    user: str
+    index: str
+    project: str
+    version: str
+    """Or `latest`, or `stable`."""
+    path: str
+    """Below `+doc/`, without a slash at its end."""
+    slash: bool
+    is_long: bool
+    """Whether it was asked for as `+doc`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +182,32 @@ class FileAt:
 Location: TypeAlias = (
     Root
     | Login
+    | StatusAt
+    | AuthCheck
     | Api
     | UserAt
+    | TokensAt
+    | TokenAt
     | IndexAt
     | ListAt
     | PageAt
+    | RefreshAt
     | ProjectAt
     | VersionAt
+    | PagesAt
     | JsonAt
     | SearchAt
     | UploadAt
     | FileAt
 )
+
+
+_OF_THE_SERVER: Mapping[str, Location] = {
+    "+login": Login(),
+    "+status": StatusAt(),
+    "+authcheck": AuthCheck(),
+    "+api": Api(),
+}
 
 
 def locate(path: str) -> Location | None:
@@ -153,16 +219,18 @@ def locate(path: str) -> Location | None:
     match segments:
         case [""]:
             return Root()
-        case ["+login"]:
-            return Login()
-        case ["+api"]:
-            return Api()
+        case [word] if word in _OF_THE_SERVER:
+            return _OF_THE_SERVER[word]
         case [user, "+api"]:
             return Api(user)
         case [user, index, "+api"]:
             return Api(user, index)
         case _ if any(part in ("", ".", "..") for part in segments):
             return None
+        case [user, "+tokens"] if not user.startswith("+"):
+            return TokensAt(user)
+        case [user, "+tokens", token] if not user.startswith("+"):
+            return TokenAt(user, token)
         case [user] if not user.startswith("+"):
             return UserAt(user)
         case [user, index, *rest] if not user.startswith("+") and not index.startswith("+"):
@@ -188,19 +256,33 @@ def _below_index(
         case ["legacy" | "+simple" | "simple", "+simple", project]:
             # hatch asks there, below the URL that it uploads to, what it need not send again.
             return PageAt(user, index, project, below, slash)
+        case ["+simple" | "simple", project, "refresh"]:
+            return RefreshAt(user, index, project, slash)
         case ["+search"]:
             return SearchAt(user, index, slash)
-        case ["pypi", project, "json"]:
-            return JsonAt(user, index, project, None)
-        case ["pypi", project, version, "json"]:
-            return JsonAt(user, index, project, version)
+        case ["pypi", project, *versions, "json"] if len(versions) < 2:
+            return JsonAt(user, index, project, versions[0] if versions else None)
         case ["+f", first, second, filename] if len(first) == 3 and not slash:
             sidecar = next((each for each in Sidecar if filename.endswith(each)), None)
             name = filename if sidecar is None else filename.removesuffix(sidecar)
             return FileAt(user, index, first + second, name, sidecar)
         case [project] if not project.startswith("+"):
             return ProjectAt(user, index, project, below, slash)
-        case [project, version] if not project.startswith("+"):
-            return VersionAt(user, index, project, version)
+        case [project, version, *pages] if not project.startswith("+"):
+            return _of_release(VersionAt(user, index, project, version), pages, slash)
+        case _:
+            return None
+
+
+def _of_release(at: VersionAt, rest: list[str], slash: bool) -> Location | None:
+    """A release, or a page of its documentation."""
+    match rest:
+        case []:
+            return at
+        case ["+doc" | "+d" as word, *pages]:
+            path = "/".join(pages)
+            return PagesAt(
+                at.user, at.index, at.project, at.version, path, slash, is_long=word == "+doc"
+            )
         case _:
             return None

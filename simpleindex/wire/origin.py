@@ -1,7 +1,7 @@
 """The URL under which a client sees this server: devpi's JSON needs absolute links."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
@@ -43,6 +43,21 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
     if not _HOST.fullmatch(host):
         host = peer.server
     return f"{scheme}://{host}{peer.prefix}"
+
+
+def client_address(
+    peer: str | None, forwarded_for: str | None, trusted: Sequence[str]
+) -> str | None:
+    """The address that a request is from; None where it came through a Unix socket.
+
+    `X-Forwarded-For` counts as far back as trusted proxies have written it: whoever is the first
+    stranger, seen from here.
+    """
+    hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
+    address = peer
+    while address in trusted and hops:
+        address = hops.pop()
+    return address
 
 
 def is_secure(root_url: str) -> bool:

@@ -4,12 +4,21 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import parse_qsl
 
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.metadata import LIST_FIELDS, SINGLE_FIELDS, stated
 from simpleindex_storage.model import Fields, Upload
-from simpleindex_storage.names import DistKind, IndexName
+from simpleindex_storage.names import (
+    DistKind,
+    IndexName,
+    ProjectName,
+    parse_project_name,
+    parse_version,
+)
 
 _CONTROL_FIELDS = frozenset({":action", "protocol_version", "filetype", "attestations"})
 
@@ -39,13 +48,76 @@ _EXTENSIONS: Mapping[str, tuple[str, ...]] = {
     DistKind.EGG: (".egg",),
 }
 
-_ADVICE = {
-    "submit": "registering a release without a file does nothing here; "
-    "a release appears with its first file, so upload that",
-    "doc_upload": "documentation cannot be uploaded here, only wheels and sdists can",
-}
-
 _HEX = re.compile(r"[0-9a-f]*")
+
+_URLENCODED_FIELDS_MAX = 2000
+
+
+class Action(StrEnum):
+    """What a form is for, in its field `:action`."""
+
+    FILE = "file_upload"
+    DOCUMENTATION = "doc_upload"
+    SUBMIT = "submit"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentationForm:
+    """What a form says of a zip of pages."""
+
+    project: ProjectName
+    version: str | None
+    """None: the highest that there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitForm:
+    """A release without a file."""
+
+    project: ProjectName
+    display_name: str
+    version: str
+    fields: Fields
+
+
+def action_of(fields: Iterable[tuple[str, str]]) -> Action:
+    """What a form is for. Raises Refused."""
+    return _Form(fields, subject="upload form").action()
+
+
+def parse_documentation(fields: Sequence[tuple[str, str]], filename: str) -> DocumentationForm:
+    """The form that goes with a zip of pages. Raises Refused."""
+    subject = f"documentation {filename[:200]!r}"
+    form = _Form(fields, subject=subject)
+    project = parse_project_name(form.required("name"))
+    if not filename.lower().endswith(".zip"):
+        raise Refused(subject, "documentation is uploaded as a zip, NAME-VERSION.doc.zip")
+    if not re.sub(r"[-_.]+", "-", filename).lower().startswith(project):
+        raise Refused(subject, f"its name does not begin with that of the project, {project}")
+    has_version = any(name == "version" for name, _ in fields)
+    version = form.required("version") if has_version else None
+    return DocumentationForm(project, version if version is None else parse_version(version))
+
+
+def parse_submit(fields: Iterable[tuple[str, str]]) -> SubmitForm:
+    """The form that registers a release. Raises Refused."""
+    form = _Form(fields, subject="registration")
+    name = form.required("name")
+    project, version = parse_project_name(name), parse_version(form.required("version"))
+    return SubmitForm(project, name, version, form.metadata())
+
+
+def parse_urlencoded(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a form without a file. Raises Refused."""
+    try:
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_URLENCODED_FIELDS_MAX,
+        )
+    except ValueError:  # of which UnicodeDecodeError is one
+        raise Refused("upload form", "its urlencoded body is malformed, or too long") from None
 
 
 def parse(
@@ -63,7 +135,8 @@ def parse(
     something may not differ.
     """
     form = _Form(fields, subject=f"upload of {filename[:200]!r}")
-    form.check_action()
+    if form.action() is not Action.FILE:
+        raise Refused(f"upload of {filename[:200]!r}", "its ':action' is not 'file_upload'")
     form.check_filetype(filename)
     return Upload(
         index=index,
@@ -89,16 +162,19 @@ class _Form:
             if name in _FIELDS and (text := stated(name, given)) is not None:
                 self._texts.setdefault(name, []).append(text)
 
-    def check_action(self) -> None:
+    def action(self) -> Action:
         action = self._only(":action")
         if action is None:
             raise self._refused("the form has no ':action'; send 'file_upload' there")
-        if action != "file_upload":
-            advice = _ADVICE.get(action, "the only ':action' of a form here is 'file_upload'")
-            raise self._refused(f"':action' is {action[:80]!r}: {advice}")
         protocol = self._only("protocol_version")
         if protocol not in (None, "1"):
             raise self._refused(f"protocol_version is {protocol[:80]!r}; only 1 is known")
+        try:
+            return Action(action)
+        except ValueError:
+            raise self._refused(
+                f"':action' is {action[:80]!r}; those of forms here are {', '.join(Action)}"
+            ) from None
 
     def check_filetype(self, filename: str) -> None:
         filetype = self._only("filetype")

@@ -22,6 +22,8 @@ FOLDER = Path(__file__).parents[2] / ".cache" / "uploaders"
 """Where the environments lie, between runs too."""
 
 TOOLS = (
+    # Publishes nothing; what people come from, and may want to go back to.
+    "devpi_server-6.20.3-py3-none-any.whl",
     "flit-4.2.0-py3-none-any.whl",
     "hatch-1.18.2-py3-none-any.whl",
     # The newest releases of what it depends on are not always ones that it works with.

@@ -332,7 +332,9 @@ def test_other_actions_are_refused_or_do_nothing(site: Site, action: str) -> Non
     assert reply.status in (200, 400, 404, 410)
     if reply.status != 200:
         assert_refused(reply)
-    assert_nothing_of(site, project)
+        assert_nothing_of(site, project)
+    else:
+        assert site.json(project)["files"] == []
 
 
 # Who is asking

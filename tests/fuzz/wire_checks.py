@@ -17,10 +17,12 @@ from simpleindex.wire import (
     conditional,
     credentials,
     devpi_json,
+    index_settings,
     locations,
     marks_json,
     negotiate,
     upload_form,
+    user_json,
 )
 from simpleindex.wire.multipart import (
     FIELD_BYTES_MAX,
@@ -378,17 +380,18 @@ def json_bodies(data: bytes) -> bool:
     again = json.dumps(dict(content), allow_nan=False).encode()
     assert devpi_json.parse_object(again) == content
     for parse in (
-        devpi_json.parse_login,
-        devpi_json.parse_new_user,
+        user_json.parse_login,
+        user_json.parse_new_user,
         marks_json.parse_yank,
         marks_json.parse_status,
     ):
         said = _parsed(lambda parse=parse: (parse(data),))  # type: ignore[misc]  # as above
         assert said == _parsed(lambda parse=parse: (parse(again),))  # type: ignore[misc]
-    settings = _parsed(lambda: devpi_json.parse_new_index(data, name, None))
+    settings = _parsed(lambda: index_settings.parse_new_index(data, name, None))
     if settings is not None:
-        shown = json.dumps(devpi_json.index_config(Index(name, settings))).encode()
-        assert devpi_json.parse_new_index(shown, name, None) == settings
+        config = index_settings.index_config(Index(name, settings), with_secrets=True)
+        shown = json.dumps(config).encode()
+        assert index_settings.parse_new_index(shown, name, None) == settings
     return True
 
 

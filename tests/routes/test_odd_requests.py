@@ -56,9 +56,7 @@ ODD_PATHS = [
     "/root/+login",
     "/root/local/+api/x",
     "/root/local/+status",
-    "/root/local/demo/1.0/",
     "/root/local/demo/1.0/x/y",
-    "/root/local/+simple/demo/refresh",
     "/favicon.ico",
     "/robots.txt",
     "/.env",
@@ -71,7 +69,7 @@ ODD_PATHS = [
     "/root/local/%F0%9F%90%8D/",
 ]
 
-METHODS = ["BREW", "get", "", "X" * 1000, "CONNECT", "TRACE", "PUSH", "OPTIONS", "DELETE"]
+METHODS = ["BREW", "get", "", "X" * 1000, "CONNECT", "TRACE", "OPTIONS"]
 DOORS = [
     "/", "/root", "/root/local/", "/root/local/+simple/", "/root/local/demo/", FILE,
     f"{FILE}.metadata", "/+api", "/root/local/+api", "/+login", "/root/local/legacy/",

@@ -523,16 +523,16 @@ def test_an_empty_index_has_an_empty_list(site: Site) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "allow"),
     [
-        ("PUT", "/root/local/demo/", "GET, HEAD, PATCH"),
+        ("PUT", "/root/local/demo/", "GET, HEAD, PATCH, DELETE"),
         ("DELETE", "/root/local/+simple/demo/", "GET, HEAD"),
         ("TRACE", "/root/local/+simple/", "GET, HEAD, POST"),
-        ("PATCH", "/root/local/", "GET, HEAD, PUT, POST"),
-        ("PUSH", "/root/local/", "GET, HEAD, PUT, POST"),
+        ("BREW", "/root/local/", "GET, HEAD, PUT, PATCH, DELETE, POST, PUSH"),
+        ("PUSH", "/root/local/+simple/", "GET, HEAD, POST"),
         ("OPTIONS", "/", "GET, HEAD"),
-        ("get", "/root/local/demo/", "GET, HEAD, PATCH"),
+        ("get", "/root/local/demo/", "GET, HEAD, PATCH, DELETE"),
         ("GET", "/root/local/legacy/", "POST"),
         ("GET", "/+login", "POST"),
-        ("X" * 5000, "/root/local/demo/", "GET, HEAD, PATCH"),
+        ("X" * 5000, "/root/local/demo/", "GET, HEAD, PATCH, DELETE"),
     ],
 )
 def test_other_methods_are_told_which_there_are(

@@ -323,10 +323,8 @@ GOOD_FIELDS = upload_fields(WHEEL)
 ODD_FORMS: dict[str, tuple[Body, Sequence[str]]] = {
     "no body": ((GOOD_TYPE, b""), ["cut off"]),
     "no content type": (("", GOOD_BODY), ["multipart/form-data"]),
-    "json": (("application/json", b"{}"), ["multipart/form-data"]),
-    "urlencoded": (
-        ("application/x-www-form-urlencoded", b":action=file_upload"), ["multipart/form-data"],
-    ),
+    "json": (("application/json", b"{}"), ["push", "'name'"]),
+    "urlencoded": (("application/x-www-form-urlencoded", b":action=file_upload"), ["no file"]),
     "no boundary": (("multipart/form-data", GOOD_BODY), ["boundary"]),
     "other boundary": (("multipart/form-data; boundary=other", GOOD_BODY), ["cut off"]),
     "no closing boundary": (changed(lambda body: body[: body.rindex(b"\r\n--")]), ["cut off"]),

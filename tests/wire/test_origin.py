@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpleindex.wire.origin import Peer, origin
+from simpleindex.wire.origin import Peer, client_address, origin
 
 STRANGER = Peer(scheme="http", server="10.0.0.1:3141", trusted=False, prefix="")
 PROXY = replace(STRANGER, trusted=True)
@@ -102,3 +102,23 @@ def test_nothing_in_a_header_breaks_out_of_the_url(headers: dict[str, str], trus
     assert url.startswith(("http://", "https://"))
     assert not set(url) & set("\"'<> \n\r\t\\")
     assert not url.endswith("/")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        pytest.param("192.0.2.1", None, "192.0.2.1", id="nothing forwarded"),
+        pytest.param("192.0.2.1", "198.51.100.1", "192.0.2.1", id="by a stranger"),
+        pytest.param("10.0.0.1", "198.51.100.1", "198.51.100.1", id="by a proxy"),
+        pytest.param("10.0.0.1", "1.1.1.1, 198.51.100.1", "198.51.100.1", id="the last stranger"),
+        pytest.param("10.0.0.1", "198.51.100.1,10.0.0.2", "198.51.100.1", id="two proxies"),
+        pytest.param("10.0.0.1", "10.0.0.2", "10.0.0.2", id="a proxy itself"),
+        pytest.param("10.0.0.1", None, "10.0.0.1", id="nothing said"),
+        pytest.param("10.0.0.1", " , ", "10.0.0.1", id="nothing meant"),
+        pytest.param(None, "198.51.100.1", None, id="Unix socket"),
+    ],
+)
+def test_an_address_is_that_of_the_nearest_stranger(
+    peer: str | None, forwarded: str | None, address: str | None
+) -> None:
+    assert client_address(peer, forwarded, ("10.0.0.1", "10.0.0.2")) == address

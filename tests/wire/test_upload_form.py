@@ -280,9 +280,9 @@ def test_the_protocol_version_may_be_missing() -> None:
     [
         (":action", None, "the form has no ':action'"),
         (":action", "", "the form has no ':action'"),
-        (":action", "submit", "upload that"),
-        (":action", "doc_upload", "documentation cannot be uploaded"),
-        (":action", "remove\n\x1b", "the only ':action' of a form here is 'file_upload'"),
+        (":action", "submit", "':action' is not 'file_upload'"),
+        (":action", "doc_upload", "':action' is not 'file_upload'"),
+        (":action", "remove\n\x1b", "those of forms here are file_upload, doc_upload, submit"),
         (":action", ["file_upload", "submit"], "':action' more than once"),
         ("protocol_version", "2", "protocol_version is '2'"),
         ("name", None, "the form has no 'name'"),

@@ -1,0 +1,1 @@
+"""Pushes of releases, to another index here or to one elsewhere. Serves nobody: for any caller."""
