@@ -10,14 +10,16 @@ import click
 from simpleindex.access import AUTOMATIC_INDEX, ROOT
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.telling import count_text, json_option, tell
 from simpleindex.config import Config
-from simpleindex_storage.model import ProjectStatus
+from simpleindex_storage.model import JsonValue, ProjectStatus
 from simpleindex_storage.names import (
     parse_index_name,
     parse_project_name,
     parse_version,
 )
 from simpleindex_storage.ports import Change
+from simpleindex_storage.records import project_json
 from simpleindex_storage.upkeep import mark_project, yank_release
 
 T = TypeVar("T")
@@ -35,12 +37,15 @@ _REASON = click.option(
 @click.argument("version")
 @_INDEX
 @_REASON
+@json_option
 @setting_options("serverdir")
 def yank(
+    *,
     project: str,
     version: str,
     index_text: str,
     reason: str,
+    as_json: bool,
     config_file: Path | None,
     **flags: object,
 ) -> None:
@@ -48,19 +53,28 @@ def yank(
 
     Works while the server runs, and can be taken back with unyank.
     """
-    _yank(config_from(config_file, flags), index_text, project, version, reason)
+    count = _yank(config_from(config_file, flags), index_text, project, version, reason)
+    _tell_yank(index_text, project, version, count, reason, as_json=as_json)
 
 
 @click.command("unyank")
 @click.argument("project")
 @click.argument("version")
 @_INDEX
+@json_option
 @setting_options("serverdir")
 def unyank(
-    project: str, version: str, index_text: str, config_file: Path | None, **flags: object
+    *,
+    project: str,
+    version: str,
+    index_text: str,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: object,
 ) -> None:
     """Take a yank back."""
-    _yank(config_from(config_file, flags), index_text, project, version, None)
+    count = _yank(config_from(config_file, flags), index_text, project, version, None)
+    _tell_yank(index_text, project, version, count, None, as_json=as_json)
 
 
 def _status_command(verb: str, status: ProjectStatus, help_text: str) -> click.Command:
@@ -68,14 +82,21 @@ def _status_command(verb: str, status: ProjectStatus, help_text: str) -> click.C
     @click.argument("project")
     @_INDEX
     @_REASON
+    @json_option
     @setting_options("serverdir")
     def command(
-        project: str, index_text: str, reason: str, config_file: Path | None, **flags: object
+        *,
+        project: str,
+        index_text: str,
+        reason: str,
+        as_json: bool,
+        config_file: Path | None,
+        **flags: object,
     ) -> None:
         index, name = parse_index_name(index_text), parse_project_name(project)
         work = partial(mark_project, index=index, project=name, status=status, reason=reason)
-        _change(work, verb, config_from(config_file, flags))
-        click.echo(f"{index}: {name} is {status} now")
+        marked = _change(work, verb, config_from(config_file, flags))
+        tell(project_json(marked), [f"{index}: {name} is {status} now"], as_json=as_json)
 
     return command
 
@@ -100,13 +121,27 @@ activate = _status_command(
 )
 
 
-def _yank(config: Config, index_text: str, project: str, version: str, reason: str | None) -> None:
+def _yank(config: Config, index_text: str, project: str, version: str, reason: str | None) -> int:
     index, name = parse_index_name(index_text), parse_project_name(project)
     number = parse_version(version)
     work = partial(yank_release, index=index, project=name, version=number, reason=reason)
-    verb = "unyank" if reason is None else "yank"
-    count = _change(work, verb, config)
-    click.echo(f"{index}: {name} {number} {verb}ed ({count} files)")
+    return _change(work, "unyank" if reason is None else "yank", config)
+
+
+def _tell_yank(
+    index_text: str, project: str, version: str, count: int, reason: str | None, *, as_json: bool
+) -> None:
+    name, number = parse_project_name(project), parse_version(version)
+    done = "unyanked" if reason is None else "yanked"
+    document: JsonValue = {
+        "index": index_text,
+        "project": name,
+        "version": number,
+        "yanked": False if reason is None else reason or True,
+        "files": count,
+    }
+    line = f"{index_text}: {name} {number} {done} ({count_text(count, 'file')})"
+    tell(document, [line], as_json=as_json)
 
 
 def _change(work: Callable[[Change], T], what: str, config: Config) -> T:

@@ -1,5 +1,6 @@
 """`yank` and its kin: what they mark, and what they say."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,10 +31,10 @@ def demo(data: Path) -> tuple[Project, Sequence[DistFile]]:
 
 def test_a_release_is_yanked_and_unyanked(cli: Cli, filled: Path) -> None:
     out = cli.must("yank", "Demo", "1.0.0", "--reason=broken", f"--serverdir={filled}")
-    assert out == "root/local: demo 1.0.0 yanked (1 files)\n"
+    assert out == "root/local: demo 1.0.0 yanked (1 file)\n"
     assert [file.yanked for file in demo(filled)[1]] == ["broken"]
     out = cli.must("unyank", "demo", "1.0", f"--serverdir={filled}")
-    assert out == "root/local: demo 1.0 unyanked (1 files)\n"
+    assert out == "root/local: demo 1.0 unyanked (1 file)\n"
     assert [file.yanked for file in demo(filled)[1]] == [None]
 
 
@@ -47,6 +48,15 @@ def test_a_project_is_marked_and_activated(cli: Cli, filled: Path, verb: str, st
     assert (demo(filled)[0].status, demo(filled)[0].status_reason) == (status, "see art")
     cli.must("activate", "demo", f"--serverdir={filled}")
     assert (demo(filled)[0].status, demo(filled)[0].status_reason) == ("active", None)
+
+
+def test_programs_are_told_what_was_marked(cli: Cli, filled: Path) -> None:
+    out = cli.must("yank", "demo", "1.0", "--json", f"--serverdir={filled}")
+    assert json.loads(out) == {
+        "index": "root/local", "project": "demo", "version": "1.0", "yanked": True, "files": 1,
+    }  # fmt: skip
+    out = cli.must("archive", "demo", "--reason=old", "--json", f"--serverdir={filled}")
+    assert json.loads(out)["status"] == "archived"
 
 
 @pytest.mark.parametrize(
