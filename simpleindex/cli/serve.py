@@ -15,6 +15,7 @@ import click
 import uvicorn
 
 from simpleindex.app import Application, create_app
+from simpleindex.cli.memory import give_memory_back
 from simpleindex.cli.options import (
     ROOT_PASSWORD_VARIABLE,
     config_from,
@@ -47,13 +48,10 @@ def command(
 ) -> None:
     """Serve the index. Makes the server directory at the first run, as `init` does."""
     config = config_from(config_file, flags)
+    give_memory_back()
     warn_of_ignored(context)
     if state_of(config.serverdir) is FolderState.FOREIGN:
-        raise Refused(
-            str(config.serverdir),
-            "other things lie in this folder; choose an empty one, or a directory of "
-            "simpleindex-server",
-        )
+        raise Refused(str(config.serverdir), _why_foreign(config.serverdir))
     require_owner(config.serverdir)
     sockets = _bind(config)  # before anything is made: the port may be in use
     try:
@@ -69,6 +67,17 @@ def command(
             listening.close()
         if config.unix_socket is not None:
             config.unix_socket.unlink(missing_ok=True)
+
+
+def _why_foreign(serverdir: Path) -> str:
+    if (serverdir / ".serverversion").exists():
+        return (
+            "this is a directory of devpi-server; make a new one with `init --serverdir=NEW`, and "
+            f"take all over with `import-devpi {serverdir} --serverdir=NEW`"
+        )
+    return (
+        "other things lie in this folder; choose an empty one, or a directory of simpleindex-server"
+    )
 
 
 class _Server(uvicorn.Server):

@@ -13,8 +13,13 @@ from simpleindex.cli import _main
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody, run_program
 
 VERBS = [
-    "serve", "init", "add", "inspect", "yank", "unyank", "archive", "deprecate", "quarantine",
-    "activate", "passwd", "config", "shims",
+    "serve", "init", "add", "import-devpi", "export", "inspect", "list", "show", "push", "remove",
+    "yank", "unyank", "archive", "deprecate", "quarantine", "activate", "user", "index", "passwd",
+    "token", "config", "shims",
+]  # fmt: skip
+BELOW = [
+    "config show", "index change", "index create", "index list", "index remove", "index show",
+    "token create", "token list", "token revoke", "user create", "user list", "user remove",
 ]  # fmt: skip
 COLUMNS_MAX = 100
 
@@ -40,7 +45,7 @@ EACH_COMMAND = pytest.mark.parametrize(
 
 
 def test_the_verbs_are_known() -> None:
-    assert sorted(words for words, _ in COMMANDS) == sorted(["", "config show", *VERBS])
+    assert sorted(words for words, _ in COMMANDS) == sorted(["", *VERBS, *BELOW])
 
 
 @EACH_COMMAND

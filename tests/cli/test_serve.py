@@ -279,19 +279,29 @@ def test_a_host_that_nobody_knows_is_named(
 
 
 @pytest.mark.parametrize(
-    "names",
-    [["notes.txt"], [".nodeinfo", ".serverversion", ".sqlite", "+files"]],
+    ("names", "reason"),
+    [
+        (
+            ["notes.txt"],
+            "other things lie in this folder; choose an empty one, or a directory of "
+            "simpleindex-server",
+        ),
+        (
+            [".nodeinfo", ".serverversion", ".sqlite", "+files"],
+            "this is a directory of devpi-server; make a new one with `init --serverdir=NEW`, and "
+            "take all over with `import-devpi {folder} --serverdir=NEW`",
+        ),
+    ],
     ids=["of somebody's", "of devpi-server"],
 )
-def test_a_folder_of_other_things_is_left_alone(cli: Cli, tmp_path: Path, names: list[str]) -> None:
+def test_a_folder_of_other_things_is_left_alone(
+    cli: Cli, tmp_path: Path, names: list[str], reason: str
+) -> None:
     for name in names:
         (tmp_path / name).write_text("mine")
     before = listing(tmp_path)
     complaint = cli("serve", f"--serverdir={tmp_path}", "--port=0").complaint
-    assert complaint == (
-        f"{tmp_path}: other things lie in this folder; choose an empty one, or a directory of "
-        "simpleindex-server"
-    )
+    assert complaint == f"{tmp_path}: {reason.format(folder=tmp_path)}"
     assert listing(tmp_path) == before
 
 
