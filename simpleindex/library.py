@@ -5,7 +5,7 @@ Pure functions over a snapshot of the catalog. Resolution is devpi's: breadth fi
 """
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
@@ -63,8 +63,9 @@ class View:
     """An index and its bases, in the order in which they are searched, as one reader sees them."""
 
     indexes: tuple[Index, ...]
-    hidden: tuple[IndexName, ...] = ()
-    """Bases that this reader may not read: as if they were not there, with all behind them."""
+    hidden: tuple[Index, ...] = ()
+    """Bases that this reader may not read, and what lies behind them. Nothing of them is shown,
+    but their projects keep mirrors out as they do for others, or a stranger's would be shown."""
 
     @property
     def name(self) -> IndexName:
@@ -96,22 +97,38 @@ def look(
     if first is None:
         raise NotStored(f"index {name}")
     reader.require(first, project)
+    unreadable: list[Index] = []
+
+    def is_shown(index: Index) -> bool:
+        if index is first or reader.may_read(index, project):
+            return True
+        unreadable.append(index)
+        return False
+
+    found = _chain(seen, [first], is_shown)
+    behind = _chain(seen, unreadable, lambda index: index.name not in found)
+    mirrors_last = sorted(found.values(), key=_is_mirror)
+    return View(tuple(mirrors_last), tuple(behind.values()))
+
+
+def _chain(
+    seen: Snapshot, first: Sequence[Index], goes_on: Callable[[Index], bool]
+) -> dict[IndexName, Index]:
+    """Indexes and their bases, breadth first, each once; not those at which it does not go on."""
     found: dict[IndexName, Index] = {}
-    hidden: dict[IndexName, None] = {}
-    waiting = deque([first])
+    waiting, met = deque(first), set[IndexName]()
     while waiting:
         index = waiting.popleft()
-        if index.name in found or index.name in hidden:
+        if index.name in met:
             continue
-        if index is not first and not reader.may_read(index, project):
-            hidden[index.name] = None
+        met.add(index.name)
+        if not goes_on(index):
             continue
         found[index.name] = index
         if not isinstance(index.settings, MirrorSettings):
             bases = (seen.index(base) for base in index.settings.bases)
             waiting.extend(base for base in bases if base is not None)
-    mirrors_last = sorted(found.values(), key=_is_mirror)
-    return View(tuple(mirrors_last), tuple(hidden))
+    return found
 
 
 def shown_project(seen: Snapshot, view: View, project: ProjectName) -> Sight:
@@ -248,8 +265,15 @@ def _entries(
     """What each index of the chain knows of a project."""
     _require_stage(view.indexes[0])
     known = {index.name: seen.project(index.name, project) for index in view.indexes}
-    admitted = whitelist.admitted(view.indexes, project, lambda index: known[index] is not None)
-    return [(index, known[index.name]) for index in admitted]
+    # Mirrors come last, so that what is hidden stands before them all.
+    chain = sorted((*view.indexes, *view.hidden), key=_is_mirror)
+
+    def has_project(index: IndexName) -> bool:
+        entry = known[index] if index in known else seen.project(index, project)
+        return entry is not None
+
+    admitted = whitelist.admitted(chain, project, has_project)
+    return [(index, known[index.name]) for index in admitted if index.name in known]
 
 
 def _readable_entries(
@@ -294,7 +318,7 @@ def _stored(
 
 def _fingerprint(view: View, entries: list[tuple[Index, Project | None]]) -> Hashable:
     known = tuple((index.name, index.serial, entry and entry.serial) for index, entry in entries)
-    return known, view.hidden
+    return known, tuple(index.name for index in view.hidden)
 
 
 def _require_stage(index: Index) -> None:

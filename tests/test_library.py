@@ -240,11 +240,28 @@ def test_a_base_that_one_may_not_read_is_as_if_it_were_not_there() -> None:
     assert (views[ALICE].restricted, views[ALICE].hidden) == (("root/secret",), ())
     for reader in (BOB, ANY_READER):
         assert [index.name for index in views[reader].indexes] == ["root/local", "root/open"]
-        assert (views[reader].restricted, views[reader].hidden) == ((), ("root/secret",))
+        assert views[reader].restricted == ()
+        assert [index.name for index in views[reader].hidden] == ["root/secret", "root/behind"]
         sight = library.shown_project(catalog, views[reader], DEMO)
         assert [file.filename for file in sight.files] == [OTHER_WHEEL]
     assert not any(view.is_public for view in views.values())
     assert len(library.shown_project(catalog, views[ALICE], DEMO).files) == 2
+
+
+@pytest.mark.parametrize("where", ["secret", "behind"])
+def test_a_project_that_one_may_not_see_keeps_mirrors_out_all_the_same(where: str) -> None:
+    catalog = a_chain_with_a_secret()
+    catalog.put_mirror("root/pypi")
+    catalog.put_stage("root/local", "root/pypi", "root/secret")
+    catalog.put_file("root/pypi", OTHER_WHEEL)
+    assert library.shown_project(catalog, look(catalog, LOCAL, BOB), DEMO).files
+    before = library.fingerprint_of_project(catalog, look(catalog, LOCAL, BOB), DEMO)
+    catalog.put_file(f"root/{where}", WHEEL)
+    assert library.fingerprint_of_project(catalog, look(catalog, LOCAL, BOB), DEMO) != before
+    with pytest.raises(NotStored, match="project demo in root/local"):
+        library.shown_project(catalog, look(catalog, LOCAL, BOB), DEMO)
+    (seen,) = library.shown_project(catalog, look(catalog, LOCAL, ALICE), DEMO).files
+    assert seen.index == f"root/{where}"
 
 
 def test_an_index_that_one_may_not_read_is_refused() -> None:
