@@ -10,6 +10,7 @@ from simpleindex.wire.conditional import ByteRange, Unsatisfiable, choose_range,
 from simpleindex.wire.multipart import Event, Field, FileChunk, FileEnd, FileStart, MultipartParser
 from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from tests.fuzz import references
+from tests.fuzz.references import NoOpinion
 
 FORMS = {
     references.HTML: Form.HTML,
@@ -164,7 +165,13 @@ def test_a_form_arrives_as_it_was_sent_in_any_spelling_and_any_chunks(
     assert joined(arrived) == sent
     contents_sent = [event.value.encode() for event in sent if isinstance(event, Field)]
     contents_sent.append(b"".join(each.data for each in sent if isinstance(each, FileChunk)))
-    assert [part[2] for part in references.split_form(body, boundary.encode())] == contents_sent
+    try:
+        parts = references.split_form(body, boundary.encode())
+    except NoOpinion:
+        # Such as a value that begins with the boundary and goes on: whether that is the boundary,
+        # RFC 2046 leaves to the reader.
+        return
+    assert [part[2] for part in parts] == contents_sent
 
 
 def joined(events: list[Event]) -> list[Event]:
