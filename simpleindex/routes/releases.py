@@ -150,6 +150,10 @@ class ReleasesDoor:
         principal = await self.doorkeeper.identify(request)
 
         def remove(change: Change) -> None:
+            known = change.index(place.index)
+            if known is not None and not self.rules.may_upload_some(principal, known):
+                # Else whoever may not read could find out what is there.
+                Reader(self.rules, principal).require(known, project_of(place))
             stored = _stored(change, place)
             index = self._index(change, place.index, stored.project, principal)
             _check_may_go(index, request)
