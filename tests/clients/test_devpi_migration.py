@@ -75,12 +75,7 @@ class OldSite:
 
 @pytest.fixture(scope="module")
 def devpi() -> Devpi:
-    (wheel,) = (tool for tool in tools.TOOLS if tool.startswith("devpi_server-"))
-    exit_code, told = _install(wheel)
-    if exit_code == fetch.EXIT_UNREACHABLE:
-        pytest.skip(told)
-    assert exit_code == 0, told
-    return Devpi(tools.environment_of(wheel))
+    return installed_devpi()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +83,7 @@ def old_site(devpi: Devpi, tmp_path_factory: pytest.TempPathFactory) -> OldSite:
     folder = tmp_path_factory.mktemp("old")
     serverdir, terminal = folder / "devpi", Terminal(folder / "home")
     terminal.must(devpi.command("devpi-init"), "--serverdir", serverdir, "--root-passwd", "rootpw")
-    with _running_devpi(devpi, serverdir) as url:
+    with running_devpi(devpi, serverdir) as url:
         _fill(terminal, url, folder)
         return OldSite(serverdir, _pages(url))
 
@@ -104,10 +99,10 @@ def test_everything_comes_over_and_people_log_in_as_before(
     devpi: Devpi, old_site: OldSite, dump: Path, terminal: Terminal, tmp_path: Path
 ) -> None:
     serverdir, argon2 = tmp_path / "data", str(devpi.argon2(tmp_path / "argon2"))
-    _ours("init", f"--serverdir={serverdir}")
-    told = _ours("import-devpi", str(dump), f"--serverdir={serverdir}", path=argon2)
+    ours("init", f"--serverdir={serverdir}")
+    told = ours("import-devpi", str(dump), f"--serverdir={serverdir}", path=argon2)
     assert "Nothing is missing." in told
-    with _running(serverdir, argon2) as server:
+    with running(serverdir, argon2) as server:
         assert _pages(server.url) == old_site.pages
         client = program("devpi")
         terminal.must(client, "use", server.url)
@@ -118,7 +113,7 @@ def test_everything_comes_over_and_people_log_in_as_before(
         assert wrong.exit_code != 0
     _check(contents(serverdir))
     # The passwords are hashed in our way now, so that argon2 is not needed any more.
-    with _running(serverdir, "") as server:
+    with running(serverdir, "") as server:
         terminal.must(client, "use", server.url)
         terminal.must(client, "login", "alice", "--password=alicepw")
 
@@ -133,8 +128,8 @@ def test_a_stopped_servers_directory_is_exported_by_the_interpreter_that_is_name
         (by_dump, [str(dump)]),
         (directly, [str(old_site.serverdir), f"--python={devpi.python}"]),
     ):
-        _ours("init", f"--serverdir={serverdir}")
-        _ours("import-devpi", *source, f"--serverdir={serverdir}", path=argon2)
+        ours("init", f"--serverdir={serverdir}")
+        ours("import-devpi", *source, f"--serverdir={serverdir}", path=argon2)
     assert contents(directly) == contents(by_dump)
     assert listing(old_site.serverdir) == before
 
@@ -144,11 +139,11 @@ def test_the_way_back_is_open(
 ) -> None:
     serverdir, back = tmp_path / "data", tmp_path / "back"
     argon2 = str(devpi.argon2(tmp_path / "argon2"))
-    _ours("init", f"--serverdir={serverdir}")
-    _ours("import-devpi", str(dump), f"--serverdir={serverdir}", path=argon2)
-    _ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
+    ours("init", f"--serverdir={serverdir}")
+    ours("import-devpi", str(dump), f"--serverdir={serverdir}", path=argon2)
+    ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
     terminal.must(devpi.command("devpi-import"), "--serverdir", back, tmp_path / "ours")
-    with _running_devpi(devpi, back) as url:
+    with running_devpi(devpi, back) as url:
         assert _pages(url) == old_site.pages
         client = program("devpi")
         terminal.must(client, "use", url)
@@ -163,16 +158,26 @@ def test_of_users_whose_password_devpi_server_cannot_check_nobody_gets_in(
     devpi: Devpi, terminal: Terminal, tmp_path: Path
 ) -> None:
     serverdir, back = tmp_path / "data", tmp_path / "back"
-    _ours("init", f"--serverdir={serverdir}", "--root-passwd=a-new-one")
-    _ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
+    ours("init", f"--serverdir={serverdir}", "--root-passwd=a-new-one")
+    ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
     terminal.must(devpi.command("devpi-import"), "--serverdir", back, tmp_path / "ours")
-    with _running_devpi(devpi, back) as url:
+    with running_devpi(devpi, back) as url:
         client = program("devpi")
         terminal.must(client, "use", url)
         for password in ("", "a-new-one"):
             said = terminal.run(client, "login", "root", f"--password={password}")
             assert said.exit_code != 0
             assert "401" in said.output or "could not be authenticated" in said.output
+
+
+def installed_devpi() -> Devpi:
+    """Install devpi-server, unless it is there; skips the test where no index can be asked."""
+    (wheel,) = (tool for tool in tools.TOOLS if tool.startswith("devpi_server-"))
+    exit_code, told = _install(wheel)
+    if exit_code == fetch.EXIT_UNREACHABLE:
+        pytest.skip(told)
+    assert exit_code == 0, told
+    return Devpi(tools.environment_of(wheel))
 
 
 def _fill(terminal: Terminal, url: str, folder: Path) -> None:
@@ -296,7 +301,7 @@ def _post(url: str, body: bytes, content_type: str, **headers: str) -> None:
     assert status == 200, answer
 
 
-def _ours(*arguments: str, path: str = "") -> str:
+def ours(*arguments: str, path: str = "", exit_code: int = 0) -> str:
     """Run a verb of ours; `path` is where else Python finds modules."""
     finished = subprocess.run(
         simpleindex(*arguments),
@@ -306,14 +311,15 @@ def _ours(*arguments: str, path: str = "") -> str:
         env=_environment(path),
         text=True,
     )
-    assert finished.returncode == 0, finished.stdout
+    assert finished.returncode == exit_code, finished.stdout
     return finished.stdout
 
 
 @contextmanager
-def _running(serverdir: Path, path: str) -> Iterator[RunningServer]:
+def running(serverdir: Path, path: str, *options: str) -> Iterator[RunningServer]:
+    """A server of ours; `path` is where else Python finds modules."""
     serve = simpleindex("serve", f"--serverdir={serverdir}", "--host=127.0.0.1", "--port=0")
-    with server_of(serve, serverdir, _environment(path)) as server:
+    with server_of([*serve, *options], serverdir, _environment(path)) as server:
         yield server
 
 
@@ -324,7 +330,7 @@ def _environment(path: str) -> dict[str, str]:
 
 
 @contextmanager
-def _running_devpi(devpi: Devpi, serverdir: Path) -> Iterator[str]:
+def running_devpi(devpi: Devpi, serverdir: Path) -> Iterator[str]:
     """A devpi-server that answers; its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
