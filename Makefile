@@ -5,7 +5,7 @@ FUZZ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test full crash fuzz soak lint types bench clean
+.PHONY: serve test full crash compare fuzz soak lint types bench clean
 
 serve: $(VENV)/installed
 	$(BIN)/simpleindex-server serve --serverdir=$(SERVERDIR)
@@ -22,6 +22,10 @@ full: $(VENV)/installed-test
 
 crash: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/crash
+
+compare: $(VENV)/installed-test
+	$(BIN)/python -m tests.clients.tools
+	$(BIN)/python -m pytest tests/compatibility --server=devpi
 
 fuzz: $(VENV)/installed-test
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
