@@ -115,7 +115,14 @@ class SimpleDoor:
         if zipped:
             before = self.pages.maybe((*key, True))
             if before is not None and before.fingerprint == page.etag:
-                page = before
+                # Its bytes alone: who may see them may have changed since.
+                page = replace(
+                    page,
+                    body=before.body,
+                    etag=before.etag,
+                    fingerprint=before.fingerprint,
+                    encoding=before.encoding,
+                )
             else:
                 page = _compressed(page)
             self.pages.keep((*key, True), agreed, page)

@@ -1,5 +1,6 @@
 """Who may read an index: tried at every door, for the index itself and through others."""
 
+import gzip
 import json
 import re
 import shutil
@@ -279,6 +280,24 @@ def test_an_index_asks_for_a_password_only_if_it_is_set_so(site: Site) -> None:
     assert get(site, target, by="carol").status == 403
     assert get(site, target, by="alice").status == 200
     assert site.get("/root/local/+simple/").status == 200
+
+
+def test_a_compressed_page_is_no_longer_everybodys_once_a_base_is_restricted(site: Site) -> None:
+    change_settings(site, "alice/secret", acl_upload=("alice",))
+    target, name = "/root/local/+simple/many/", "many"
+    site.add(*(a_wheel(name, f"1.{minor}") for minor in range(20)))
+    zipped = {"accept-encoding": "gzip"}
+    public = site.ask("GET", target, zipped)
+    assert (public.header("content-encoding"), public.header("cache-control")) == (
+        "gzip",
+        "no-cache",
+    )
+    change_settings(site, "alice/secret", acl_upload=("alice",), acl_read=())
+    assert site.ask("GET", target, zipped).header("cache-control") == "private, no-cache"
+    assert site.upload(a_wheel(name, "2.0"), "/alice/secret/", by="alice").status == 200
+    assert site.ask("GET", target, zipped).body == public.body
+    seen = site.ask("GET", target, zipped | site.sent_by("alice"))
+    assert b"many-2.0-py3-none-any.whl" in gzip.decompress(seen.body)
 
 
 def test_files_of_a_restricted_index_are_kept_by_nobody_but_the_reader(site: Site) -> None:
