@@ -49,6 +49,9 @@ from .upkeep import forget_file
 
 _CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
 
+_SWEPT_AT_ONCE_MAX = 100
+"""Files that are deleted under one hold of the write lock: some 50 ms."""
+
 
 class Store:
     """Files and the catalog, kept in step. Blocks; may be called from any thread."""
@@ -169,8 +172,9 @@ class Store:
             self.sweep()
 
     def sweep(self) -> None:
-        """Delete the files that were forgotten."""
-        self.catalog.change(self._sweep, who="", what="sweep")
+        """Delete the files that were forgotten, some at a time: uploads go on in between."""
+        while self.catalog.change(self._sweep, who="", what="sweep"):
+            pass
 
     def close(self) -> None:
         """Finish, and let go of everything."""
@@ -274,14 +278,20 @@ class Store:
         with self._needed(change) as needs:
             return self._files.recover(needs)
 
-    def _sweep(self, change: Change) -> None:
+    def _sweep(self, change: Change) -> bool:
+        """Whether there is more to do."""
+        swept = 0
         with self._needed(change) as needs:
             for place in change.removals():
+                if swept == _SWEPT_AT_ONCE_MAX:
+                    return True
                 if not needs(place):
                     self._files.remove(place)
                 elif not _is_used(change, place):
                     continue  # its removal is still to be committed; the next sweep finds it
                 change.forget_removal(place)
+                swept += 1
+        return False
 
     @contextmanager
     def _needed(self, change: Change) -> Iterator[Callable[[FilePlace], bool]]:

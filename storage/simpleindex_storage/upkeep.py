@@ -106,9 +106,9 @@ def remove_project(change: Change, index: IndexName, project: ProjectName) -> No
     """Remove a project with all its releases. Raises NotStored."""
     if change.project(index, project) is None:
         raise NotStored(f"project {project} in {index}")
-    for release in change.releases(index, project):
-        _forget_release(change, release)
-    change.remove_project(index, project)
+    _forget_releases(change, change.releases(index, project))
+    if change.project(index, project) is not None:  # it may have no release, and so be there still
+        change.remove_project(index, project)
 
 
 def remove_index(change: Change, name: IndexName) -> None:
@@ -131,23 +131,24 @@ def remove_user(change: Change, name: UserName) -> None:
 
 
 def _forget_releases(change: Change, releases: Sequence[Release]) -> None:
-    """Forget some releases of one project, and the project with the last of them."""
-    for release in releases:
-        _forget_release(change, release)
-    named = (releases[0].index, releases[0].project)
-    if not change.releases(*named):
-        change.remove_project(*named)
+    """Forget some releases of one project, and the project with the last of them.
 
-
-def _forget_release(change: Change, release: Release) -> None:
-    named = (release.index, release.project)
-    for attachment in change.attachments(*named):
-        if attachment.version == release.version:
+    Files are read once for all: a project may have thousands of both.
+    """
+    if not releases:
+        return
+    index, project = releases[0].index, releases[0].project
+    versions = {release.version for release in releases}
+    for attachment in change.attachments(index, project):
+        if attachment.version in versions:
             change.remove_attachment(attachment)
-    for file in change.files(*named):
-        if file.version == release.version:
+    for file in change.files(index, project):
+        if file.version in versions:
             change.remove_file(file)
-    change.remove_release(*named, release.version)
+    for release in releases:
+        change.remove_release(index, project, release.version)
+    if not change.releases(index, project):
+        change.remove_project(index, project)
 
 
 def _check_reason(reason: str | None) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import simpleindex_storage.store
 from simpleindex_storage.catalog_sqlite import SqliteCatalog
 from simpleindex_storage.errors import (
     AlreadyStored,
@@ -695,6 +696,26 @@ def test_bytes_whose_name_differs_only_in_case_from_a_stored_files_are_left_alon
         assert old.place != stored.place
         assert old.place not in files.removed
         assert read(store, stored) == built.content
+
+
+def test_a_sweep_lets_others_write_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simpleindex_storage.store, "_SWEPT_AT_ONCE_MAX", 3)
+    with a_store(tmp_path) as store:
+        for minor in range(7):
+            forget(store, send(store, a_wheel(version=f"1.{minor}")).file)
+        sweeps: list[str] = []
+        change = store.catalog.change
+
+        def change_and_count(work: Callable[[Change], Any], *, who: str, what: str) -> Any:
+            sweeps.append(what)
+            return change(work, who=who, what=what)
+
+        monkeypatch.setattr(store.catalog, "change", change_and_count)
+        store.sweep()
+        assert sweeps == ["sweep"] * 3
+        assert files_below(tmp_path) == {}
 
 
 def test_a_sweep_deletes_no_bytes_of_a_removal_that_is_not_committed_yet(
