@@ -8,8 +8,9 @@ from datetime import datetime
 
 from packaging.version import Version
 
+from simpleindex_storage import upkeep
 from simpleindex_storage.documentation import check_documentation, documentation_name
-from simpleindex_storage.errors import AlreadyStored, NotStored, Refused
+from simpleindex_storage.errors import AlreadyStored, Refused
 from simpleindex_storage.model import (
     Attachment,
     AttachmentKind,
@@ -17,9 +18,7 @@ from simpleindex_storage.model import (
     Event,
     Index,
     LogEntry,
-    MirrorSettings,
     Outcome,
-    ProjectStatus,
     Release,
     Staged,
 )
@@ -35,7 +34,6 @@ from simpleindex_storage.store import Store
 
 Clock = Callable[[], datetime]
 
-_CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
 _TRIES = 10
 
 
@@ -52,7 +50,8 @@ def register_release(
         )
 
     def work(change: Change) -> None:
-        _check_open(change, release.index, release.project, make_index)
+        index = upkeep.open_index(change.index(release.index) or make_index, release.index)
+        upkeep.check_open_project(change, release.project, index, str(release.project))
         if change.index(release.index) is None and make_index is not None:
             change.put_index(make_index)
         change.put_release(release, display_name)
@@ -77,7 +76,8 @@ def keep_documentation(
     Unavailable.
     """
     with store.catalog.snapshot() as seen:
-        _check_open(seen, index, project, make_index)
+        taker = upkeep.open_index(seen.index(index) or make_index, index)
+        upkeep.check_open_project(seen, project, taker, f"documentation of {project}")
         version = _release_meant(seen, index, project, version)
     filename = documentation_name(project, version)
     check_documentation(staged.path, filename)
@@ -151,19 +151,6 @@ def keep_result_as(
                 continue  # somebody was faster
             return attachment
     raise AlreadyStored("File", place.filename, "too many results come at once; send it again")
-
-
-def _check_open(
-    seen: Snapshot, name: IndexName, project: ProjectName, make_index: Index | None
-) -> None:
-    index = seen.index(name) or make_index
-    if index is None:
-        raise NotStored(f"index {name}")
-    if isinstance(index.settings, MirrorSettings):
-        raise Refused(name, "this index mirrors another one and takes no uploads")
-    known = seen.project(name, project)
-    if known is not None and known.status in _CLOSED:
-        raise Refused(project, f"it is {known.status} in {name} and takes nothing (PEP 792)")
 
 
 def _make_index(store: Store, index: Index, who: str) -> None:

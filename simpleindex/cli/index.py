@@ -13,7 +13,7 @@ from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.wire.index_settings import index_config, parse_index_change, parse_new_index
 from simpleindex_storage import upkeep
 from simpleindex_storage.errors import AlreadyStored, NotStored, Refused
-from simpleindex_storage.model import Index, JsonValue, StageSettings
+from simpleindex_storage.model import Index, IndexSettings, JsonValue, StageSettings
 from simpleindex_storage.names import owner_of, parse_index_name
 from simpleindex_storage.ports import Change
 
@@ -109,7 +109,8 @@ def change(
 
     def work(changing: Change) -> Index:
         known = _there(changing.index(index_name), name)
-        return _put(changing, Index(known.name, parse_index_change(body, known.settings)))
+        after = Index(known.name, parse_index_change(body, known.settings))
+        return _put(changing, after, known.settings)
 
     _tell_settings(_changed(work, "change index", config_file, flags), as_json)
 
@@ -154,12 +155,9 @@ def _changed(
         return store.catalog.change(work, who=ROOT, what=what)
 
 
-def _put(change: Change, index: Index) -> Index:
-    if isinstance(index.settings, StageSettings):
-        known = {each.name for each in change.indexes()} | {index.name}
-        missing = [base for base in index.settings.bases if base not in known]
-        if missing:
-            raise Refused(index.name, f"its bases do not exist: {', '.join(missing)}")
+def _put(change: Change, index: Index, before: IndexSettings | None = None) -> Index:
+    kept = before.bases if isinstance(before, StageSettings) else ()
+    upkeep.check_bases(change, index, kept)
     change.put_index(index)
     return index
 

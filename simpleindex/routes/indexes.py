@@ -1,6 +1,5 @@
 """devpi's JSON API of indexes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from starlette.requests import Request
@@ -78,8 +77,8 @@ class IndexesDoor:
                 if must_change:
                     raise Refused(f"index {name}", "it has these settings already")
                 return index
-            _check_bases(change, name, settings, before=_bases(index.settings))
             after = replace(index, settings=settings, automatic=False)
+            upkeep.check_bases(change, after, before=_bases(index.settings))
             change.put_index(after)
             return after
 
@@ -133,23 +132,10 @@ def _create(change: Change, name: IndexName, body: bytes) -> Index:
     settings = index_settings.parse_new_index(body, name, kept)
     if kept is not None and not isinstance(settings, StageSettings):
         raise Refused(f"index {name}", "it holds uploads, and cannot become a mirror")
-    _check_bases(change, name, settings, before=())
     index = Index(name, settings)
+    upkeep.check_bases(change, index)
     change.put_index(index)
     return index
-
-
-def _check_bases(
-    change: Change, name: IndexName, settings: IndexSettings, before: Sequence[IndexName]
-) -> None:
-    """Bases must be there when they are added; one that is removed later may stay in the list."""
-    missing = [
-        base
-        for base in _bases(settings)
-        if base != name and base not in before and change.index(base) is None
-    ]
-    if missing:
-        raise Refused(f"index {name}", f"its bases do not exist: {', '.join(missing)}")
 
 
 def _bases(settings: IndexSettings) -> tuple[IndexName, ...]:

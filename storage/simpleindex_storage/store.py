@@ -25,7 +25,6 @@ from .model import (
     Event,
     Index,
     LogEntry,
-    MirrorSettings,
     Outcome,
     ProjectStatus,
     Release,
@@ -45,9 +44,7 @@ from .names import (
 )
 from .ports import Catalog, Change, Draft, Files, Snapshot
 from .provenance import check_provenance, check_signature
-from .upkeep import forget_file
-
-_CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
+from .upkeep import check_open_project, forget_file, open_index
 
 _SWEPT_AT_ONCE_MAX = 100
 """Files that are deleted under one hold of the write lock: some 50 ms."""
@@ -247,7 +244,7 @@ class Store:
 
     def _record_attachment(self, change: Change, attachment: Attachment, staged: Staged) -> Outcome:
         """The part that must be alone: decide, and write it down."""
-        index = _open_index(change.index(attachment.index), attachment.index)
+        index = open_index(change.index(attachment.index), attachment.index)
         if attachment.kind is AttachmentKind.DOCUMENTATION:
             outcome = _make_room_for_documentation(change, attachment, index)
             if outcome is Outcome.ALREADY_THERE:
@@ -375,30 +372,11 @@ def _check_offered(
         raise NotStored(f"file {place.filename}", "its project is quarantined")
 
 
-def _open_index(index: Index | None, name: IndexName) -> Index:
-    """An index that takes files. Raises NotStored, Refused."""
-    if index is None or index.name != name:
-        raise NotStored(f"index {name}")
-    if isinstance(index.settings, MirrorSettings):
-        raise Refused(name, "this index mirrors another one and takes no uploads")
-    return index
-
-
-def _check_open_project(seen: Snapshot, name: ProjectName, index: Index, filename: str) -> None:
-    project = seen.project(index.name, name)
-    if project is not None and project.status in _CLOSED:
-        raise Refused(
-            filename,
-            f"the project {project.name} is {project.status} in {index.name} and takes no files "
-            "(PEP 792); it would have to be active again",
-        )
-
-
 def _make_room_for_documentation(change: Change, attachment: Attachment, index: Index) -> Outcome:
     """A release has its documentation once, under the rules of files."""
     project, version = attachment.project, attachment.version
     filename = attachment.place.filename
-    _check_open_project(change, project, index, filename)
+    check_open_project(change, project, index, filename)
     known = [
         each
         for each in change.attachments(index.name, project)
@@ -459,11 +437,11 @@ def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> Dis
     and AlreadyStored for a name that keeps its bytes.
     """
     file = arrival.file
-    index = _open_index(seen.index(file.index) or make_index, file.index)
+    index = open_index(seen.index(file.index) or make_index, file.index)
     stored = seen.file_named(file.index, file.key)
     if stored is not None and stored.sha256 == file.sha256:
         return stored
-    _check_open_project(seen, file.project, index, file.filename)
+    check_open_project(seen, file.project, index, file.filename)
     strict = arrival.strict_archives
     if arrival.findings and (_is_strict(index) if strict is None else strict):
         raise _refused_when_strict(arrival.findings, index)

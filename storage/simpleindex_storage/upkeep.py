@@ -1,4 +1,4 @@
-"""What is done to files, projects, indexes and users that are there: marks and removals.
+"""What may be done to files, projects, indexes and users that are there: marks and removals.
 
 Pieces of work for `Catalog.change`: each is done whole, or not at all.
 """
@@ -7,11 +7,57 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .errors import NotStored, Refused
-from .model import Attachment, DistFile, Project, ProjectStatus, Release
+from .model import (
+    Attachment,
+    DistFile,
+    Index,
+    MirrorSettings,
+    Project,
+    ProjectStatus,
+    Release,
+    StageSettings,
+)
 from .names import IndexName, ProjectName, UserName, owner_of, same_version
-from .ports import Change
+from .ports import Change, Snapshot
 
 _REASON_CHARACTERS_MAX = 500
+
+_CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
+
+
+def open_index(index: Index | None, name: IndexName) -> Index:
+    """An index that takes files. Raises NotStored, Refused."""
+    if index is None or index.name != name:
+        raise NotStored(f"index {name}")
+    if isinstance(index.settings, MirrorSettings):
+        raise Refused(name, "this index mirrors another one and takes no uploads")
+    return index
+
+
+def check_open_project(seen: Snapshot, name: ProjectName, index: Index, subject: str) -> None:
+    """Raises Refused, of `subject`, for a project that takes nothing (PEP 792)."""
+    project = seen.project(index.name, name)
+    if project is not None and project.status in _CLOSED:
+        raise Refused(
+            subject,
+            f"the project {project.name} is {project.status} in {index.name} and takes no files "
+            "(PEP 792); it would have to be active again",
+        )
+
+
+def check_bases(seen: Snapshot, index: Index, before: Sequence[IndexName] = ()) -> None:
+    """Raises Refused for bases that are not there.
+
+    `before` are those that the index has had: one that was removed since may stay in the list.
+    """
+    if not isinstance(index.settings, StageSettings):
+        return
+    known = {index.name, *before}
+    missing = [
+        base for base in index.settings.bases if base not in known and seen.index(base) is None
+    ]
+    if missing:
+        raise Refused(index.name, f"its bases do not exist: {', '.join(missing)}")
 
 
 def yank_release(

@@ -85,7 +85,7 @@ def test_an_index_goes_with_its_files(cli: Cli, data: Path, wheelhouse: Path) ->
         (["show", "root/none"], "there is no index root/none here"),
         (["remove", "root/none"], "there is no index root/none here"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_is_told_in_one_line(
     cli: Cli, data: Path, words: list[str], complaint: str
