@@ -8,13 +8,25 @@ from starlette.requests import Request
 
 from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
+from simpleindex.wire.locations import FileAt
 from simpleindex.wire.origin import Peer, client_address, origin
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.names import IndexName, index_name
+from simpleindex_storage.names import (
+    FilePlace,
+    IndexName,
+    ProjectName,
+    UserName,
+    index_name,
+    parse_place,
+    parse_project_name,
+    parse_user_name,
+    parse_version,
+)
 
 T = TypeVar("T")
 
 _JSON_BODY_BYTES_MAX = 64 << 10
+_SHOWN_CHARACTERS = 80
 
 
 async def in_thread(job: Callable[[], T]) -> T:
@@ -74,11 +86,16 @@ def _netloc(host: str, port: int) -> str:
 
 async def json_body(request: Request) -> bytes:
     """A body that is meant to be JSON. Raises TooLarge."""
+    return await bounded_body(request, "a JSON body", _JSON_BODY_BYTES_MAX)
+
+
+async def bounded_body(request: Request, what: str, bytes_max: int) -> bytes:
+    """The whole body, in memory. `what` it is begins the sentence of TooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _JSON_BODY_BYTES_MAX:
-            raise TooLarge(f"a JSON body has {_JSON_BODY_BYTES_MAX} bytes at the most")
+        if len(body) > bytes_max:
+            raise TooLarge(f"{what} has {bytes_max} bytes at the most")
     return bytes(body)
 
 
@@ -87,4 +104,37 @@ def asked_index(user: str, index: str) -> IndexName:
     try:
         return index_name(user, index)
     except Refused:
-        raise NotStored(f"index {user[:80]}/{index[:80]}") from None
+        shown = f"{user[:_SHOWN_CHARACTERS]}/{index[:_SHOWN_CHARACTERS]}"
+        raise NotStored(f"index {shown}") from None
+
+
+def asked_user(user: str) -> UserName:
+    """The user that a URL names. Raises NotStored: nobody has an unlawful name."""
+    try:
+        return parse_user_name(user)
+    except Refused:
+        raise NotStored(f"user {user[:_SHOWN_CHARACTERS]}") from None
+
+
+def asked_project(project: str) -> ProjectName:
+    """The project that a URL names, in any spelling. Raises NotStored: as for indexes."""
+    try:
+        return parse_project_name(project)
+    except Refused:
+        raise NotStored(f"project {project[:_SHOWN_CHARACTERS]!r}") from None
+
+
+def asked_version(version: str, project: ProjectName) -> str:
+    """The version that a URL names, normalised. Raises NotStored: as for indexes."""
+    try:
+        return parse_version(version)
+    except Refused:
+        raise NotStored(f"version {version[:_SHOWN_CHARACTERS]!r} of {project}") from None
+
+
+def asked_place(at: FileAt) -> FilePlace:
+    """The place of a file that a URL names. Raises NotStored: as for indexes."""
+    try:
+        return parse_place(asked_index(at.user, at.index), at.sha256_prefix, at.filename)
+    except Refused:
+        raise NotStored(f"file {at.filename[:_SHOWN_CHARACTERS]!r}") from None

@@ -12,10 +12,16 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.access import Principal, Rules, is_public
-from simpleindex.errors import Forbidden, TooLarge
+from simpleindex.errors import Forbidden
 from simpleindex.reading import Reader
 from simpleindex.releases import keep_result
-from simpleindex.routes.asking import asked_index, in_thread
+from simpleindex.routes.asking import (
+    asked_index,
+    asked_place,
+    asked_project,
+    bounded_body,
+    in_thread,
+)
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.readers import Readers, project_of
 from simpleindex.wire import devpi_json
@@ -27,11 +33,8 @@ from simpleindex_storage.documentation import Documentation
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import Attachment, AttachmentKind, DistFile, Index
 from simpleindex_storage.names import (
-    FilePlace,
     IndexName,
     ProjectName,
-    parse_place,
-    parse_project_name,
     parse_version,
     same_version,
 )
@@ -70,7 +73,7 @@ class AttachmentsDoor:
         """Take the result of a test of a file, in JSON; its place."""
         principal = await self.doorkeeper.identify(request)
         file = await in_thread(lambda: self._tested(principal, at))
-        body = await _result_of(request)
+        body = await bounded_body(request, "a test result", RESULT_BYTES_MAX)
         who = principal.name or ""
 
         def keep() -> Attachment:
@@ -82,8 +85,8 @@ class AttachmentsDoor:
         return Response(reply, media_type=devpi_json.MEDIA_TYPE)
 
     def _tested(self, principal: Principal, at: FileAt) -> DistFile:
-        index = asked_index(at.user, at.index)
-        place = _place(at, index)
+        place = asked_place(at)
+        index = place.index
         with self.store.catalog.snapshot() as seen:
             known, file = seen.index(index), seen.file_at(place)
             if known is not None and not self.rules.may_upload_some(principal, known):
@@ -125,15 +128,6 @@ class AttachmentsDoor:
         except BaseException:
             content.close()
             raise
-
-
-async def _result_of(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > RESULT_BYTES_MAX:
-            raise TooLarge(f"a test result has {RESULT_BYTES_MAX} bytes at the most")
-    return bytes(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,22 +187,12 @@ def _redirect(request: Request, last: str) -> Response:
     return RedirectResponse(target, status_code=302)
 
 
-def _place(at: FileAt, index: IndexName) -> FilePlace:
-    try:
-        return parse_place(index, at.sha256_prefix, at.filename)
-    except Refused:
-        raise NotStored(f"file {at.filename[:80]!r}") from None
-
-
 def _named(seen: Snapshot, at: PagesAt) -> tuple[Index, ProjectName]:
     name = asked_index(at.user, at.index)
     index = seen.index(name)
     if index is None:
         raise NotStored(f"index {name}")
-    try:
-        return index, parse_project_name(at.project)
-    except Refused:
-        raise NotStored(f"project {at.project[:80]!r}") from None
+    return index, asked_project(at.project)
 
 
 def _documentation(seen: Snapshot, at: PagesAt, project: ProjectName) -> Attachment:

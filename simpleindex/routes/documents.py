@@ -12,16 +12,22 @@ from starlette.responses import Response
 from simpleindex import library
 from simpleindex.library import View
 from simpleindex.reading import Reader
-from simpleindex.routes.asking import asked_index, joined, origin_of
+from simpleindex.routes.asking import (
+    asked_index,
+    asked_project,
+    asked_version,
+    joined,
+    origin_of,
+)
 from simpleindex.routes.readers import Readers
 from simpleindex.search import search
 from simpleindex.wire import pypi_json, search_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import JsonAt, SearchAt
 from simpleindex.wire.negotiate import takes_gzip
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored
 from simpleindex_storage.model import ProjectStatus
-from simpleindex_storage.names import IndexName, ProjectName, parse_project_name, parse_version
+from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Catalog, Snapshot
 from simpleindex_storage.search_text import Found
 
@@ -123,16 +129,9 @@ def _packed(made: _Made, zipped: bool, *, is_public: bool) -> tuple[bytes, dict[
 
 def _asked_release(at: JsonAt) -> tuple[ProjectName, Version | None]:
     """What a URL names. Raises NotStored: nothing has an unlawful name."""
-    try:
-        project = parse_project_name(at.project)
-    except Refused:
-        raise NotStored(f"project {at.project[:80]!r}") from None
-    if at.version is None:
-        return project, None
-    try:
-        return project, Version(parse_version(at.version))
-    except Refused:
-        raise NotStored(f"version {at.version[:80]!r} of {project}") from None
+    project = asked_project(at.project)
+    version = None if at.version is None else Version(asked_version(at.version, project))
+    return project, version
 
 
 def _project_document(

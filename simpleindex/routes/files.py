@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from simpleindex.errors import RangeNotSatisfiable
 from simpleindex.reading import Reader
+from simpleindex.routes.asking import asked_place
 from simpleindex.routes.readers import Readers, project_of
 from simpleindex.wire.conditional import (
     ByteRange,
@@ -22,9 +23,9 @@ from simpleindex.wire.conditional import (
     matches_none,
 )
 from simpleindex.wire.locations import FileAt
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored
 from simpleindex_storage.model import Attachment, AttachmentKind, DistFile, Sidecar
-from simpleindex_storage.names import FilePlace, index_name, parse_place
+from simpleindex_storage.names import FilePlace
 from simpleindex_storage.store import Store
 
 _CHUNK_BYTES = 256 << 10
@@ -40,10 +41,7 @@ class FilesDoor:
 
     async def file(self, request: Request, at: FileAt) -> Response:
         """A file or what lies beside it: whole, in part, or unchanged since the client has it."""
-        try:
-            place = parse_place(index_name(at.user, at.index), at.sha256_prefix, at.filename)
-        except Refused:
-            raise NotStored(f"file {at.filename[:80]!r}") from None
+        place = asked_place(at)
 
         def find(reader: Reader) -> "tuple[bool, _Kept, _Opened]":
             is_public = self.readers.check(reader, place.index, project_of(place))

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden
-from simpleindex.routes.asking import in_thread, json_body
+from simpleindex.routes.asking import json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
-from simpleindex.wire import devpi_json, marks_json
+from simpleindex.routes.replies import changed, told
+from simpleindex.wire import marks_json
 from simpleindex.wire.locations import ProjectAt, VersionAt
 from simpleindex_storage.errors import NotStored
 from simpleindex_storage.names import (
@@ -49,7 +50,7 @@ class MarksDoor:
             "unyank" if reason is None else "yank",
         )
         verb = "not yanked" if reason is None else "yanked"
-        return _reply(f"{project} {version}: {count} files are {verb} now")
+        return told(f"{project} {version}: {count} files are {verb} now")
 
     async def set_status(self, request: Request, at: ProjectAt) -> Response:
         """Give a project a status (PEP 792)."""
@@ -64,7 +65,7 @@ class MarksDoor:
             principal,
             "project status",
         )
-        return _reply(f"{project} is {status} now")
+        return told(f"{project} is {status} now")
 
     async def _change(
         self,
@@ -84,9 +85,4 @@ class MarksDoor:
                 raise Forbidden(f"{principal} may not change {project} in {name}")
             return work(change)
 
-        who = principal.name or ""
-        return await in_thread(lambda: self.catalog.change(checked, who=who, what=what))
-
-
-def _reply(message: str) -> Response:
-    return Response(devpi_json.reply(message=message), media_type=devpi_json.MEDIA_TYPE)
+        return await changed(self.catalog, checked, principal, what)

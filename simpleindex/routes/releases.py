@@ -11,14 +11,21 @@ from simpleindex import library
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden
 from simpleindex.reading import Reader
-from simpleindex.routes.asking import asked_index, in_thread, origin_of
+from simpleindex.routes.asking import (
+    asked_index,
+    asked_place,
+    asked_project,
+    asked_version,
+    in_thread,
+    origin_of,
+)
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.readers import Readers, project_of
 from simpleindex.routes.replies import changed, devpi_reply, told
 from simpleindex.wire import devpi_json, devpi_releases
 from simpleindex.wire.locations import FileAt, ProjectAt, RefreshAt, VersionAt
 from simpleindex_storage import upkeep
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored
 from simpleindex_storage.model import (
     Attachment,
     DistFile,
@@ -31,9 +38,6 @@ from simpleindex_storage.names import (
     FilePlace,
     IndexName,
     ProjectName,
-    parse_place,
-    parse_project_name,
-    parse_version,
     same_version,
 )
 from simpleindex_storage.ports import Change, Snapshot
@@ -53,7 +57,7 @@ class ReleasesDoor:
 
     async def project(self, request: Request, at: ProjectAt) -> Response:
         """All releases that the index shows; its own with `ignore_bases` in the query."""
-        index, project = asked_index(at.user, at.index), _project(at.project)
+        index, project = asked_index(at.user, at.index), asked_project(at.project)
         with_bases = "ignore_bases" not in request.query_params
         root_url = origin_of(request, self.outside_url, self.trusted_proxy)
 
@@ -71,8 +75,8 @@ class ReleasesDoor:
 
     async def release(self, request: Request, at: VersionAt) -> Response:
         """One release, as the nearest index has it."""
-        index, project = asked_index(at.user, at.index), _project(at.project)
-        version = Version(_version(at, project))
+        index, project = asked_index(at.user, at.index), asked_project(at.project)
+        version = Version(asked_version(at.version, project))
         root_url = origin_of(request, self.outside_url, self.trusted_proxy)
 
         def read(reader: Reader) -> bytes:
@@ -86,7 +90,7 @@ class ReleasesDoor:
 
     async def file(self, request: Request, at: FileAt) -> Response:
         """What is known of a file."""
-        place = _place(at)
+        place = asked_place(at)
 
         def read(reader: Reader) -> bytes:
             with self.store.catalog.snapshot() as seen:
@@ -101,7 +105,7 @@ class ReleasesDoor:
 
     async def refresh(self, request: Request, at: RefreshAt) -> Response:
         """To the project's page: what is on it is always fresh."""
-        index, project = asked_index(at.user, at.index), _project(at.project)
+        index, project = asked_index(at.user, at.index), asked_project(at.project)
 
         def look(reader: Reader) -> None:
             with self.store.catalog.snapshot() as seen:
@@ -114,7 +118,7 @@ class ReleasesDoor:
 
     async def remove_project(self, request: Request, at: ProjectAt) -> Response:
         """Remove a project of the index's own, with all its releases."""
-        name, project = asked_index(at.user, at.index), _project(at.project)
+        name, project = asked_index(at.user, at.index), asked_project(at.project)
         principal = await self.doorkeeper.identify(request)
 
         def remove(change: Change) -> None:
@@ -129,8 +133,8 @@ class ReleasesDoor:
 
     async def remove_release(self, request: Request, at: VersionAt) -> Response:
         """Remove a release of the index's own, with all that belongs to it."""
-        name, project = asked_index(at.user, at.index), _project(at.project)
-        version = _version(at, project)
+        name, project = asked_index(at.user, at.index), asked_project(at.project)
+        version = asked_version(at.version, project)
         principal = await self.doorkeeper.identify(request)
 
         def remove(change: Change) -> None:
@@ -146,7 +150,7 @@ class ReleasesDoor:
 
     async def remove_file(self, request: Request, at: FileAt) -> Response:
         """Remove one file; with the last one of a release the release goes, and so on upwards."""
-        place = _place(at)
+        place = asked_place(at)
         principal = await self.doorkeeper.identify(request)
 
         def remove(change: Change) -> None:
@@ -193,28 +197,6 @@ def _advice(index: Index) -> str:
     if isinstance(index.settings, MirrorSettings):
         return "it mirrors another index, and nothing of that is kept"
     return ""
-
-
-def _project(text: str) -> ProjectName:
-    """A project that a URL names, in any spelling. Raises NotStored: none has an unlawful name."""
-    try:
-        return parse_project_name(text)
-    except Refused:
-        raise NotStored(f"project {text[:80]!r}") from None
-
-
-def _version(at: VersionAt, project: ProjectName) -> str:
-    try:
-        return parse_version(at.version)
-    except Refused:
-        raise NotStored(f"version {at.version[:80]!r} of {project}") from None
-
-
-def _place(at: FileAt) -> FilePlace:
-    try:
-        return parse_place(asked_index(at.user, at.index), at.sha256_prefix, at.filename)
-    except Refused:
-        raise NotStored(f"file {at.filename[:80]!r}") from None
 
 
 def _stored(seen: Snapshot, place: FilePlace) -> DistFile | Attachment:

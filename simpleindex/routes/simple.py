@@ -13,7 +13,14 @@ from simpleindex.errors import NotAcceptable
 from simpleindex.library import View
 from simpleindex.reading import Reader
 from simpleindex.rendered import RenderedPage, RenderedPages
-from simpleindex.routes.asking import accept_of, asked_index, credentials_of, joined, origin_of
+from simpleindex.routes.asking import (
+    accept_of,
+    asked_index,
+    asked_project,
+    credentials_of,
+    joined,
+    origin_of,
+)
 from simpleindex.routes.readers import Readers
 from simpleindex.wire import simple_html, simple_json
 from simpleindex.wire.conditional import matches_none
@@ -21,8 +28,7 @@ from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
 from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from simpleindex.wire.origin import is_secure
 from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
-from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.names import IndexName, ProjectName, parse_project_name
+from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Catalog, Snapshot
 
 Fingerprint = Callable[[Snapshot, View], Hashable]
@@ -66,10 +72,7 @@ class SimpleDoor:
         """One project. Other spellings of its name lead to the normalised one (PEP 503)."""
         form = _form(request)
         index = asked_index(at.user, at.index)
-        try:
-            project = parse_project_name(at.project)
-        except Refused:
-            raise NotStored(f"project {at.project[:80]!r}") from None
+        project = asked_project(at.project)
         if project != at.project or not at.slash:
             return _redirect(request, "../" if at.slash else "", project)
         depth = page_depth(at.below)

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from simpleindex import api_tokens
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated
-from simpleindex.routes.asking import in_thread, json_body
+from simpleindex.routes.asking import asked_user, in_thread, json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
+from simpleindex.routes.replies import changed
 from simpleindex.wire import devpi_json, tokens_json
 from simpleindex.wire.locations import TokenAt, TokensAt
-from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import JsonValue
-from simpleindex_storage.names import UserName, parse_user_name
+from simpleindex_storage.names import UserName
 from simpleindex_storage.ports import Catalog
 
 
@@ -34,15 +34,12 @@ class TokensDoor:
         user, principal = await self._user(request, at)
         wish = tokens_json.parse_wish(await json_body(request))
         token, secret = api_tokens.issue(user, wish, self.now())
-
-        def work() -> None:
-            self.catalog.change(
-                lambda change: api_tokens.add_token(change, token),
-                who=principal.name or "",
-                what="create token",
-            )
-
-        await in_thread(work)
+        await changed(
+            self.catalog,
+            lambda change: api_tokens.add_token(change, token),
+            principal,
+            "create token",
+        )
         config = tokens_json.token_config(token)
         return _reply(devpi_json.reply({**config, "token": secret}, "token"), 201)
 
@@ -59,15 +56,12 @@ class TokensDoor:
     async def revoke(self, request: Request, at: TokenAt) -> Response:
         """End a token, at once and for good."""
         user, principal = await self._user(request, at)
-
-        def work() -> None:
-            self.catalog.change(
-                lambda change: api_tokens.revoke_token(change, at.token, user),
-                who=principal.name or "",
-                what="revoke token",
-            )
-
-        await in_thread(work)
+        await changed(
+            self.catalog,
+            lambda change: api_tokens.revoke_token(change, at.token, user),
+            principal,
+            "revoke token",
+        )
         return _reply(devpi_json.reply(message=f"token {at.token} of {user} is revoked"))
 
     async def _user(self, request: Request, at: TokensAt | TokenAt) -> tuple[UserName, Principal]:
@@ -78,10 +72,7 @@ class TokensDoor:
                 "tokens are for those who are logged in",
                 www_authenticate='Basic realm="simpleindex-server"',
             )
-        try:
-            user = parse_user_name(at.user)
-        except Refused:
-            raise NotStored(f"user {at.user[:80]}") from None
+        user = asked_user(at.user)
         if principal.token is not None:
             raise Forbidden("a token cannot do this: use the password, or a login")
         if not self.rules.may_manage_tokens(principal, user):

@@ -12,7 +12,11 @@ from starlette.responses import Response
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
 from simpleindex.releases import keep_documentation, register_release
-from simpleindex.routes.asking import credentials_of, in_thread
+from simpleindex.routes.asking import (
+    bounded_body,
+    credentials_of,
+    in_thread,
+)
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.wire import upload_form
 from simpleindex.wire.locations import IndexAt, ListAt, UploadAt
@@ -122,7 +126,9 @@ class UploadDoor:
     async def _read(self, request: Request, reception: "_Reception") -> None:
         content_type = request.headers.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() == _URLENCODED:
-            reception.fields = upload_form.parse_urlencoded(await _text_of(request))
+            reception.fields = upload_form.parse_urlencoded(
+                await bounded_body(request, "a form without a file", TEXT_BYTES_MAX)
+            )
             return
         reader = MultipartParser(content_type)
         async for chunk in request.stream():
@@ -269,13 +275,3 @@ class _Reception:
         self.write()
         assert self._draft is not None
         return self._draft.finish()
-
-
-async def _text_of(request: Request) -> bytes:
-    """The body of a form without a file."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > TEXT_BYTES_MAX:
-            raise TooLarge(f"a form without a file has {TEXT_BYTES_MAX} bytes at the most")
-    return bytes(body)

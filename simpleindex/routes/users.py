@@ -11,14 +11,14 @@ from starlette.responses import Response
 from simpleindex.access import ROOT, Principal, Rules, check_new_password
 from simpleindex.errors import Forbidden
 from simpleindex.reading import Reader
-from simpleindex.routes.asking import in_thread, json_body
+from simpleindex.routes.asking import asked_user, in_thread, json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.replies import changed, devpi_reply, not_allowed, told
 from simpleindex.wire import devpi_json, user_json
 from simpleindex.wire.locations import UserAt
 from simpleindex.wire.user_json import UserChange
 from simpleindex_storage import upkeep
-from simpleindex_storage.errors import AlreadyStored, NotStored, Refused
+from simpleindex_storage.errors import AlreadyStored, NotStored
 from simpleindex_storage.model import JsonValue, User
 from simpleindex_storage.names import UserName, owner_of, parse_user_name
 from simpleindex_storage.ports import Change, Snapshot
@@ -55,7 +55,7 @@ class UsersDoor:
 
         def read() -> bytes:
             with self.store.catalog.snapshot() as seen:
-                config = self._config(seen, _known(seen, _asked(at)), principal)
+                config = self._config(seen, _known(seen, asked_user(at.user)), principal)
             return devpi_json.reply(config, "userconfig")
 
         return devpi_reply(await in_thread(read))
@@ -84,7 +84,7 @@ class UsersDoor:
         """Change a user. A new password ends their logins, and comes with a new one."""
         principal = await self.doorkeeper.identify(request)
         asked = user_json.parse_user_change(await json_body(request))
-        name = _asked(at)
+        name = asked_user(at.user)
         # To hash is dear: whoever may not set a password is refused before.
         await in_thread(lambda: self._check_may_change(principal, name, asked))
         password_hash = None
@@ -113,7 +113,7 @@ class UsersDoor:
     async def remove(self, request: Request, at: UserAt) -> Response:
         """Remove a user with all their indexes, unless one of these is to stay."""
         principal = await self.doorkeeper.identify(request)
-        name = _asked(at)
+        name = asked_user(at.user)
 
         def remove(change: Change) -> None:
             _known(change, name)
@@ -165,14 +165,6 @@ class UsersDoor:
         return replace(
             after, password_hash=password_hash, password_version=user.password_version + 1
         )
-
-
-def _asked(at: UserAt) -> UserName:
-    """The user that a URL names. Raises NotStored: nobody has an unlawful name."""
-    try:
-        return parse_user_name(at.user)
-    except Refused:
-        raise NotStored(f"user {at.user[:80]}") from None
 
 
 def _known(seen: Snapshot, name: UserName) -> User:
