@@ -53,6 +53,19 @@ def test_an_index_is_changed_setting_by_setting(cli: Cli, data: Path) -> None:
     assert (shown["acl_upload"], shown["volatile"]) == (["bob"], False)
 
 
+def test_a_base_that_was_removed_since_does_not_stop_a_change(cli: Cli, data: Path) -> None:
+    cli.must("index", "create", "root/base", f"--serverdir={data}")
+    cli.must("index", "create", "root/dev", "bases=root/base", f"--serverdir={data}")
+    cli.must("index", "remove", "root/base", f"--serverdir={data}")
+    cli.must("index", "change", "root/dev", "volatile=False", f"--serverdir={data}")
+    assert settings_of(data, "root/dev").bases == ("root/base",)
+    called = cli("index", "change", "root/dev", "bases+=root/none", f"--serverdir={data}")
+    assert (called.exit_code, called.complaint) == (
+        1,
+        "root/dev: its bases do not exist: root/none",
+    )
+
+
 def test_an_index_that_was_made_by_add_is_changed_too(
     cli: Cli, data: Path, wheelhouse: Path
 ) -> None:
