@@ -83,11 +83,13 @@ def hash_password(password: str) -> str:
 
 def verify_password(password: str, stored: str) -> bool:
     """Whether the hash was made from the password. A hash of an unknown kind fits none."""
-    if is_argon2(stored):  # an empty password is none here, and devpi-server has it
-        return 0 < len(password) <= PASSWORD_BYTES_MAX and fits_argon2(password, stored)
     try:
+        if not 0 < len(password.encode()) <= PASSWORD_BYTES_MAX:  # devpi-server has empty ones
+            return False
+        if is_argon2(stored):
+            return fits_argon2(password, stored)
         kind, n, r, p, salt, digest = stored.split("$")
-        if kind != "scrypt" or len(password.encode()) > PASSWORD_BYTES_MAX:
+        if kind != "scrypt":
             return False
         made = _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p))
     except ValueError:  # also what text that is not valid Unicode raises

@@ -121,6 +121,26 @@ def test_a_hash_of_an_unknown_kind_fits_no_password(stored: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("password", "is_tried"),
+    [("", False), ("é" * 512, True), ("é" * 513, False), ("\ud800", False)],
+    ids=["empty", "long", "too long", "no text"],
+)
+def test_what_cannot_be_a_password_is_not_hashed(
+    monkeypatch: pytest.MonkeyPatch, password: str, is_tried: bool
+) -> None:
+    tried: list[str] = []
+
+    def fits_all(password: str, stored: str) -> bool:
+        tried.append(password)
+        return bool(stored)
+
+    monkeypatch.setattr(access, "fits_argon2", fits_all)
+    stored = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2g"
+    assert verify_password(password, stored) is is_tried
+    assert bool(tried) is is_tried
+
+
+@pytest.mark.parametrize(
     ("password", "refusal"),
     [("", "empty"), ("é" * 513, "longer than 1024 bytes"), ("x" * 1024, None), ("é" * 512, None)],
     ids=["empty", "too long", "long", "long, not ascii"],
