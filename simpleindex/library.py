@@ -164,9 +164,14 @@ def fingerprint_of_project(seen: Snapshot, view: View, project: ProjectName) -> 
     return _fingerprint(view, _entries(seen, view, project))
 
 
+def require_list(view: View) -> None:
+    """Raises NotStored for an index that has no list of its projects."""
+    _require_stage(view.indexes[0])
+
+
 def shown_projects(seen: Snapshot, view: View) -> ProjectListPage:
     """The projects of an index and its bases. Raises NotStored."""
-    _require_stage(view.indexes[0])
+    require_list(view)
     serials: dict[ProjectName, int] = {}
     for index in view.indexes:
         for project in seen.projects(index.name):

@@ -19,7 +19,7 @@ def search(seen: Snapshot, view: View, terms: Sequence[Term]) -> tuple[Found, ..
     What a page of the project does not offer is not found: nothing of quarantined projects, and
     nothing that an index says of a release that a nearer one has too.
     """
-    library.shown_projects(seen, view)  # what has no list of projects cannot be searched
+    library.require_list(view)
     newest: dict[ProjectName, Found] = {}
     for found in _offered(seen, view, terms):
         known = newest.get(found.project.name)
