@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from packaging.version import Version
 
@@ -126,7 +125,7 @@ def _info(document: ProjectDocument) -> dict[str, JsonValue]:
         "project_url": project_url,
         "project_urls": _project_urls(fields),
         "provides_extra": _list(fields, "provides_extras") or None,
-        "release_url": f"{project_url}{quote(release.version, safe='!')}/",
+        "release_url": project_url,  # a release has no page of its own
         "requires_dist": _list(fields, "requires_dist") or None,
         "version": release.version,
         "yanked": release.is_yanked,

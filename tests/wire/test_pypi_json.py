@@ -141,7 +141,7 @@ def test_a_project_that_says_all_is_told_with_all() -> None:
                 "Download": "https://download.example/",
             },
             "provides_extra": ["fast"],
-            "release_url": f"{ROOT}/root/local/demo/1.0/",
+            "release_url": f"{ROOT}/root/local/demo/",
             "requires_dist": ["attrs>=2", "requests; extra == 'fast'"],
             "requires_python": ">=3.8",
             "summary": "a demonstration",
@@ -287,7 +287,7 @@ def test_a_file_of_a_base_has_the_url_that_it_has_there() -> None:
     url = document["urls"][0]["url"]
     assert url.startswith(f"{ROOT}/root/base/+f/{file.sha256[:3]}/")
     assert url.endswith("/demo-1.0%2Blocal.tar.gz")
-    assert document["info"]["release_url"] == f"{ROOT}/root/local/demo/1.0%2Blocal/"
+    assert document["info"]["release_url"] == f"{ROOT}/root/local/demo/"
 
 
 # Odd input
