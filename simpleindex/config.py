@@ -135,7 +135,8 @@ class Config:
     trusted_proxy: tuple[str, ...] = _setting(
         (),
         _names,
-        "Addresses of proxies whose X-Forwarded-Proto, X-Forwarded-Host and X-Outside-Url count.",
+        "Addresses of proxies whose X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-For and "
+        "X-Outside-Url count.",
     )
     restrict_modify: tuple[str, ...] = _setting(
         ("root",), _names, "Users who may create and change users and indexes, with commas between."
