@@ -217,19 +217,19 @@ def test_a_user_who_cannot_be_made_is_refused(
 
 def test_an_index_is_made_with_defaults_and_told_of(site: Site) -> None:
     made = result(ask(site, "PUT", "/alice/dev", {}, by="root"), "indexconfig")
-    assert (
-        made.items()
-        >= {
-            "type": "stage",
-            "volatile": True,
-            "bases": [],
-            "acl_upload": ["alice"],
-            "acl_toxresult_upload": [":ANONYMOUS:"],
-            "mirror_whitelist": [],
-            "mirror_whitelist_inheritance": "intersection",
-            "strict_archives": True,
-        }.items()
-    )
+    assert made == {
+        "type": "stage",
+        "volatile": True,
+        "bases": [],
+        "acl_upload": ["alice"],
+        "acl_project_upload": {},
+        "acl_toxresult_upload": [":ANONYMOUS:"],
+        "acl_read": [":ANONYMOUS:"],
+        "challenge": False,
+        "mirror_whitelist": [],
+        "mirror_whitelist_inheritance": "intersection",
+        "strict_archives": True,
+    }
     assert result(ask(site, "GET", "/alice/dev?no_projects="), "indexconfig") == made
     assert result(ask(site, "GET", "/alice/dev/"), "indexconfig") == made | {"projects": []}
 

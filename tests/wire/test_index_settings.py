@@ -272,20 +272,20 @@ def test_what_a_mirror_need_not_have_can_be_removed() -> None:
 
 def test_a_stage_is_shown_with_all_its_settings() -> None:
     config = index_config(Index(DEV, alices(extra={"title": "T"})))
-    assert (
-        config.items()
-        >= {
-            "type": "stage",
-            "volatile": True,
-            "bases": [],
-            "acl_upload": ["alice"],
-            "acl_toxresult_upload": [":ANONYMOUS:"],
-            "mirror_whitelist": [],
-            "mirror_whitelist_inheritance": "intersection",
-            "strict_archives": True,
-            "title": "T",
-        }.items()
-    )
+    assert config == {
+        "type": "stage",
+        "volatile": True,
+        "bases": [],
+        "acl_upload": ["alice"],
+        "acl_project_upload": {},
+        "acl_toxresult_upload": [":ANONYMOUS:"],
+        "acl_read": [":ANONYMOUS:"],
+        "challenge": False,
+        "mirror_whitelist": [],
+        "mirror_whitelist_inheritance": "intersection",
+        "strict_archives": True,
+        "title": "T",
+    }
 
 
 def test_what_was_never_given_of_a_mirror_is_left_out() -> None:
