@@ -1,21 +1,14 @@
 """The tools that publish a project, each as a person runs it in the folder of the project."""
 
 import contextlib
-import subprocess
-import sys
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-import pytest
-
 from tests.builders import a_wheel, an_sdist, core_metadata
-from tests.clients import fetch, tools
+from tests.clients.installed import command_of
 from tests.clients.programs import Finished, Terminal, program
-
-_INSTALL_SECONDS_MAX = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,7 @@ def poetry(terminal: Terminal, project: Project, to: Destination, *options: str)
     }
     alone = ["--no-interaction", "--repository", "local"]
     with contextlib.chdir(project.folder):
-        return terminal.run(_command("poetry"), "publish", *alone, *options, **repository)
+        return terminal.run(command_of("poetry"), "publish", *alone, *options, **repository)
 
 
 def flit(terminal: Terminal, project: Project, to: Destination, *options: str) -> Finished:
@@ -86,7 +79,7 @@ def flit(terminal: Terminal, project: Project, to: Destination, *options: str) -
     pypirc = _PYPIRC.format(url=to.url, user=to.user, password=to.password)
     (terminal.home / ".pypirc").write_text(pypirc, "utf-8")
     with contextlib.chdir(project.folder):
-        return terminal.run(_command("flit"), "publish", "--repository", "local", *options)
+        return terminal.run(command_of("flit"), "publish", "--repository", "local", *options)
 
 
 def hatch(terminal: Terminal, project: Project, to: Destination, *options: str) -> Finished:
@@ -96,7 +89,7 @@ def hatch(terminal: Terminal, project: Project, to: Destination, *options: str) 
         "HATCH_INDEX_AUTH": to.password,
     }
     with contextlib.chdir(project.folder):
-        return terminal.run(_command("hatch"), "publish", "--no-prompt", *options, **repository)
+        return terminal.run(command_of("hatch"), "publish", "--no-prompt", *options, **repository)
 
 
 def pdm(terminal: Terminal, project: Project, to: Destination, *options: str) -> Finished:
@@ -109,12 +102,12 @@ def pdm(terminal: Terminal, project: Project, to: Destination, *options: str) ->
     quick = {"PDM_USE_VENV": "0", "PDM_CHECK_UPDATE": "0"}
     with contextlib.chdir(project.folder):
         return terminal.run(
-            _command("pdm"), "publish", "--no-build", *options, **repository, **quick
+            command_of("pdm"), "publish", "--no-build", *options, **repository, **quick
         )
 
 
 def twine_6(terminal: Terminal, project: Project, to: Destination, *options: str) -> Finished:
-    return _twine(_command("twine"), terminal, project, to, *options)
+    return _twine(command_of("twine"), terminal, project, to, *options)
 
 
 def twine_7(terminal: Terminal, project: Project, to: Destination, *options: str) -> Finished:
@@ -146,34 +139,6 @@ def _twine(
     quiet = ["--non-interactive", "--disable-progress-bar"]
     account = ["--repository-url", to.url, "--username", to.user, "--password", to.password]
     return terminal.run(twine, "upload", *quiet, *account, *options, *project.files)
-
-
-def _command(name: str) -> Path:
-    """A tool that lives in an environment to itself. Skips the test where none can be made."""
-    exit_code, told = _install_tools()
-    if exit_code == fetch.EXIT_UNREACHABLE:
-        pytest.skip(told)
-    assert exit_code == 0, told
-    (wheel,) = (tool for tool in tools.TOOLS if tool.startswith(f"{name}-"))
-    path = tools.environment_of(wheel).command(name)
-    assert path is not None, f"{wheel} brings no command {name}"
-    return path
-
-
-@cache
-def _install_tools() -> tuple[int, str]:
-    # In a process of its own: pip's settings for this machine are in force there, and there alone.
-    finished = subprocess.run(
-        [sys.executable, "-m", "tests.clients.tools"],
-        check=False,
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_INSTALL_SECONDS_MAX,
-    )
-    return finished.returncode, finished.stdout.strip()
 
 
 _PYPROJECT = """\

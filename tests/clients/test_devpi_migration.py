@@ -2,14 +2,11 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import urldefrag
 from urllib.request import Request
 
@@ -18,51 +15,18 @@ import pytest
 from simpleindex_storage.model import AttachmentKind, Event
 from tests.builders import a_multipart_body, a_wheel, a_zip, an_sdist
 from tests.cli.commands import listing
-from tests.clients import fetch, tools
+from tests.clients.devpi_server import Devpi, installed_devpi
 from tests.clients.programs import Terminal, program
 from tests.clients.server_side import open_directly
 from tests.devpi_dump.contents import Contents, contents
 from tests.server import (
     RunningServer,
-    clean_environment,
-    free_port,
     server_environment,
     server_of,
     simpleindex,
 )
 
-_INSTALL_SECONDS_MAX = 900.0
-_START_SECONDS_MAX = 120
-_STOP_SECONDS_MAX = 60.0
 _PAGE = "application/vnd.pypi.simple.v1+json"
-
-# Of what lies in devpi-server's environment only this must be found by our server: the rest has
-# versions of its own.
-_ARGON2 = ("argon2", "_argon2_cffi_bindings", "cffi", "_cffi_backend*")
-
-
-@dataclass(frozen=True, slots=True)
-class Devpi:
-    """A devpi-server, as somebody has installed it."""
-
-    environment: tools.Environment
-
-    @property
-    def python(self) -> Path:
-        return self.command("devpi-server").with_name("python")
-
-    def command(self, name: str) -> Path:
-        path = self.environment.command(name)
-        assert path is not None, f"devpi-server brings no command {name}"
-        return path
-
-    def argon2(self, folder: Path) -> Path:
-        """A folder from which Python imports what devpi-server hashes passwords with."""
-        folder.mkdir()
-        for pattern in _ARGON2:
-            for path in self.environment.folder.glob(f"lib/python*/site-packages/{pattern}"):
-                (folder / path.name).symlink_to(path)
-        return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +47,7 @@ def old_site(devpi: Devpi, tmp_path_factory: pytest.TempPathFactory) -> OldSite:
     folder = tmp_path_factory.mktemp("old")
     serverdir, terminal = folder / "devpi", Terminal(folder / "home")
     terminal.must(devpi.command("devpi-init"), "--serverdir", serverdir, "--root-passwd", "rootpw")
-    with running_devpi(devpi, serverdir) as url:
+    with devpi.running(serverdir) as url:
         _fill(terminal, url, folder)
         return OldSite(serverdir, _pages(url))
 
@@ -143,7 +107,7 @@ def test_the_way_back_is_open(
     ours("import-devpi", str(dump), f"--serverdir={serverdir}", path=argon2)
     ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
     terminal.must(devpi.command("devpi-import"), "--serverdir", back, tmp_path / "ours")
-    with running_devpi(devpi, back) as url:
+    with devpi.running(back) as url:
         assert _pages(url) == old_site.pages
         client = program("devpi")
         terminal.must(client, "use", url)
@@ -161,23 +125,13 @@ def test_of_users_whose_password_devpi_server_cannot_check_nobody_gets_in(
     ours("init", f"--serverdir={serverdir}", "--root-passwd=a-new-one")
     ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
     terminal.must(devpi.command("devpi-import"), "--serverdir", back, tmp_path / "ours")
-    with running_devpi(devpi, back) as url:
+    with devpi.running(back) as url:
         client = program("devpi")
         terminal.must(client, "use", url)
         for password in ("", "a-new-one"):
             said = terminal.run(client, "login", "root", f"--password={password}")
             assert said.exit_code != 0
             assert "401" in said.output or "could not be authenticated" in said.output
-
-
-def installed_devpi() -> Devpi:
-    """Install devpi-server, unless it is there; skips the test where no index can be asked."""
-    (wheel,) = (tool for tool in tools.TOOLS if tool.startswith("devpi_server-"))
-    exit_code, told = _install(wheel)
-    if exit_code == fetch.EXIT_UNREACHABLE:
-        pytest.skip(told)
-    assert exit_code == 0, told
-    return Devpi(tools.environment_of(wheel))
 
 
 def _fill(terminal: Terminal, url: str, folder: Path) -> None:
@@ -327,55 +281,3 @@ def _environment(path: str) -> dict[str, str]:
     environment = server_environment()
     environment["PYTHONPATH"] += f":{path}" if path else ""
     return environment
-
-
-@contextmanager
-def running_devpi(devpi: Devpi, serverdir: Path) -> Iterator[str]:
-    """A devpi-server that answers; its URL."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    program_path = str(devpi.command("devpi-server"))
-    command = [program_path, f"--serverdir={serverdir}", "--host=127.0.0.1", f"--port={port}"]
-    with serverdir.with_name(f"{serverdir.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=clean_environment(),
-        )
-    try:
-        for _ in range(_START_SECONDS_MAX):
-            try:
-                open_directly(Request(f"{url}/+api"))
-                break
-            except URLError:
-                _wait_a_second(process)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(_STOP_SECONDS_MAX)
-
-
-def _wait_a_second(process: subprocess.Popen[bytes]) -> None:
-    try:
-        exit_code = process.wait(1.0)
-    except subprocess.TimeoutExpired:
-        return
-    raise AssertionError(f"devpi-server ended with exit code {exit_code}")
-
-
-@cache
-def _install(wheel: str) -> tuple[int, str]:
-    # In a process of its own: pip's settings for this machine are in force there, and there alone.
-    finished = subprocess.run(
-        [sys.executable, "-m", "tests.clients.tools", str(tools.FOLDER), wheel],
-        check=False,
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_INSTALL_SECONDS_MAX,
-    )
-    return finished.returncode, finished.stdout.strip()

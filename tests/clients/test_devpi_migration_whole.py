@@ -30,8 +30,9 @@ from tests.builders import (
     upload_fields,
 )
 from tests.cli.commands import listing
+from tests.clients.devpi_server import Devpi, installed_devpi
 from tests.clients.programs import Terminal, program
-from tests.clients.test_devpi_migration import Devpi, installed_devpi, ours, running, running_devpi
+from tests.clients.test_devpi_migration import ours, running
 
 _JSON = "application/json"
 _PAGE = "application/vnd.pypi.simple.v1+json"
@@ -484,7 +485,7 @@ def dumped(tmp_path_factory: pytest.TempPathFactory) -> Dumped:
     devpi, folder = installed_devpi(), tmp_path_factory.mktemp("whole")
     serverdir, dump, terminal = folder / "devpi", folder / "dump", Terminal(folder / "home")
     terminal.must(devpi.command("devpi-init"), "--serverdir", serverdir, "--root-passwd", "rootpw")
-    with running_devpi(devpi, serverdir) as url:
+    with devpi.running(serverdir) as url:
         site = Site(url, {})
         assert site.login("root", PASSWORDS["root"]) == 200
         fill(site)
@@ -500,7 +501,7 @@ def moved(dumped: Dumped, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     # Unless it is told otherwise, ours lets nobody but root change and make indexes.
     as_theirs = "--restrict-modify="
     with (
-        running_devpi(dumped.devpi, dumped.serverdir) as url,
+        dumped.devpi.running(dumped.serverdir) as url,
         running(serverdir, dumped.argon2, as_theirs) as server,
     ):
         before, after = Site(url, {}), Site(server.url, {})

@@ -7,21 +7,17 @@ filled over HTTP, so that a test says nothing about how its server is set up.
 import base64
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import pytest
-
 from tests.builders import BuiltFile, a_multipart_body, an_upload_body
-from tests.clients import fetch, tools
+from tests.clients.devpi_server import installed_devpi
 from tests.clients.programs import Terminal
 from tests.conformance.talking import Reply, ask
-from tests.server import clean_environment, free_port, running_server
+from tests.server import running_server
 
 ServerName: TypeAlias = Literal["simpleindex", "devpi"]
 
@@ -31,9 +27,6 @@ PIP = {"User-Agent": "pip/26.3"}
 ALICE_PASSWORD = "alice-password"
 
 _ROOT_PASSWORD = "root-password"
-_INSTALL_SECONDS_MAX = 900.0
-_START_SECONDS_MAX = 120
-_STOP_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +158,11 @@ def our_site(folder: Path) -> Iterator[Site]:
 @contextmanager
 def devpi_site(folder: Path) -> Iterator[Site]:
     """A devpi-server, for the time of the block. Skips the tests if no index can be reached."""
-    environment = _devpi_environment()
-    serverdir = folder / "devpi"
-    init = _command(environment, "devpi-init")
+    devpi, serverdir = installed_devpi(), folder / "devpi"
     root = [f"--root-passwd={_ROOT_PASSWORD}", "--no-root-pypi"]
+    init = devpi.command("devpi-init")
     Terminal(folder / "home").must(init, f"--serverdir={serverdir}", *root)
-    with _serving(_command(environment, "devpi-server"), serverdir) as url:
+    with devpi.running(serverdir, "--restrict-modify=root") as url:
         yield _populated("devpi", url, _ROOT_PASSWORD)
 
 
@@ -188,69 +180,3 @@ def _token(url: str, user: str, password: str) -> str:
     told = ask("POST", f"{url}/+login", {"Accept": JSON, "Content-Type": JSON}, body)
     token: str = result_of(told, "proxyauth")["password"]
     return token
-
-
-def _devpi_environment() -> tools.Environment:
-    (wheel,) = (tool for tool in tools.TOOLS if tool.startswith("devpi_server-"))
-    # In a process of its own: pip's settings for this machine are in force there, and there alone.
-    finished = subprocess.run(
-        [sys.executable, "-m", "tests.clients.tools", str(tools.FOLDER), wheel],
-        check=False,
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_INSTALL_SECONDS_MAX,
-    )
-    if finished.returncode == fetch.EXIT_UNREACHABLE:
-        pytest.skip(finished.stdout.strip())
-    assert finished.returncode == 0, finished.stdout
-    return tools.environment_of(wheel)
-
-
-def _command(environment: tools.Environment, name: str) -> Path:
-    path = environment.command(name)
-    assert path is not None, f"devpi-server brings no command {name}"
-    return path
-
-
-@contextmanager
-def _serving(program: Path, serverdir: Path) -> Iterator[str]:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    where = [f"--serverdir={serverdir}", "--host=127.0.0.1", f"--port={port}"]
-    log = serverdir.with_name(f"{serverdir.name}.log")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(program), *where, "--restrict-modify=root"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=clean_environment(),
-        )
-    try:
-        for _ in range(_START_SECONDS_MAX):
-            if _answers(url):
-                break
-            _wait_a_second(process, log)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(_STOP_SECONDS_MAX)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return ask("GET", f"{url}/+api").status == 200
-    except OSError:
-        return False
-
-
-def _wait_a_second(process: subprocess.Popen[bytes], log: Path) -> None:
-    try:
-        exit_code = process.wait(1.0)
-    except subprocess.TimeoutExpired:
-        return
-    told = log.read_text("utf-8", "replace")
-    raise AssertionError(f"devpi-server ended with exit code {exit_code}:\n{told}")
