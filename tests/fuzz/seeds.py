@@ -2,8 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 
+from packaging.utils import canonicalize_name
+
+from simpleindex.wire import simple_html, simple_json
+from simpleindex.wire.simple_page import PageFile, ProjectListPage, ProjectPage
+from simpleindex_storage.model import ProjectStatus
 from tests.bad_archives import BAD_ARCHIVES, DIST_INFO, GOOD_ARCHIVES
 from tests.builders import (
     BuiltFile,
@@ -198,6 +204,84 @@ def json_bodies() -> Sequence[bytes]:
     )  # fmt: skip
     odd = [b'{"yanked": NaN}', b'{"user": "\\ud800"}', b'{"title": ' + b"[" * 40 + b"]" * 40 + b"}"]
     return [*(json.dumps(each).encode() for each in said), *odd]
+
+
+# Pages of other indexes
+
+UPSTREAM_JSON_TOKENS: Sequence[bytes] = (
+    b"{", b"}", b"[", b"]", b'"', b":", b",", b"null", b"true", b"false", b"-1", b"1e999", b"NaN",
+    b'"\\ud800"', b"9" * 5000, b"[" * 2000, b'"files": ', b'"filename": ', b'"url": ', b'"meta": ',
+    b'"hashes": ', b'"sha256": ', b'"' + b"a" * 64 + b'"', b"demo-1.0.zip", b"http://", b"//", b"@",
+    b"\\u0000", b"#", b"?", b"%", b"../", b"\\", b" ", b"\n", b"\xff", b"\xef\xbb\xbf", b'"2.0"',
+    b'"api-version": "1.0"', b'"projects": ', b'{"name": "a"}', b'"2024-01-01T00:00:00Z"',
+    b'"0001-01-01T00:00:00+01:00"',
+)  # fmt: skip
+UPSTREAM_HTML_TOKENS: Sequence[bytes] = (
+    b"<a ", b"<a href='demo-1.0.zip'>", b"</a>", b"<base href='", b"<meta name='pypi:", b">", b"'",
+    b'"', b"&#", b"&#0;", b"&lt;", b"<!--", b"-->", b"<![", b"<?", b"</", b"<script>", b"</html>",
+    b"<html>", b"<title>", b"</title>", b"Links for", b"Simple index", b"#sha256=", b"\0", b"\xff",
+    b" data-yanked", b" data-requires-python=", b" data-core-metadata='true'", b"http://", b"//",
+    b"@", b"%2f", b"../", b"?", b"repository-version' content='1.0'>", b"2.0", b"\xc3\xbc", b"a",
+)  # fmt: skip
+
+
+def _upstream_page() -> ProjectPage:
+    """A page with all that a page can say."""
+    hashes = {"sha256": "0123456789abcdef" * 4}
+    wheel = PageFile(
+        "demo-1.0-py3-none-any.whl",
+        "https://files.example/a%20b/demo-1.0-py3-none-any.whl?x=1",
+        hashes,
+        size_bytes=1234,
+        uploaded_at=datetime(2024, 5, 6, 7, 8, 9, 120, UTC),
+        requires_python=">=3.8,<4",
+        metadata=hashes,
+        yanked="a <b>",
+        gpg_sig=True,
+        provenance="https://index.example/provenance",
+    )
+    sdist = PageFile("demo-1.0.tar.gz", "../../+f/012/3/demo-1.0.tar.gz", {"md5": "0" * 32})
+    return ProjectPage(
+        canonicalize_name("demo"),
+        (wheel, sdist),
+        ("0.9", "1.0"),
+        ProjectStatus.DEPRECATED,
+        "use another",
+        serial=7,
+    )
+
+
+def upstream_json_pages() -> Sequence[bytes]:
+    """Pages of the project demo, good and bad."""
+    entry = {"filename": "Demo-1.0.zip", "url": "//u:p@other.example/x", "yanked": True}
+    page = {"meta": {"api-version": "1.0"}, "files": [entry, entry, None, {}], "versions": [1, "2"]}
+    return [simple_json.render_project(_upstream_page()), json.dumps(page).encode(), b"{}", b"[]"]
+
+
+def upstream_html_pages() -> Sequence[bytes]:
+    """The same as HTML."""
+    digest = b"0123456789abcdef" * 4
+    link = b"<a href=b/demo-1.0.zip#sha256=" + digest + b" data-yanked>x</a><a href=/2>demo-2.zip"
+    return [
+        simple_html.render_project(_upstream_page()),
+        b"<base href='https://other.example/a/'>" + link,
+        b"<title>Links for demo</title><!-- nothing -->",
+        b"<title>Log in</title>",
+    ]
+
+
+def upstream_json_lists() -> Sequence[bytes]:
+    """A byte for the length of the pieces, and a list."""
+    page = ProjectListPage({canonicalize_name(name): 7 for name in ("a", "b-c")}, serial=7)
+    odd = b'\x04 { "x" : [1.5, "y"] , "projects" : [ {"name": "A_b"} , 1 , {"name": "/"} ] } '
+    return [b"\0" + simple_json.render_list(page), odd, b"\0{}", b"\x01[]"]
+
+
+def upstream_html_lists() -> Sequence[bytes]:
+    """The same as HTML."""
+    page = ProjectListPage({canonicalize_name(name): 7 for name in ("a", "b-c")}, serial=7)
+    odd = b"\x04<!-- x --><a href=a>A_b</a><a>d &amp; e</a><A>f/</A>"
+    return [b"\0" + simple_html.render_list(page), odd, b"\0<html>", b"\x01Log in"]
 
 
 # Archives

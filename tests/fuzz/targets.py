@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tests.fuzz import archive_checks, seeds, tar_mutations, wire_checks, zip_mutations
+from tests.fuzz import (
+    archive_checks,
+    seeds,
+    tar_mutations,
+    upstream_checks,
+    wire_checks,
+    zip_mutations,
+)
 from tests.fuzz.mutations import Mutation, change_lines, change_the_cuts
 
 Check: TypeAlias = Callable[[bytes], bool]
@@ -26,6 +33,7 @@ class Target:
     """Those in which a line that no input reached before makes an input worth keeping."""
 
 
+_UPSTREAM = ("simpleindex.wire.upstream_page", "simpleindex.wire.upstream_list")
 _ZIP = ("simpleindex_storage.zip_directory", "simpleindex_storage.zip_walk")
 _TAR = ("simpleindex_storage.tar_walk",)
 _INSPECTION = (
@@ -90,6 +98,22 @@ _ALL = (
     Target(
         "name", wire_checks.plain_names, seeds.plain_names, seeds.NAME_TOKENS, (),
         ("simpleindex_storage.names",),
+    ),
+    Target(
+        "upstream-json", upstream_checks.json_page, seeds.upstream_json_pages,
+        seeds.UPSTREAM_JSON_TOKENS, (), _UPSTREAM,
+    ),
+    Target(
+        "upstream-html", upstream_checks.html_page, seeds.upstream_html_pages,
+        seeds.UPSTREAM_HTML_TOKENS, (), _UPSTREAM,
+    ),
+    Target(
+        "upstream-json-list", upstream_checks.json_list, seeds.upstream_json_lists,
+        seeds.UPSTREAM_JSON_TOKENS, (), _UPSTREAM,
+    ),
+    Target(
+        "upstream-html-list", upstream_checks.html_list, seeds.upstream_html_lists,
+        seeds.UPSTREAM_HTML_TOKENS, (), _UPSTREAM,
     ),
     Target(
         "zip", archive_checks.zip_walk, seeds.zips, seeds.ARCHIVE_TOKENS, _ZIP_MUTATIONS, _ZIP

@@ -10,7 +10,16 @@ from urllib.parse import unquote
 
 import pytest
 
-from simpleindex.wire import conditional, credentials, devpi_json, locations, negotiate, upload_form
+from simpleindex.wire import (
+    conditional,
+    credentials,
+    devpi_json,
+    locations,
+    negotiate,
+    upload_form,
+    upstream_list,
+    upstream_page,
+)
 from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.multipart import Event, FileChunk, FileEnd, MultipartParser
 from simpleindex_storage import inspection, names
@@ -159,6 +168,10 @@ FAULTS: tuple[tuple[str, str, object, str, object], ...] = (
     ("path", "decodes twice", locations, "locate", _decoded_twice),
     ("file-name", "spells the key", wire_checks, "parse_filename", _with_a_key_as_spelled),
     ("name", "takes a slash", names, "_PART", re.compile("[A-Za-z0-9./@-]{1,64}")),
+    ("upstream-json", "takes any URL", upstream_page, "_QUOTED_URL", re.compile(".*")),
+    ("upstream-html", "takes any digest", upstream_page, "_HEX", re.compile(".*")),
+    ("upstream-json-list", "takes any name", upstream_list, "_NORMALISED", re.compile(".*")),
+    ("upstream-html-list", "takes any name", upstream_list, "_NORMALISED", re.compile(".*")),
     ("zip", "ignores checksums", archive_checks, "ZipWalk", _IgnoresChecksums),
     ("unzip", "ignores checksums", archive_checks, "ZipWalk", _IgnoresChecksums),
     ("tar", "ignores long names", archive_checks, "TarWalk", _IgnoresLongNames),

@@ -21,6 +21,7 @@ from simpleindex_storage.names import (
     parse_user_name,
     parse_version,
     same_version,
+    split_filename,
 )
 
 PREFIX = "0123456789abcdef"
@@ -361,6 +362,42 @@ def test_different_files_have_different_keys(one: str, other: str) -> None:
     assert parse_filename(one).key != parse_filename(other).key
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "demo-1.0.tar.gz",
+        "demo-1.0.zip",
+        "Demo.Thing-1.0.tar.gz",
+        "demo-1.0-1.tar.gz",
+        "demo-v1.0_ALPHA.zip",
+        "demo-1!1.0+cpu.tar.gz",
+        "0-0.tar.gz",
+        "demo-1.0-2b-cp39-abi3-win_amd64.whl",
+        "demo-1.0_post1-py3-none-any.whl",
+        "PyYAML-5.4.1-cp36-cp36m-manylinux1_x86_64.manylinux2014_x86_64.whl",
+        "zope.interface-4.0.5-py2.7-win-amd64.egg",
+        "Cython-0.19_1-py3.3-macosx-10.8-intel.egg",
+    ],
+)
+def test_a_split_name_says_what_a_parsed_one_does(text: str) -> None:
+    parsed = parse_filename(text)
+    assert split_filename(text) == (parsed.project, parsed.version)
+
+
+@pytest.mark.parametrize("text", BAD_FILENAMES.values(), ids=BAD_FILENAMES)
+def test_what_is_no_file_name_is_not_split(text: str) -> None:
+    with pytest.raises(Refused) as raised:
+        split_filename(text)
+    assert_is_one_line(raised.value)
+
+
+def test_a_name_is_split_whatever_its_tags() -> None:
+    text = "demo-1.0-3-none-any.whl"
+    with pytest.raises(Refused):
+        parse_filename(text)
+    assert split_filename(text) == ("demo", "1.0")
+
+
 # Places
 
 
@@ -451,6 +488,20 @@ def test_any_text_is_refused_or_is_a_file_name_that_stays_in_its_folder(text: st
         ending = text[-4:] if text.endswith((".whl", ".zip")) else text[-7:]
         other_case = text.removesuffix(ending).swapcase() + ending
         assert parse_filename(other_case).key == filename.key  # one file, on disks that ignore case
+
+
+@given(FILENAMES)
+@example("de__mo-1.0-py3-none-any.whl")
+@example("demo-1.0-x-py3-none-any.whl")
+def test_any_file_name_is_split_as_it_is_parsed(text: str) -> None:
+    try:
+        parsed = parse_filename(text)
+    except Refused:
+        if not text.endswith(".whl"):
+            with pytest.raises(Refused):
+                split_filename(text)
+    else:
+        assert split_filename(text) == (parsed.project, parsed.version)
 
 
 def assert_is_one_line(refused: Refused) -> None:
