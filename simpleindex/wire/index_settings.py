@@ -3,13 +3,17 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from simpleindex.wire.devpi_json import parse_json, parse_object
 from simpleindex.wire.patterns import parse_project_pattern
+from simpleindex.wire.release_rules import parse_approval, parse_release_rule, split_rules
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import (
+    FIRST_SEEN,
+    UPLOAD_TIME,
     Index,
     IndexSettings,
     JsonValue,
@@ -24,6 +28,11 @@ from simpleindex_storage.names import (
 )
 
 _USERINFO = re.compile(r"(?<=://)[^/?#]*@")
+_DAYS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
+_DAYS_MAX = 3650
+_LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
+_HOST_CHARACTERS_MAX = 253
 
 
 def index_config(index: Index, *, with_secrets: bool = False) -> dict[str, JsonValue]:
@@ -32,14 +41,15 @@ def index_config(index: Index, *, with_secrets: bool = False) -> dict[str, JsonV
     config: dict[str, JsonValue] = {"type": _type_of(settings)}
     for key, setting in _settings_of(settings).items():
         value = getattr(settings, setting.field or key)
+        if setting.may_be_missing and value == setting.missing:
+            continue
         if isinstance(value, tuple):
             value = list(value)
         elif isinstance(value, Mapping):
             value = {name: list(acl) for name, acl in value.items()}
         elif setting is _URL and value is not None and not with_secrets:
             value = _USERINFO.sub("", value)
-        if value is not None:
-            config[key] = value
+        config[key] = value
     return config | dict(settings.extra)
 
 
@@ -99,6 +109,9 @@ class _Setting:
     """Its name in the record, if that is another one."""
     is_list: bool = False
     may_be_missing: bool = False
+    """It is shown only if it was given, and can be removed."""
+    missing: bool | str | tuple[str, ...] | None = None
+    """What stands in the record then."""
 
 
 def _flag(key: str, value: object) -> bool:
@@ -142,6 +155,22 @@ def _seconds(key: str, value: object) -> int:
     raise Refused(key, "a whole number of seconds is needed")
 
 
+def _days(key: str, value: object) -> float | None:
+    """A number of days; 0 is none, and so takes the setting away."""
+    if isinstance(value, str) and _DAYS.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _DAYS_MAX:
+        raise Refused(key, f"a number of days is needed, from 0 to {_DAYS_MAX}")
+    # A whole number is shown as one.
+    return (int(value) if value == int(value) else value) or None
+
+
+def _beginning_of_age(key: str, value: object) -> str:
+    if isinstance(value, str) and value.lower() in (UPLOAD_TIME, FIRST_SEEN):
+        return value.lower()
+    raise Refused(key, f"it is {UPLOAD_TIME} or {FIRST_SEEN}")
+
+
 def _inheritance(key: str, value: object) -> str:
     if isinstance(value, str) and value.lower() in ("intersection", "union"):
         return value.lower()
@@ -154,6 +183,40 @@ def _names(key: str, value: object) -> tuple[str, ...]:
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise Refused(key, "a list of names is needed, or names with commas between")
     return tuple(item.strip() for item in items if item.strip())
+
+
+def _rules(key: str, value: object) -> tuple[str, ...]:
+    return tuple(str(parse_release_rule(item)) for item in _rule_texts(key, value))
+
+
+def _approvals(key: str, value: object) -> tuple[str, ...]:
+    return tuple(parse_approval(item) for item in _rule_texts(key, value))
+
+
+def _rule_texts(key: str, value: object) -> tuple[str, ...]:
+    return _names(key, split_rules(value) if isinstance(value, str) else value)
+
+
+def _patterns(key: str, value: object) -> tuple[str, ...]:
+    return tuple(parse_project_pattern(name) for name in _names(key, value))
+
+
+def _hosts(key: str, value: object) -> tuple[str, ...]:
+    return tuple(_host(key, text.lower()) for text in _names(key, value))
+
+
+def _host(key: str, text: str) -> str:
+    """A name as URLs have it, maybe after `*.`, or an address: of IPv6 also without brackets."""
+    if len(text) <= _HOST_CHARACTERS_MAX and _HOST.fullmatch(text):
+        return text
+    try:
+        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise Refused(
+            key,
+            f"{text[:80]!r} is no name of a host; one is written without https://, port and path, "
+            "like files.example.org or *.example.org",
+        ) from None
 
 
 def _principals(key: str, value: object) -> tuple[str, ...]:
@@ -175,6 +238,10 @@ def _indexes(key: str, value: object) -> tuple[IndexName, ...]:
 
 def _whitelist(key: str, value: object) -> tuple[str, ...]:
     return tuple(name if name == "*" else parse_project_name(name) for name in _names(key, value))
+
+
+def _optional_list(parse: Callable[[str, object], tuple[str, ...]]) -> _Setting:
+    return _Setting(parse, is_list=True, may_be_missing=True, missing=())
 
 
 _URL = _Setting(_url, may_be_missing=True)
@@ -203,6 +270,14 @@ _MIRROR: Mapping[str, _Setting] = {
     ),
     "mirror_no_project_list": _Setting(_flag, may_be_missing=True),
     "mirror_use_external_urls": _Setting(_flag, may_be_missing=True),
+    "min_age": _Setting(_days, field="min_age_days", may_be_missing=True),
+    "min_age_from": _Setting(_beginning_of_age, may_be_missing=True, missing=UPLOAD_TIME),
+    "approved": _optional_list(_approvals),
+    "allow": _optional_list(_rules),
+    "deny": _optional_list(_rules),
+    "reserved_names": _optional_list(_patterns),
+    "file_hosts": _optional_list(_hosts),
+    "offline": _Setting(_flag, may_be_missing=True, missing=False),
     **_READING,
 }
 _EXTRA: Mapping[str, _Setting] = {
@@ -254,7 +329,7 @@ def _without(settings: IndexSettings, key: str) -> IndexSettings:
     if key in _EXTRA:
         kept = {name: value for name, value in settings.extra.items() if name != key}
         return replace(settings, extra=kept)
-    return _replaced(settings, key, None)
+    return _replaced(settings, key, _setting(settings, key).missing)
 
 
 def _replaced(settings: IndexSettings, key: str, value: Any) -> IndexSettings:

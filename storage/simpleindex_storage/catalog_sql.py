@@ -115,6 +115,13 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (index_name, sha256_prefix, filename)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE former_projects (
+        index_id INTEGER NOT NULL REFERENCES indexes ON DELETE CASCADE,
+        name TEXT NOT NULL,                 -- normalised
+        PRIMARY KEY (index_id, name)
+    ) WITHOUT ROWID;
+    """,
 )
 
 FACT = "SELECT value FROM facts WHERE name = ?"
@@ -253,6 +260,19 @@ REMOVE_RELEASE = """
 """
 REMOVE_PROJECT = """
     DELETE FROM projects
+    WHERE name = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
+"""
+HAD_PROJECT = """
+    SELECT 1 FROM indexes
+    WHERE name = ?1 AND (
+        EXISTS (SELECT 1 FROM projects WHERE index_id = indexes.id AND name = ?2)
+        OR EXISTS (SELECT 1 FROM former_projects WHERE index_id = indexes.id AND name = ?2))
+"""
+ADD_FORMER = """
+    INSERT OR IGNORE INTO former_projects SELECT id, ?2 FROM indexes WHERE name = ?1
+"""
+FORGET_FORMER = """
+    DELETE FROM former_projects
     WHERE name = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
 """
 REMOVE_INDEX = "DELETE FROM indexes WHERE name = ?"

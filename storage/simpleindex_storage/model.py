@@ -91,6 +91,12 @@ class StageSettings:
     """title, description, custom_data."""
 
 
+UPLOAD_TIME = "upload-time"
+"""The age of a file counts from when its index says that it was uploaded."""
+FIRST_SEEN = "first-seen"
+"""The age of a file counts from when we saw it first."""
+
+
 @dataclass(frozen=True, slots=True)
 class MirrorSettings:
     """An index that shows another index, and caches it. A setting that is None was never given."""
@@ -101,6 +107,23 @@ class MirrorSettings:
     mirror_cache_expiry_seconds: int | None = None
     mirror_no_project_list: bool | None = None
     mirror_use_external_urls: bool | None = None
+    min_age_days: float | None = None
+    """Files are held back until they have this age. None: shown at once."""
+    min_age_from: str = UPLOAD_TIME
+    """`UPLOAD_TIME` or `FIRST_SEEN`."""
+    approved: tuple[str, ...] = ()
+    """Releases that are shown at any age: normalised, `demo==1.0`."""
+    allow: tuple[str, ...] = ()
+    """Projects, patterns of them, and maybe versions: `demo`, `demo<2`, `acme-*`. Unless there
+    are none, nothing else is shown."""
+    deny: tuple[str, ...] = ()
+    """Likewise what is not shown, also if `allow` names it."""
+    reserved_names: tuple[str, ...] = ()
+    """Patterns of normalised project names that the other index is never asked for."""
+    file_hosts: tuple[str, ...] = ()
+    """Hosts, or `*.` and a domain, that files may come from besides the other index's own."""
+    offline: bool = False
+    """Nothing is fetched: only what is there already is shown."""
     acl_read: tuple[str, ...] = EVERYBODY
     challenge: bool = False
     extra: Mapping[str, JsonValue] = field(default_factory=dict)

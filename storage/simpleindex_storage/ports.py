@@ -134,6 +134,13 @@ class Snapshot(Protocol):
         """One project of the index's own."""
         ...
 
+    def had_project(self, index: IndexName, name: ProjectName) -> bool:
+        """Whether the index has, or ever had, the project.
+
+        A name that was private once stays so when its last file is gone, until `forget_former`.
+        """
+        ...
+
     def release(self, index: IndexName, project: ProjectName, version: str) -> Release | None:
         """One release of the index's own."""
         ...
@@ -223,11 +230,15 @@ class Change(Snapshot, Protocol):
         ...
 
     def remove_project(self, index: IndexName, name: ProjectName) -> None:
-        """Forget a project that has no releases."""
+        """Forget a project that has no releases. `had_project` still knows its name."""
+        ...
+
+    def forget_former(self, index: IndexName, name: ProjectName) -> None:
+        """Give up the name of a project that was removed: nothing is kept of it any more."""
         ...
 
     def remove_index(self, name: IndexName) -> None:
-        """Forget an index that has no projects."""
+        """Forget an index that has no projects, and which ones it had."""
         ...
 
     def remove_user(self, name: UserName) -> None:

@@ -28,7 +28,11 @@ _MIRROR_KEYS = (
     "mirror_cache_expiry_seconds",
     "mirror_no_project_list",
     "mirror_use_external_urls",
+    "min_age_days",
+    "min_age_from",
+    "offline",
 )
+_MIRROR_LISTS = ("approved", "allow", "deny", "reserved_names", "file_hosts")
 
 
 def time_text(time: datetime) -> str:
@@ -190,6 +194,7 @@ def settings_json(settings: IndexSettings) -> dict[str, JsonValue]:
     if isinstance(settings, MirrorSettings):
         mirror: dict[str, JsonValue] = {"type": "mirror", "volatile": settings.volatile}
         mirror |= {key: getattr(settings, key) for key in _MIRROR_KEYS}
+        mirror |= {key: list(getattr(settings, key)) for key in _MIRROR_LISTS}
         mirror |= {"acl_read": list(settings.acl_read), "challenge": settings.challenge}
         return mirror | {"extra": dict(settings.extra)}
     return {
@@ -211,9 +216,10 @@ def settings_json(settings: IndexSettings) -> dict[str, JsonValue]:
 
 
 def settings_from_json(value: Mapping[str, Any]) -> IndexSettings:
-    """The inverse of `settings_json`."""
+    """The inverse of `settings_json`. What older versions did not know has its default."""
     if value["type"] == "mirror":
-        mirror_values = {key: value[key] for key in _MIRROR_KEYS}
+        mirror_values = {key: value[key] for key in _MIRROR_KEYS if key in value}
+        mirror_values |= {key: tuple(value[key]) for key in _MIRROR_LISTS if key in value}
         return MirrorSettings(
             volatile=value["volatile"],
             acl_read=tuple(value["acl_read"]),

@@ -70,6 +70,10 @@ class SqliteSnapshot:
         """One of an index's own projects."""
         return next(self._projects(sql.PROJECT, index, name), None)
 
+    def had_project(self, index: IndexName, name: ProjectName) -> bool:
+        """Whether the index has, or ever had, the project."""
+        return self._connection.execute(sql.HAD_PROJECT, (index, name)).fetchone() is not None
+
     def release(self, index: IndexName, project: ProjectName, version: str) -> Release | None:
         """One release."""
         return next(self._releases(sql.RELEASE, index, project, version), None)
@@ -337,13 +341,19 @@ class SqliteChange(SqliteSnapshot):
         self._tell("release removed", {"index": index, "project": project, "version": version})
 
     def remove_project(self, index: IndexName, name: ProjectName) -> None:
-        """Forget a project. Raises Refused while it has releases."""
+        """Forget a project, and keep its name in mind. Raises Refused while it has releases."""
         with _bare(f"{name} in {index}", "it has releases"):
             self._write(sql.REMOVE_PROJECT, (index, name))
+        self._write(sql.ADD_FORMER, (index, name))
         self._tell("project removed", {"index": index, "project": name})
 
+    def forget_former(self, index: IndexName, name: ProjectName) -> None:
+        """Give up the name of a project that was removed."""
+        self._write(sql.FORGET_FORMER, (index, name))
+        self._tell("name given up", {"index": index, "project": name})
+
     def remove_index(self, name: IndexName) -> None:
-        """Forget an index. Raises Refused while it has projects."""
+        """Forget an index. Raises Refused while it has projects; their names go with it."""
         with _bare(name, "it has projects"):
             self._write(sql.REMOVE_INDEX, (name,))
         self._tell("index removed", {"index": name})

@@ -52,6 +52,7 @@ from tests.storage.stores import (
 )
 
 DEMO = parse_project_name("demo")
+OTHER = IndexName("root/other")
 ROOT = User(UserName("root"), "a hash", 1, NOW)
 TOKEN = ApiToken("1a2b", ROOT.name, "robot", "ab" * 32, NOW)
 
@@ -114,6 +115,11 @@ def remove_demo(it: Change) -> None:
     for release in it.releases(LOCAL, DEMO):
         it.remove_release(LOCAL, DEMO, release.version)
     it.remove_project(LOCAL, DEMO)
+
+
+def had_demo(catalog: Catalog, index: IndexName = LOCAL) -> bool:
+    with catalog.snapshot() as seen:
+        return seen.had_project(index, DEMO)
 
 
 def search(catalog: Catalog, *words: str, index: IndexName = LOCAL) -> list[tuple[str, str]]:
@@ -486,6 +492,14 @@ class CatalogContract(ABC):
                 mirror_cache_expiry_seconds=0,
                 mirror_no_project_list=False,
                 mirror_use_external_urls=True,
+                min_age_days=0.5,
+                min_age_from="first-seen",
+                approved=("demo==1.0",),
+                allow=("acme-*", "demo<2,>=1"),
+                deny=("other",),
+                reserved_names=("mine-*",),
+                file_hosts=("*.example.org",),
+                offline=True,
                 acl_read=("root",),
                 challenge=True,
                 extra={"title": "a mirror"},
@@ -1015,6 +1029,101 @@ class CatalogContract(ABC):
             assert seen.project(other, DEMO) == Project(other, DEMO, "demo", 4)
         assert serial_of(catalog) == catalog.agreed_serial() == 6
         assert recorded_files(catalog, other) == (a_file(index=other),)
+        catalog.close()
+
+    def test_the_name_of_a_project_that_was_removed_is_kept_in_mind(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_index(catalog, a_stage(OTHER))
+        assert not had_demo(catalog)
+        record(catalog, a_file())
+        assert had_demo(catalog)
+        change(catalog, remove_demo)
+        catalog.close()
+        again = self.open(tmp_path)
+        assert had_demo(again)
+        assert not had_demo(again, OTHER)
+        with again.snapshot() as seen:
+            assert seen.project(LOCAL, DEMO) is None
+            assert seen.projects(LOCAL) == ()
+            assert not seen.had_project(LOCAL, parse_project_name("other"))
+            assert not seen.had_project(IndexName("root/none"), DEMO)
+        again.close()
+
+    def test_a_name_that_comes_and_goes_again_is_kept_in_mind_until_it_is_given_up(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        for _ in range(2):
+            record(catalog, a_file())
+            change(catalog, remove_demo)
+        assert had_demo(catalog)
+        before = serial_of(catalog)
+        change(catalog, lambda it: it.forget_former(LOCAL, DEMO))
+        assert not had_demo(catalog)
+        assert serial_of(catalog) == catalog.agreed_serial() == before + 1
+        record(catalog, a_file())
+        change(catalog, remove_demo)
+        assert had_demo(catalog)
+        catalog.close()
+
+    def test_to_give_a_name_up_takes_nothing_from_a_project_that_is_there(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+        change(catalog, lambda it: it.forget_former(LOCAL, DEMO))
+        assert had_demo(catalog)
+        assert recorded_files(catalog) == (a_file(),)
+        catalog.close()
+
+    def test_a_name_is_kept_in_mind_only_if_its_project_is_removed(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file())
+
+        def remove_and_fail(it: Change) -> None:
+            remove_demo(it)
+            assert it.had_project(LOCAL, DEMO)
+            it.forget_former(LOCAL, DEMO)
+            assert not it.had_project(LOCAL, DEMO)
+            raise Refused("test", "not after all")
+
+        with pytest.raises(Refused, match="not after all"):
+            change(catalog, remove_and_fail)
+        assert had_demo(catalog)
+        assert recorded_files(catalog) == (a_file(),)
+        catalog.close()
+
+    def test_an_index_takes_the_names_that_it_had_along(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        for name in (LOCAL, OTHER):
+            put_index(catalog, a_stage(name))
+            record(catalog, a_file(index=name))
+        change(catalog, remove_demo)
+        change(catalog, lambda it: it.remove_index(LOCAL))
+        put_index(catalog)
+        assert not had_demo(catalog)
+        assert had_demo(catalog, OTHER)
+        catalog.close()
+
+    def test_an_index_that_cannot_be_removed_keeps_the_names_that_it_had(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, a_file(), a_file("other-1.0.tar.gz"))
+        change(catalog, remove_demo)
+
+        def try_to_remove(it: Change) -> None:
+            with pytest.raises(Refused, match="it has projects"):
+                it.remove_index(LOCAL)
+            it.put_user(ROOT)
+
+        change(catalog, try_to_remove)
+        assert had_demo(catalog)
         catalog.close()
 
     def test_a_removed_index_and_a_removed_user_are_gone(self, tmp_path: Path) -> None:

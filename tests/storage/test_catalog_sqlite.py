@@ -19,14 +19,17 @@ from simpleindex_storage.names import IndexName, UserName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.records import file_json, index_json, release_json, time_text, user_json
 from tests.storage.contract_catalog import (
+    DEMO,
     ROOT,
     CatalogContract,
     change,
     put_index,
     put_user,
     record,
+    remove_demo,
 )
 from tests.storage.stores import (
+    LOCAL,
     NOW,
     WAIT_SECONDS_MAX,
     FailingDisk,
@@ -106,6 +109,20 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
             "facts": [["file removed", {"index": file.index, "filename": file.filename}]],
         },
     ]
+
+
+def test_the_journal_tells_when_a_name_comes_to_be_kept_and_when_it_is_given_up(
+    tmp_path: Path,
+) -> None:
+    catalog = open_catalog(tmp_path)
+    put_index(catalog)
+    record(catalog, a_file())
+    change(catalog, remove_demo)
+    change(catalog, lambda it: it.forget_former(LOCAL, DEMO))
+    catalog.close()
+    demo = {"index": "root/local", "project": "demo"}
+    assert journal_of(tmp_path)[-2]["facts"][-1] == ["project removed", demo]
+    assert journal_of(tmp_path)[-1]["facts"] == [["name given up", demo]]
 
 
 def test_the_journal_tells_nothing_of_what_did_not_happen(tmp_path: Path) -> None:

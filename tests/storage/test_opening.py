@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from simpleindex_storage import catalog_sql, opening
+from simpleindex_storage import catalog_sql, opening, upkeep
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.files_disk import DiskFiles
+from simpleindex_storage.names import parse_project_name
 from simpleindex_storage.opening import FolderState, create_store, open_store, state_of
 from simpleindex_storage.ports import Change
 from tests.builders import a_wheel
@@ -28,6 +29,7 @@ from tests.storage.other_process import (
     hold_the_store,
 )
 from tests.storage.stores import (
+    LOCAL,
     NOW,
     WAIT_SECONDS_MAX,
     FailingDisk,
@@ -481,6 +483,29 @@ def test_an_older_catalog_is_brought_up_to_date_with_all_it_knows(
     assert fact(tmp_path, "PRAGMA journal_mode") == "wal"
     assert (tmp_path / "catalog.sqlite").stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "catalog.sqlite.new").exists()
+
+
+def test_a_catalog_of_the_first_version_opens_with_its_data_and_does_what_ours_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog_sql, "MIGRATIONS", catalog_sql.MIGRATIONS[:1])
+        with a_store(tmp_path, a_stage(volatile=True)) as store:
+            file, other = send(store, a_wheel()).file, send(store, a_wheel("other")).file
+    assert fact(tmp_path, "PRAGMA user_version") == 1
+    for _ in range(2):  # once as it is brought up to date, and once as it is then
+        with opened(tmp_path) as store, store.catalog.snapshot() as seen:
+            assert set(recorded_files(store.catalog)) == {file, other}
+            assert read(store, file) == a_wheel().content
+            assert seen.had_project(LOCAL, file.project)
+            assert not seen.had_project(LOCAL, parse_project_name("third"))
+    with opened(tmp_path) as store:
+        store.catalog.change(
+            lambda change: upkeep.remove_project(change, LOCAL, file.project), who="", what="test"
+        )
+    with opened(tmp_path) as store, store.catalog.snapshot() as seen:
+        assert recorded_files(store.catalog) == (other,)
+        assert seen.had_project(LOCAL, file.project)
 
 
 def test_what_a_crash_left_in_the_write_ahead_log_is_brought_along(

@@ -70,6 +70,14 @@ MIRRORS = st.builds(
     mirror_cache_expiry_seconds=st.none() | st.integers(),
     mirror_no_project_list=st.none() | st.booleans(),
     mirror_use_external_urls=st.none() | st.booleans(),
+    min_age_days=st.none() | st.floats(0, 3650) | st.integers(0, 3650),
+    min_age_from=TEXT,
+    approved=TEXTS,
+    allow=TEXTS,
+    deny=TEXTS,
+    reserved_names=TEXTS,
+    file_hosts=TEXTS,
+    offline=st.booleans(),
     acl_read=TEXTS,
     challenge=st.booleans(),
     extra=EXTRA,
@@ -80,6 +88,27 @@ MIRRORS = st.builds(
 def test_settings_are_read_back_as_they_were(settings: IndexSettings) -> None:
     written = json.dumps(settings_json(settings))
     assert settings_from_json(json.loads(written)) == settings
+
+
+def test_a_mirrors_settings_of_an_older_catalog_are_read_with_defaults_for_the_rest() -> None:
+    older = {
+        "type": "mirror",
+        "volatile": False,
+        "mirror_url": "https://index.example/simple/",
+        "mirror_web_url_fmt": None,
+        "mirror_cache_expiry_seconds": 60,
+        "mirror_no_project_list": None,
+        "mirror_use_external_urls": None,
+        "acl_read": [":ANONYMOUS:"],
+        "challenge": False,
+        "extra": {"title": "T"},
+    }
+    assert settings_from_json(older) == MirrorSettings(
+        volatile=False,
+        mirror_url="https://index.example/simple/",
+        mirror_cache_expiry_seconds=60,
+        extra={"title": "T"},
+    )
 
 
 @given(st.dictionaries(TEXT, TEXT | TEXTS, max_size=5))
@@ -174,6 +203,14 @@ def test_the_journals_words_for_users_and_indexes_stay_as_they_are() -> None:
         "mirror_cache_expiry_seconds": None,
         "mirror_no_project_list": None,
         "mirror_use_external_urls": None,
+        "min_age_days": None,
+        "min_age_from": "upload-time",
+        "approved": [],
+        "allow": [],
+        "deny": [],
+        "reserved_names": [],
+        "file_hosts": [],
+        "offline": False,
         "acl_read": [":ANONYMOUS:"],
         "challenge": False,
         "extra": {},

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,43 @@ def alices(**settings: Any) -> StageSettings:
             ),
             id="mirror with settings",
         ),
+        pytest.param(
+            {
+                "type": "mirror", "min_age": 7, "min_age_from": "First-Seen",
+                "approved": ["De_mo == 1.0.0-RC1"], "allow": ["Acme_*", "demo >= 1, < 2"],
+                "deny": ["demo~=1.4"], "reserved_names": ["Acme_*"],
+                "file_hosts": ["Files.Example.org", "*.example.net"], "offline": True,
+            },
+            MirrorSettings(
+                min_age_days=7, min_age_from="first-seen", approved=("de-mo==1.0.0rc1",),
+                allow=("acme-*", "demo<2,>=1"), deny=("demo~=1.4",), reserved_names=("acme-*",),
+                file_hosts=("files.example.org", "*.example.net"), offline=True,
+            ),
+            id="mirror with rules",
+        ),
+        pytest.param(
+            {
+                "type": "mirror", "min_age": "0.5", "min_age_from": "upload-time",
+                "approved": "demo==1.0, other==2", "allow": "acme-*>=1,,!=3,other,",
+                "deny": "demo>=1,<2,other", "reserved_names": "acme-*,demo",
+                "file_hosts": "files.example.org, 10.0.0.7,[::1]", "offline": "yes",
+            },
+            MirrorSettings(
+                min_age_days=0.5, approved=("demo==1.0", "other==2"),
+                allow=("acme-*!=3,>=1", "other"), deny=("demo<2,>=1", "other"),
+                reserved_names=("acme-*", "demo"),
+                file_hosts=("files.example.org", "10.0.0.7", "::1"), offline=True,
+            ),
+            id="mirror with rules as text",
+        ),
+        pytest.param(
+            {
+                "type": "mirror", "min_age": 0, "min_age_from": None, "approved": [], "allow": "",
+                "deny": None, "reserved_names": None, "file_hosts": None, "offline": None,
+            },
+            MirrorSettings(),
+            id="mirror without rules",
+        ),
     ],
 )  # fmt: skip
 def test_a_new_index_has_what_is_given_and_defaults(
@@ -134,6 +172,38 @@ WRONG_MIRRORS = [
     pytest.param({"mirror_cache_expiry": "1h"}, "expiry", id="unit"),
     pytest.param({"mirror_cache_expiry": "\u0663"}, "expiry", id="other digits"),
     pytest.param({"mirror_no_project_list": 0}, "no_project", id="number as flag"),
+    pytest.param({"min_age": -1}, "min_age", id="younger than new"),
+    pytest.param({"min_age": 3651}, "min_age", id="too old"),
+    pytest.param({"min_age": True}, "min_age", id="flag as number"),
+    pytest.param({"min_age": "7 days"}, "min_age", id="unit of days"),
+    pytest.param({"min_age": "1e2"}, "min_age", id="exponent"),
+    pytest.param({"min_age": ""}, "min_age", id="no number"),
+    pytest.param({"min_age": [7]}, "min_age", id="list as number"),
+    pytest.param({"min_age_from": "birth"}, "upload-time or first-seen", id="beginning of age"),
+    pytest.param({"approved": "demo"}, "NAME==VERSION", id="approval without version"),
+    pytest.param({"approved": "demo>=1"}, "NAME==VERSION", id="approval of many"),
+    pytest.param({"approved": "demo-*==1.0"}, "project name", id="approval of a pattern"),
+    pytest.param({"approved": "demo==1.*"}, "version", id="approval of a range"),
+    pytest.param({"approved": "demo===1.0"}, "version", id="approval of a text"),
+    pytest.param({"approved": "demo==1.0,==2.0"}, "version", id="approval of two"),
+    pytest.param({"approved": 7}, "approved", id="number as approvals"),
+    pytest.param({"allow": "demo 1.0"}, "pattern 'demo 1.0'", id="version without operator"),
+    pytest.param({"allow": ">=1,<2"}, "pattern ''", id="no name"),
+    pytest.param({"allow": ["demo", "<2"]}, "pattern ''", id="versions alone in a list"),
+    pytest.param({"deny": "demo=>1"}, "specifiers", id="no operator"),
+    pytest.param({"deny": "demo>=one"}, "specifiers", id="no version"),
+    pytest.param({"deny": "demo===\x1b"}, "specifiers", id="unprintable version"),
+    pytest.param({"deny": "demo>=" + "1" * 1000}, "specifiers", id="long version"),
+    pytest.param({"deny": "demo[x]>=1"}, "pattern", id="extra"),
+    pytest.param({"deny": [7]}, "deny", id="number as rule"),
+    pytest.param({"reserved_names": "acme/x"}, "pattern", id="no pattern"),
+    pytest.param({"file_hosts": "https://files.example.org/"}, "without https", id="url as host"),
+    pytest.param({"file_hosts": "files.example.org:443"}, "without https", id="port"),
+    pytest.param({"file_hosts": "*"}, "no name of a host", id="every host"),
+    pytest.param({"file_hosts": "files.*.org"}, "no name of a host", id="star inside"),
+    pytest.param({"file_hosts": "-x.org"}, "no name of a host", id="label that begins with -"),
+    pytest.param({"file_hosts": "x." * 127 + "org"}, "no name of a host", id="long host"),
+    pytest.param({"offline": "maybe"}, "offline", id="word as offline"),
 ]
 
 
@@ -230,6 +300,60 @@ def test_an_operation_that_cannot_be_done_is_named(operations: list[object], nam
         changed(operations)
 
 
+MIRROR = MirrorSettings(approved=("demo==1.0",), deny=("demo<2,>=1", "other"), min_age_days=7)
+
+
+@pytest.mark.parametrize(
+    ("operations", "settings"),
+    [
+        (["approved+=demo==1.1"], {"approved": ("demo==1.0", "demo==1.1")}),
+        (["approved+=De.mo==2"], {"approved": ("demo==1.0", "de-mo==2")}),
+        (["approved+=demo==1.0"], {}),
+        (["approved-=Demo==1.0"], {"approved": ()}),
+        (["approved=other==2"], {"approved": ("other==2",)}),
+        (["deny+=more>=3,!=3.1,most"], {"deny": ("demo<2,>=1", "other", "more!=3.1,>=3", "most")}),
+        (["deny-=demo >= 1, < 2"], {"deny": ("other",)}),
+        (["deny-=other,demo<2,>=1"], {"deny": ()}),
+        (["deny="], {"deny": ()}),
+        (["deny-="], {"deny": ()}),
+        (["allow=acme-*"], {"allow": ("acme-*",)}),
+        (
+            ["reserved_names+=acme-*", "reserved_names+=Acme"],
+            {"reserved_names": ("acme-*", "acme")},
+        ),
+        (["file_hosts+=*.example.org"], {"file_hosts": ("*.example.org",)}),
+        (["min_age=0.25"], {"min_age_days": 0.25}),
+        (["min_age=0"], {"min_age_days": None}),
+        (["min_age-="], {"min_age_days": None}),
+        (["min_age_from=first-seen"], {"min_age_from": "first-seen"}),
+        (["min_age_from=first-seen", "min_age_from-="], {}),
+        (["offline=yes"], {"offline": True}),
+        (["offline=yes", "offline-="], {}),
+    ],
+    ids=str,
+)
+def test_the_rules_of_a_mirror_are_changed_one_by_one(
+    operations: list[str], settings: dict[str, Any]
+) -> None:
+    assert changed(operations, MIRROR) == replace(MIRROR, **settings)
+
+
+@pytest.mark.parametrize(
+    ("operations", "named"),
+    [
+        (["approved-=demo==1.1"], "demo==1.1 is not in it"),
+        (["deny-=demo>=1"], "demo>=1 is not in it"),
+        (["deny+=<2"], "pattern ''"),
+        (["min_age+=1"], "min_age"),
+        (["offline+=yes"], "offline"),
+    ],
+    ids=str,
+)
+def test_a_change_of_a_rule_that_cannot_be_done_is_named(operations: list[str], named: str) -> None:
+    with pytest.raises(Refused, match=named):
+        changed(operations, MIRROR)
+
+
 def test_an_object_changes_the_keys_that_it_has() -> None:
     known = alices(bases=BASES, extra={"title": "T", "description": "D"})
     assert changed({}, known) == known
@@ -249,8 +373,9 @@ def test_a_wrong_value_changes_nothing(content: object, named: str) -> None:
     [
         alices(bases=BASES, extra={"title": "T", "custom_data": {"a": []}}),
         MirrorSettings(mirror_url="https://up.example/", mirror_cache_expiry_seconds=7),
+        MIRROR,
     ],
-    ids=["stage", "mirror"],
+    ids=["stage", "mirror", "mirror with rules"],
 )
 def test_a_whole_reply_sent_back_changes_nothing(settings: IndexSettings) -> None:
     told = json.loads(devpi_json.reply(index_config(Index(DEV, settings)), "indexconfig"))
@@ -294,6 +419,28 @@ def test_what_was_never_given_of_a_mirror_is_left_out() -> None:
     assert config["mirror_cache_expiry"] == 60
     assert config["mirror_no_project_list"] is False
     assert not {"mirror_url", "mirror_web_url_fmt", "mirror_use_external_urls"} & config.keys()
+    assert index_config(Index(DEV, MirrorSettings())) == {
+        "type": "mirror",
+        "volatile": True,
+        "acl_read": [":ANONYMOUS:"],
+        "challenge": False,
+    }
+
+
+def test_the_rules_of_a_mirror_are_shown_as_they_are_kept() -> None:
+    settings = {
+        "min_age": 7,
+        "min_age_from": "first-seen",
+        "approved": ["demo==1.0"],
+        "allow": ["acme-*", "demo<2,>=1"],
+        "deny": ["other"],
+        "reserved_names": ["mine-*"],
+        "file_hosts": ["*.example.org"],
+        "offline": True,
+    }
+    shown = index_config(Index(DEV, new_index({"type": "mirror", **settings})))
+    assert {key: shown.get(key) for key in settings} == settings
+    assert json.dumps(shown["min_age"]) == "7"
 
 
 @pytest.mark.parametrize(
@@ -321,19 +468,24 @@ _index_keys = st.sampled_from(
     [
         "type", "volatile", "bases", "acl_upload", "acl_toxresult_upload", "mirror_whitelist",
         "mirror_whitelist_inheritance", "mirror_url", "mirror_web_url_fmt", "mirror_cache_expiry",
-        "mirror_no_project_list", "mirror_use_external_urls", "title", "custom_data", "projects",
-        "pwhash", "user", "password", "email",
+        "mirror_no_project_list", "mirror_use_external_urls", "min_age", "min_age_from",
+        "approved", "allow", "deny", "reserved_names", "file_hosts", "offline", "title",
+        "custom_data", "projects", "pwhash", "user", "password", "email",
     ]
 )  # fmt: skip
 _likely = st.sampled_from(
-    ["stage", "mirror", "yes", "a/b", "a/b,c/d", "*", ["a/b"], [""], "union", "https://x", 600, []]
-)
+    [
+        "stage", "mirror", "yes", "a/b", "a/b,c/d", "*", ["a/b"], [""], "union", "https://x", 600,
+        [], 0, 0.5, "1.5", "first-seen", "a==1", "a>=1,<2,b", ["a-*~=1.0"], "*.x.org",
+    ]
+)  # fmt: skip
 _operations = st.lists(
     st.builds(
         "{}{}{}".format,
         _index_keys,
         st.sampled_from(["=", "+=", "-=", ""]),
-        st.sampled_from(["", "yes", "a/b", "*", "https://x"]) | st.text(max_size=5),
+        st.sampled_from(["", "yes", "a/b", "*", "https://x", "a==1", "a>=1,<2"])
+        | st.text(max_size=5),
     ),
     max_size=4,
 )
