@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
+from simpleindex.mirroring import Mirroring, open_mirroring
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
 from simpleindex.routes.attachments import AttachmentsDoor
@@ -49,6 +50,7 @@ class Application:
         self._config = config
         self._now = now
         self._store: Store | None = None
+        self._mirroring: Mirroring | None = None
         self._front: ASGIApp | None = None
         self._opening = asyncio.Lock()
 
@@ -74,16 +76,20 @@ class Application:
         self._store = open_store(root, self._now)
         try:
             secret = read_secret(self._config.secretfile or root / SECRET_FILE)
-            self._front = _join(self._config, self._store, secret, self._now)
+            hop = self._store.catalog.uuid
+            self._mirroring = open_mirroring(self._config, self._store.catalog, hop, self._now)
+            self._front = _join(self._config, self._store, self._mirroring, secret, self._now)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
+        if self._mirroring is not None:
+            self._mirroring.cache.close()
         if self._store is not None:
             self._store.close()
-            self._store = self._front = None
+        self._store = self._mirroring = self._front = None
 
     async def _follow_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -91,38 +97,63 @@ class Application:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                if self._mirroring is not None:
+                    await self._mirroring.stop()
                 await in_thread(self.close)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
 
-def _join(config: Config, store: Store, secret: bytes, now: Callable[[], datetime]) -> Front:
+def _join(
+    config: Config,
+    store: Store,
+    mirroring: Mirroring,
+    secret: bytes,
+    now: Callable[[], datetime],
+) -> Front:
     catalog = store.catalog
     logins = Logins(secret, config.login_seconds, now)
     doorkeeper = Doorkeeper(Authenticator(catalog, logins), config.trusted_proxy)
     rules = Rules(config.restrict_modify)
-    readers = Readers(catalog, doorkeeper, rules)
+    mirrored = mirroring.mirrored
+    readers = Readers(catalog, doorkeeper, rules, mirroring.pages)
     return Front(
         catalog=catalog,
         simple=SimpleDoor(
             catalog,
+            mirrored,
+            mirroring.lists,
             readers,
             RenderedPages(config.page_memory_bytes),
+            now,
             config.outside_url,
             config.trusted_proxy,
         ),
-        files=FilesDoor(store, readers),
+        files=FilesDoor(store, mirroring.files, readers),
         upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max, now),
-        push=PushDoor(store, doorkeeper, rules, now),
+        push=PushDoor(store, mirrored, mirroring.files, readers, doorkeeper, rules, now),
         attachments=AttachmentsDoor(store, doorkeeper, readers, rules, now),
-        devpi=DevpiDoor(catalog, doorkeeper, rules, config.outside_url, config.trusted_proxy),
-        users=UsersDoor(store, doorkeeper, rules, now, config.serverdir / PASSWORD_FILE),
-        indexes=IndexesDoor(store, doorkeeper, rules),
+        devpi=DevpiDoor(
+            catalog, mirrored, doorkeeper, rules, config.outside_url, config.trusted_proxy
+        ),
+        users=UsersDoor(
+            store, mirroring.cache, doorkeeper, rules, now, config.serverdir / PASSWORD_FILE
+        ),
+        indexes=IndexesDoor(store, mirroring.cache, doorkeeper, rules),
         releases=ReleasesDoor(
-            store, doorkeeper, readers, rules, config.outside_url, config.trusted_proxy
+            store,
+            mirrored,
+            mirroring.pages,
+            doorkeeper,
+            readers,
+            rules,
+            config.outside_url,
+            config.trusted_proxy,
         ),
         marks=MarksDoor(catalog, doorkeeper, rules),
-        documents=DocumentsDoor(catalog, readers, config.outside_url, config.trusted_proxy),
+        documents=DocumentsDoor(
+            catalog, mirrored, readers, config.outside_url, config.trusted_proxy
+        ),
         tokens=TokensDoor(catalog, doorkeeper, rules, now),
         web=WebDoor(catalog, readers, config.outside_url, config.trusted_proxy),
     )

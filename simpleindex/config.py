@@ -71,6 +71,20 @@ def _number(value: object) -> int:
     raise ValueError("a whole number is needed")
 
 
+def _not_negative(value: object) -> int:
+    number = _number(value)
+    if number < 0:
+        raise ValueError("a whole number, 0 or above, is needed")
+    return number
+
+
+def _seconds(value: object) -> int:
+    number = _not_negative(value)
+    if number >= 10**9:
+        raise ValueError("fewer than 1,000,000,000 seconds are needed")
+    return number
+
+
 def _names(value: object) -> tuple[str, ...]:
     """A list, or text with commas."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -98,6 +112,16 @@ def _outside_url(value: object) -> str | None:
     complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     if not complete or parts.query or parts.fragment or " " in text:
         raise ValueError("a URL like https://packages.example/index is needed")
+    return text
+
+
+def _upstream_url(value: object) -> str | None:
+    text = _text(value)
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in text:
+        raise ValueError("a URL like https://packages.example/simple is needed")
     return text
 
 
@@ -150,6 +174,35 @@ class Config:
     )
     page_memory_bytes: int = _setting(
         32 << 20, _size, "Memory for finished pages.", metavar="BYTES"
+    )
+    upstream_url: str | None = _setting(
+        None,
+        _upstream_url,
+        "Index that mirrors without a mirror_url show [default: the one that pip here uses].",
+        metavar="URL",
+    )
+    mirror_cache_expiry: int = _setting(
+        1800,
+        _seconds,
+        "Seconds for which a mirror's pages are fresh; older ones are refreshed behind the answer.",
+        metavar="SECONDS",
+    )
+    private_upstreams: tuple[str, ...] = _setting(
+        (),
+        _names,
+        "Hosts, addresses and networks that mirrors may use although they are private.",
+    )
+    cache_bytes_max: int = _setting(
+        10 << 30,
+        _size,
+        "Room for files of mirrors; those that nobody used for longest go.",
+        metavar="BYTES",
+    )
+    keep_free_bytes: int = _setting(
+        128 << 20,
+        _not_negative,
+        "Room on the disk that files of mirrors leave free.",
+        metavar="BYTES",
     )
     access_log: bool = _setting(True, _flag, "Print a line for each request.")
     offline_mode: bool = _setting(False, _flag, "Never connect to another index.")

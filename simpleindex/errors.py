@@ -80,6 +80,18 @@ class TooManyFailures(RequestError):
     status = 429
 
 
+class UpstreamFailed(RequestError):
+    """The answer would have to come from another index, and that gives none."""
+
+    status = 502
+
+
+class UpstreamIsUs(RequestError):
+    """The question has come back to this very server, by way of others."""
+
+    status = 508
+
+
 _STATUS_OF: dict[type[StoreError], int] = {
     NotStored: 404,
     AlreadyStored: 409,
@@ -113,7 +125,7 @@ def refusal(
     }
     if isinstance(error, RequestError):
         headers |= error.headers
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | UpstreamFailed):
         headers["retry-after"] = str(RETRY_SECONDS)
     if as_log:
         content: dict[str, object] = {"type": "actionlog", "result": [line], "message": line}

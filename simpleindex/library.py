@@ -1,17 +1,31 @@
 """What a client sees of an index: its own files, then those of its bases, in order.
 
-Pure functions over a snapshot of the catalog. Resolution is devpi's: breadth first through
-`bases`, each index once (so circles are harmless), missing bases skipped, mirrors last.
+Pure functions over a snapshot of the catalog, and what is known of mirrors. Resolution is devpi's:
+breadth first through `bases`, each index once (so circles are harmless), missing bases skipped,
+mirrors last. Whatever reads of mirrors may raise UpstreamNeeded.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from simpleindex import whitelist
 from simpleindex.access import is_public
+from simpleindex.errors import UpstreamFailed
+from simpleindex.mirrored import (
+    NO_MIRRORS,
+    MirroredFile,
+    MirrorLook,
+    SeenMirrors,
+    UpstreamNeeded,
+    WantedPage,
+    as_dist_file,
+)
 from simpleindex.reading import ANY_READER, Reader
 from simpleindex.wire.devpi_releases import StoredRelease
 from simpleindex.wire.simple_page import (
@@ -22,7 +36,7 @@ from simpleindex.wire.simple_page import (
     provenance_url,
     relative_url,
 )
-from simpleindex_storage.errors import NotStored
+from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import (
     Attachment,
     DistFile,
@@ -32,7 +46,7 @@ from simpleindex_storage.model import (
     ProjectStatus,
     Release,
 )
-from simpleindex_storage.names import IndexName, ProjectName
+from simpleindex_storage.names import IndexName, ProjectName, parse_filename
 from simpleindex_storage.ports import Snapshot
 
 
@@ -44,18 +58,39 @@ class Sight:
     project: ProjectName
     files: tuple[DistFile, ...]
     """A file name that several indexes have is here once: from the first of them."""
-    fingerprint: Hashable
-    """Equal for two sights of one project that show the same."""
-    serial: int
-    """Of the last change to any of it."""
+    state: "SightState"
+    serial: int | None
+    """Of the last change to any of it; None where several indexes count, each on its own."""
     status: ProjectStatus
     """In the nearest index that has the project."""
     status_reason: str | None
+    mirrored: tuple[MirroredFile, ...] = ()
+    """What mirrors add, after the files of the indexes themselves."""
+    told_versions: tuple[str, ...] = ()
+    """Versions that mirrors tell of, with or without files."""
 
     @property
     def has_provenance(self) -> bool:
         """Whether a page of it depends on the URL under which the client sees us."""
-        return any(file.provenance_sha256 is not None for file in self.files)
+        return any(file.provenance_sha256 is not None for file in self.files) or any(
+            file.known.file.provenance is not None for file in self.mirrored
+        )
+
+    @property
+    def dist_files(self) -> tuple[DistFile, ...]:
+        """All files, as far as enough is known of them to tell of them as of stored ones."""
+        told = (as_dist_file(file) for file in self.mirrored)
+        return (*self.files, *(file for file in told if file is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class SightState:
+    """By which it is known whether a page that was made is still true."""
+
+    fingerprint: Hashable
+    """Equal for two sights of one project that show the same."""
+    valid_until: datetime | None = None
+    """When it may change without any change here; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,47 +166,59 @@ def _chain(
     return found
 
 
-def shown_project(seen: Snapshot, view: View, project: ProjectName) -> Sight:
-    """What is seen of a project. Raises NotStored.
+def shown_project(
+    seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors = NO_MIRRORS
+) -> Sight:
+    """What is seen of a project. Raises NotStored, UpstreamNeeded, UpstreamFailed.
 
     A project that is known and has no files is shown empty, which tells installers something
     else than one that never was.
     """
-    name, entries = view.name, _entries(seen, view, project)
-    if all(entry is None for _, entry in entries):
-        raise NotStored(f"project {project} in {name}")
+    entries, looks = _known(seen, view, project, mirrors)
+    _require_some(view, project, entries, looks)
     files: dict[str, DistFile] = {}
     for index, entry in entries:
         # What is quarantined in a base is not offered through any index.
         if entry is not None and entry.status is not ProjectStatus.QUARANTINED:
             for file in seen.files(index.name, project):
                 files.setdefault(file.key, file)
-    known = [entry for _, entry in entries if entry is not None]
-    serials = [index.serial for index, _ in entries] + [entry.serial for entry in known]
+    own = [entry for _, entry in entries if entry is not None]
+    pages = [look.page for look in looks if look.page is not None]
+    nearest = own[0] if own else pages[0]
     return Sight(
-        index=name,
+        index=view.name,
         project=project,
         files=tuple(files.values()),
-        fingerprint=_fingerprint(view, entries),
-        serial=max(serials),
-        status=known[0].status,
-        status_reason=known[0].status_reason,
+        state=_state(view, entries, looks),
+        serial=_serial(view, entries, looks),
+        status=nearest.status,
+        status_reason=nearest.status_reason,
+        mirrored=_mirrored_files(files.keys(), looks),
+        told_versions=tuple(version for page in pages for version in page.versions),
     )
 
 
-def fingerprint_of_project(seen: Snapshot, view: View, project: ProjectName) -> Hashable:
-    """The fingerprint that `shown_project` would give, without reading the files."""
-    return _fingerprint(view, _entries(seen, view, project))
+def state_of_project(
+    seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors = NO_MIRRORS
+) -> SightState:
+    """The state that `shown_project` would give, without reading the files. As that."""
+    entries, looks = _known(seen, view, project, mirrors)
+    _require_some(view, project, entries, looks)
+    return _state(view, entries, looks)
 
 
-def require_list(view: View) -> None:
-    """Raises NotStored for an index that has no list of its projects."""
-    _require_stage(view.indexes[0])
+def may_be_asked(seen: Snapshot, view: View, project: ProjectName) -> tuple[Index, ...]:
+    """The mirrors that may show a project through an index: nothing of ours has its name."""
+    return tuple(index for index in _admitted(seen, view, project) if _is_mirror(index))
+
+
+def list_mirrors(view: View) -> tuple[Index, ...]:
+    """The mirrors whose projects are in the list of an index."""
+    return tuple(index for index in view.indexes if _is_mirror(index))
 
 
 def shown_projects(seen: Snapshot, view: View) -> ProjectListPage:
-    """The projects of an index and its bases. Raises NotStored."""
-    require_list(view)
+    """The projects of an index and its bases, without those of mirrors."""
     serials: dict[ProjectName, int] = {}
     for index in view.indexes:
         for project in seen.projects(index.name):
@@ -180,30 +227,42 @@ def shown_projects(seen: Snapshot, view: View) -> ProjectListPage:
 
 
 def shown_releases(
-    seen: Snapshot, view: View, project: ProjectName, *, with_bases: bool = True
+    seen: Snapshot,
+    view: View,
+    project: ProjectName,
+    mirrors: SeenMirrors = NO_MIRRORS,
+    *,
+    with_bases: bool = True,
 ) -> tuple[tuple[StoredRelease, ...], ...]:
     """All releases of a project, also those without files; each as its indexes have it.
 
     The nearest index comes first. `1.0` and `1.0.0` are one release (PEP 440), which has the
-    spelling that came first. Raises NotStored if no index of the chain has the project.
+    spelling that came first. Raises NotStored if no index of the chain has the project;
+    UpstreamNeeded, UpstreamFailed.
     """
     found: dict[Version, list[StoredRelease]] = {}
-    for index, entry in _readable_entries(seen, view, project, with_bases):
+    entries, looks = _readable(seen, view, project, mirrors, with_bases)
+    for index, entry in entries:
         releases = seen.releases(index, project)
         for version, stored in _stored(seen, entry, releases).items():
+            found.setdefault(version, []).append(stored)
+    for look in looks:
+        for version, stored in _mirrored_releases(look, project).items():
             found.setdefault(version, []).append(stored)
     return tuple(tuple(each) for each in found.values())
 
 
 def shown_release(
-    seen: Snapshot, view: View, project: ProjectName, version: Version
+    seen: Snapshot,
+    view: View,
+    project: ProjectName,
+    version: Version,
+    mirrors: SeenMirrors = NO_MIRRORS,
 ) -> tuple[StoredRelease, ...]:
-    """One release, as `shown_releases` has it; descriptions of others are not read.
-
-    Raises NotStored.
-    """
+    """One release, as `shown_releases` has it; descriptions of others are not read. As that."""
     found: list[StoredRelease] = []
-    for index, entry in _readable_entries(seen, view, project, with_bases=True):
+    entries, looks = _readable(seen, view, project, mirrors, with_bases=True)
+    for index, entry in entries:
         parts: list[DistFile | Attachment] = [*seen.files(index, project)]
         parts += seen.attachments(index, project)
         spellings = [part.version for part in parts if Version(part.version) == version]
@@ -213,6 +272,9 @@ def shown_release(
         ]
         releases = [release for release in stored if release is not None]
         found += _stored(seen, entry, releases).values()
+    for look in looks:
+        stored_there = _mirrored_releases(look, project).get(version)
+        found += [] if stored_there is None else [stored_there]
     if not found:
         raise NotStored(f"version {version} of {project} in {view.name}")
     return tuple(found)
@@ -226,7 +288,7 @@ def page_of(sight: Sight, depth: PageDepth, secure_url: str | None = None) -> Pr
     """
     # PEP 503: who tells of signatures should tell of each file whether it has one.
     tells_signatures = any(file.signature_sha256 is not None for file in sight.files)
-    files = tuple(
+    own = (
         PageFile(
             filename=file.filename,
             url=relative_url(file.place, index=sight.index, depth=depth),
@@ -243,15 +305,50 @@ def page_of(sight: Sight, depth: PageDepth, secure_url: str | None = None) -> Pr
         )
         for file in sight.files
     )
-    versions = sorted({file.version for file in sight.files}, key=Version)
+    mirrored = (_mirrored_page_file(file, sight, depth, secure_url) for file in sight.mirrored)
+    versions = {file.version for file in sight.files}
+    versions |= {file.known.version for file in sight.mirrored}
     return ProjectPage(
         name=sight.project,
-        files=files,
-        versions=tuple(versions),
+        files=(*own, *mirrored),
+        versions=_in_order(versions, sight.told_versions),
         status=sight.status,
         status_reason=sight.status_reason,
         serial=sight.serial,
     )
+
+
+def _mirrored_page_file(
+    file: MirroredFile, sight: Sight, depth: PageDepth, secure_url: str | None
+) -> PageFile:
+    """A mirror's file as upstream tells of it, but from here."""
+    told, place = file.known.file, file.place
+    metadata = told.metadata
+    if not metadata and place.filename.endswith(".whl"):
+        metadata = True  # else it is taken out of the wheel when somebody asks for it
+    has_provenance = secure_url is not None and told.provenance is not None
+    # Not `replace`, which takes four times as long: pages of mirrors have thousands of files.
+    return PageFile(
+        filename=told.filename,
+        url=relative_url(place, index=sight.index, depth=depth),
+        hashes=told.hashes,
+        size_bytes=told.size_bytes,
+        uploaded_at=told.uploaded_at,
+        requires_python=told.requires_python,
+        metadata=metadata,
+        yanked=told.yanked,
+        gpg_sig=told.gpg_sig,
+        provenance=provenance_url(place, secure_url) if has_provenance and secure_url else None,
+    )
+
+
+def _in_order(versions: set[str], told: Sequence[str]) -> tuple[str, ...]:
+    """All versions, each once: those that mirrors tell, and those of the files."""
+    found: dict[Version, str] = {}
+    for text in (*told, *versions):
+        with suppress(InvalidVersion):  # upstream may tell anything
+            found.setdefault(Version(text), text)
+    return tuple(found[version] for version in sorted(found))
 
 
 def _metadata_digests(file: DistFile) -> dict[str, str] | None:
@@ -264,38 +361,122 @@ def _metadata_digests(file: DistFile) -> dict[str, str] | None:
     return {"sha256": file.metadata_sha256}
 
 
-def _entries(
-    seen: Snapshot, view: View, project: ProjectName
-) -> list[tuple[Index, Project | None]]:
-    """What each index of the chain knows of a project."""
-    _require_stage(view.indexes[0])
-    known = {index.name: seen.project(index.name, project) for index in view.indexes}
+_Entries: TypeAlias = list[tuple[Index, Project | None]]
+
+
+def _known(
+    seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors
+) -> tuple[_Entries, list[MirrorLook]]:
+    """What each index of the chain knows of a project, and what each mirror shows of it.
+
+    Raises UpstreamNeeded for all of them at once.
+    """
+    entries: _Entries = []
+    looks: list[MirrorLook] = []
+    wanted: list[WantedPage] = []
+    for index in _admitted(seen, view, project):
+        if not _is_mirror(index):
+            entries.append((index, seen.project(index.name, project)))
+            continue
+        try:
+            looks.append(mirrors.look(index, project))
+        except UpstreamNeeded as needed:
+            wanted += needed.wanted
+    if wanted:
+        raise UpstreamNeeded(*wanted)
+    return entries, looks
+
+
+def _admitted(seen: Snapshot, view: View, project: ProjectName) -> tuple[Index, ...]:
+    """The indexes that may show a project, of those that the reader sees; mirrors last."""
     # Mirrors come last, so that what is hidden stands before them all.
     chain = sorted((*view.indexes, *view.hidden), key=_is_mirror)
 
     def has_project(index: IndexName) -> bool:
-        entry = known[index] if index in known else seen.project(index, project)
-        return entry is not None
+        return seen.had_project(index, project)
 
+    shown = {index.name for index in view.indexes}
     admitted = whitelist.admitted(chain, project, has_project)
-    return [(index, known[index.name]) for index in admitted if index.name in known]
+    return tuple(index for index in admitted if index.name in shown)
 
 
-def _readable_entries(
-    seen: Snapshot, view: View, project: ProjectName, with_bases: bool
-) -> list[tuple[IndexName, Project]]:
-    """The indexes whose releases are shown, nearest first. Raises NotStored."""
+def _require_some(
+    view: View, project: ProjectName, entries: _Entries, looks: Sequence[MirrorLook]
+) -> None:
+    """Raises NotStored if nobody has the project; UpstreamFailed if nobody can tell."""
+    if any(entry is not None for _, entry in entries):
+        return
+    if any(look.page is not None for look in looks):
+        return
+    troubles = [look.trouble for look in looks if look.trouble is not None]
+    if troubles:
+        raise UpstreamFailed(f"nothing is known of {project} in {view.name} yet: {troubles[0]}")
+    verdicts = [look.verdict.reason for look in looks if look.verdict is not None]
+    raise NotStored(f"project {project} in {view.name}", *verdicts[:1])
+
+
+def _mirrored_files(
+    own_keys: Collection[str], looks: Sequence[MirrorLook]
+) -> tuple[MirroredFile, ...]:
+    """The files of mirrors, each name once: from the first mirror, and from none if it is ours."""
+    found: dict[str, MirroredFile] = {}
+    for look in looks:
+        for file in look.files:
+            filename = file.known.file.filename
+            if not own_keys or _key(filename) not in own_keys:
+                found.setdefault(filename, file)
+    return tuple(found.values())
+
+
+def _key(filename: str) -> str | None:
+    try:
+        return parse_filename(filename).key
+    except Refused:
+        return None
+
+
+def _serial(view: View, entries: _Entries, looks: Sequence[MirrorLook]) -> int | None:
+    """The serial of a page: ours, or upstream's where the index mirrors it and no more."""
+    if _is_mirror(view.indexes[0]):
+        page = looks[0].page if looks else None
+        return None if page is None else page.serial
+    if any(look.page is not None for look in looks):
+        return None
+    serials = [index.serial for index, _ in entries]
+    return max(serials + [entry.serial for _, entry in entries if entry is not None])
+
+
+def _mirrored_releases(look: MirrorLook, project: ProjectName) -> dict[Version, StoredRelease]:
+    """What a mirror shows, release by release, the newest first as devpi has it."""
+    files: dict[Version, list[DistFile]] = {}
+    for mirrored in look.files:
+        file = as_dist_file(mirrored)
+        if file is not None:
+            files.setdefault(Version(file.version), []).append(file)
+    found = {}
+    for version in sorted(files, reverse=True):
+        text = files[version][0].version
+        release = Release(look.index, project, text, {"name": project, "version": text})
+        found[version] = StoredRelease(release, project, tuple(files[version]), ())
+    return found
+
+
+def _readable(
+    seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors, with_bases: bool
+) -> tuple[list[tuple[IndexName, Project]], list[MirrorLook]]:
+    """The indexes whose releases are shown, nearest first, and the mirrors. As `shown_project`."""
     name = view.name
-    known = [(index.name, it) for index, it in _entries(seen, view, project) if it is not None]
-    if not known:
-        raise NotStored(f"project {project} in {name}")
+    entries, looks = _known(seen, view, project, mirrors)
+    _require_some(view, project, entries, looks)
     # What is quarantined in a base is not offered through any index; its own tells its
     # maintainers what they may want to remove, though nobody gets the files.
-    return [
-        (index, entry)
-        for index, entry in known
-        if index == name or (with_bases and entry.status is not ProjectStatus.QUARANTINED)
+    readable = [
+        (index.name, entry)
+        for index, entry in entries
+        if entry is not None
+        and (index.name == name or (with_bases and entry.status is not ProjectStatus.QUARANTINED))
     ]
+    return readable, [look for look in looks if with_bases or look.index == name]
 
 
 def _stored(
@@ -321,16 +502,15 @@ def _stored(
     return found
 
 
-def _fingerprint(view: View, entries: list[tuple[Index, Project | None]]) -> Hashable:
+def _state(view: View, entries: _Entries, looks: Sequence[MirrorLook]) -> SightState:
     known = tuple((index.name, index.serial, entry and entry.serial) for index, entry in entries)
-    return known, tuple(index.name for index in view.hidden)
-
-
-def _require_stage(index: Index) -> None:
-    if _is_mirror(index):
-        raise NotStored(
-            f"page of {index.name}", "this version does not fetch from other indexes yet"
-        )
+    mirrors = tuple((look.index, look.fingerprint) for look in looks)
+    serials = tuple(index.serial for index in view.indexes)  # of settings, mirrors' included
+    moments = (look.valid_until for look in looks)
+    return SightState(
+        (known, mirrors, serials, tuple(index.name for index in view.hidden)),
+        min((moment for moment in moments if moment is not None), default=None),
+    )
 
 
 def _is_mirror(index: Index) -> bool:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 
 _ENTRY_BYTES = 500
@@ -24,10 +25,12 @@ class RenderedPage:
     """Whether clients that see us under a secure URL get more to see."""
     is_public: bool = True
     """Whether everybody gets to see the same."""
+    valid_until: datetime | None = None
+    """When it may change without any change here; None: never."""
 
 
 class RenderedPages:
-    """Pages by key, each with the catalog's agreed serial at which it was last known to be true.
+    """Pages by key, each with the agreed serials at which it was last known to be true.
 
     The oldest go when the memory is full. May be used from any thread.
     """
@@ -35,14 +38,16 @@ class RenderedPages:
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._pages: OrderedDict[Hashable, tuple[int, RenderedPage]] = OrderedDict()
+        self._pages: OrderedDict[Hashable, tuple[Hashable, RenderedPage]] = OrderedDict()
         self._lock = Lock()
 
-    def current(self, key: Hashable, agreed_serial: int | None) -> RenderedPage | None:
-        """The page, if it is known to be true at this serial. None stands for no agreement."""
+    def current(self, key: Hashable, agreed: Hashable, now: datetime) -> RenderedPage | None:
+        """The page, if it is known to be true at these serials. None stands for no agreement."""
         with self._lock:
             found = self._pages.get(key)
-            if found is None or found[0] != agreed_serial:
+            if found is None or found[0] != agreed:
+                return None
+            if found[1].valid_until is not None and found[1].valid_until <= now:
                 return None
             self._pages.move_to_end(key)
             return found[1]
@@ -53,16 +58,16 @@ class RenderedPages:
             found = self._pages.get(key)
             return found[1] if found else None
 
-    def keep(self, key: Hashable, agreed_serial: int | None, page: RenderedPage) -> None:
-        """Remember a page made from a snapshot that was taken after the serial was agreed."""
+    def keep(self, key: Hashable, agreed: Hashable, page: RenderedPage) -> None:
+        """Remember a page made from what was read after the serials were agreed."""
         size = len(page.body) + _ENTRY_BYTES
-        if agreed_serial is None or size > self._bytes_max:
+        if agreed is None or size > self._bytes_max:
             return
         with self._lock:
             before = self._pages.pop(key, None)
             if before is not None:
                 self._bytes -= len(before[1].body) + _ENTRY_BYTES
-            self._pages[key] = (agreed_serial, page)
+            self._pages[key] = (agreed, page)
             self._bytes += size
             while self._bytes > self._bytes_max:
                 _, (_, oldest) = self._pages.popitem(last=False)

@@ -5,7 +5,6 @@ from itertools import groupby
 
 from packaging.version import Version
 
-from simpleindex import library
 from simpleindex.library import View
 from simpleindex_storage.model import Project, ProjectStatus
 from simpleindex_storage.names import IndexName, ProjectName
@@ -14,12 +13,12 @@ from simpleindex_storage.search_text import Found, Term
 
 
 def search(seen: Snapshot, view: View, terms: Sequence[Term]) -> tuple[Found, ...]:
-    """Of each project that the index shows the newest release that matches. Raises NotStored.
+    """Of each project of the index and its bases the newest release that matches.
 
+    Mirrors are left out: what their projects say of themselves is upstream's to search.
     What a page of the project does not offer is not found: nothing of quarantined projects, and
     nothing that an index says of a release that a nearer one has too.
     """
-    library.require_list(view)
     newest: dict[ProjectName, Found] = {}
     for found in _offered(seen, view, terms):
         known = newest.get(found.project.name)

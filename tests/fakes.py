@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from simpleindex.mirrored import MirroredFile, MirrorLook, UpstreamNeeded, WantedPage
+from simpleindex.wire.mirror_page import MirrorFile, MirrorPage
+from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.model import (
     ApiToken,
     Attachment,
@@ -14,6 +17,7 @@ from simpleindex_storage.model import (
     Index,
     MirrorSettings,
     Project,
+    ProjectStatus,
     Release,
     StageSettings,
     User,
@@ -36,6 +40,45 @@ AT = datetime(2026, 11, 22, 13, 2, 46, 123456, UTC)
 
 
 @dataclass
+class FakeMirrors:
+    """Mirrors whose pages tests write directly. Of all other projects nobody knows anything."""
+
+    pages: dict[tuple[str, str], MirrorPage] = field(default_factory=dict)
+    unasked: set[tuple[str, str]] = field(default_factory=set)
+    """Projects for which upstream would have to be asked first."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Mirrors whose upstream does not answer, and why."""
+
+    def put_file(self, index: str, filename: str, **facts: Any) -> MirrorFile:
+        """A file that upstream shows; its digest stands for its index and name."""
+        parsed = parse_filename(filename)
+        digest = sha256(f"{index}/{filename}".encode()).hexdigest()
+        url = f"http://upstream.example/files/{filename}"
+        file = MirrorFile(
+            PageFile(filename, url, {"sha256": digest}, **{"size_bytes": 1234, **facts}),
+            parsed.version,
+            digest[:16],
+            AT,
+            None,
+        )
+        known = self.pages.get((index, parsed.project))
+        files = (*(known.files if known else ()), file)
+        self.pages[index, parsed.project] = MirrorPage(
+            parsed.project, files, (), ProjectStatus.ACTIVE, None, None
+        )
+        return file
+
+    def look(self, index: Index, project: ProjectName) -> MirrorLook:
+        if (index.name, project) in self.unasked:
+            raise UpstreamNeeded(WantedPage(index, project))
+        page = self.pages.get((index.name, project))
+        if page is None:
+            return MirrorLook(index.name, None, trouble=self.troubles.get(index.name))
+        files = tuple(MirroredFile(index.name, project, file) for file in page.files)
+        return MirrorLook(index.name, page, files, fingerprint=len(files))
+
+
+@dataclass
 class FakeCatalog:
     """A catalog that tests write into directly. It is its own snapshot."""
 
@@ -44,6 +87,7 @@ class FakeCatalog:
     known_tokens: list[ApiToken] = field(default_factory=list)
     known_indexes: dict[str, Index] = field(default_factory=dict)
     known_projects: dict[tuple[str, str], Project] = field(default_factory=dict)
+    former_projects: set[tuple[str, str]] = field(default_factory=set)
     known_files: dict[tuple[str, str], list[DistFile]] = field(default_factory=dict)
     reads_of_files: int = 0
     uuid: str = "0" * 32
@@ -88,6 +132,13 @@ class FakeCatalog:
         files[:] = [known for known in files if known.key != file.key] + [file]
         return file
 
+    def remove_project(self, index: str, project: str) -> None:
+        name = parse_project_name(project)
+        self.serial += 1
+        self.known_files.pop((index, name), None)
+        del self.known_projects[index, name]
+        self.former_projects.add((index, name))
+
     @contextmanager
     def snapshot(self) -> Iterator["FakeCatalog"]:
         yield self
@@ -128,6 +179,9 @@ class FakeCatalog:
 
     def project(self, index: IndexName, name: ProjectName) -> Project | None:
         return self.known_projects.get((index, name))
+
+    def had_project(self, index: IndexName, name: ProjectName) -> bool:
+        return (index, name) in self.known_projects or (index, name) in self.former_projects
 
     def release(self, index: IndexName, project: ProjectName, version: str) -> Release | None:
         raise NotImplementedError

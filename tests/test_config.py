@@ -87,6 +87,12 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "login_seconds": (60, "60", 60),
         "secretfile": ("/etc/secret", "/etc/secret", Path("/etc/secret")),
         "page_memory_bytes": (1, " 1 ", 1),
+        "upstream_url": ("https://u:p@x/simple", "https://u:p@x/simple", "https://u:p@x/simple"),
+        "mirror_cache_expiry": (0, "0", 0),
+        "private_upstreams": (["127.0.0.1", "10.0.0.0/8"], "127.0.0.1, 10.0.0.0/8",
+                              ("127.0.0.1", "10.0.0.0/8")),
+        "cache_bytes_max": (5, "5", 5),
+        "keep_free_bytes": (0, "0", 0),
         "access_log": (False, "No", False),
         "offline_mode": (True, "YES", True),
     }  # fmt: skip

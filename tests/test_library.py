@@ -2,13 +2,14 @@ import pytest
 
 from simpleindex import library
 from simpleindex.access import Principal, Rules
-from simpleindex.errors import Forbidden
+from simpleindex.errors import Forbidden, UpstreamFailed
 from simpleindex.library import look
+from simpleindex.mirrored import UpstreamNeeded
 from simpleindex.reading import ANY_READER, Reader, WhoIsAsking
 from simpleindex.wire.simple_page import page_depth
 from simpleindex_storage.errors import NotStored
 from simpleindex_storage.names import IndexName, ProjectName, UserName, parse_project_name
-from tests.fakes import FakeCatalog
+from tests.fakes import FakeCatalog, FakeMirrors
 
 LOCAL = IndexName("root/local")
 DEMO = parse_project_name("demo")
@@ -114,23 +115,106 @@ def test_the_list_has_each_project_of_the_chain_once_and_in_order() -> None:
     assert page.serial == last
 
 
-def test_a_mirror_says_that_it_cannot_be_read_yet() -> None:
+def mirrored(
+    catalog: FakeCatalog, mirrors: FakeMirrors, project: ProjectName = DEMO
+) -> list[tuple[str, str]]:
+    """Which files are shown, and from which index; those of mirrors too."""
+    sight = library.shown_project(catalog, look(catalog, LOCAL), project, mirrors)
+    own = [(file.index, file.filename) for file in sight.files]
+    return own + [(file.index, file.known.file.filename) for file in sight.mirrored]
+
+
+def a_chain_with_mirrors() -> tuple[FakeCatalog, FakeMirrors]:
     catalog = FakeCatalog()
     catalog.put_mirror("root/pypi")
-    mirror = IndexName("root/pypi")
-    with pytest.raises(NotStored, match="does not fetch"):
-        library.shown_projects(catalog, look(catalog, mirror))
-    with pytest.raises(NotStored, match="does not fetch"):
-        library.shown_project(catalog, look(catalog, mirror), DEMO)
-    with pytest.raises(NotStored, match="does not fetch"):
-        library.fingerprint_of_project(catalog, look(catalog, mirror), DEMO)
+    catalog.put_mirror("root/other")
+    catalog.put_stage("root/local", "root/pypi", "root/other")
+    return catalog, FakeMirrors()
+
+
+def test_files_of_mirrors_are_shown_each_name_once_and_the_first_mirror_wins() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    for index, filename in [
+        ("root/other", WHEEL), ("root/other", OTHER_WHEEL), ("root/pypi", WHEEL),
+    ]:  # fmt: skip
+        mirrors.put_file(index, filename)
+    assert mirrored(catalog, mirrors) == [("root/pypi", WHEEL), ("root/other", OTHER_WHEEL)]
+
+
+def test_a_file_of_our_own_hides_one_of_a_mirror_in_whatever_spelling() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    catalog.put_stage("root/local", "root/pypi", mirror_whitelist=("*",))
+    catalog.put_file("root/local", "Demo-1.0-py3-none-any.whl")
+    mirrors.put_file("root/pypi", WHEEL)
+    mirrors.put_file("root/pypi", OTHER_WHEEL)
+    assert mirrored(catalog, mirrors) == [
+        ("root/local", "Demo-1.0-py3-none-any.whl"), ("root/pypi", OTHER_WHEEL),
+    ]  # fmt: skip
+
+
+def test_all_pages_that_are_needed_are_asked_for_at_once() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    mirrors.unasked = {("root/pypi", DEMO), ("root/other", DEMO)}
+    with pytest.raises(UpstreamNeeded) as needed:
+        library.shown_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
+    assert [page.index.name for page in needed.value.wanted] == ["root/pypi", "root/other"]
+
+
+def test_nobody_is_asked_for_a_project_of_our_own() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    mirrors.unasked = {("root/pypi", DEMO), ("root/other", DEMO)}
+    catalog.put_file("root/local", WHEEL)
+    assert mirrored(catalog, mirrors) == [("root/local", WHEEL)]
+
+
+def test_where_nobody_can_tell_the_answer_is_no_404() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    mirrors.troubles["root/pypi"] = "upstream cannot be reached"
+    with pytest.raises(UpstreamFailed, match="upstream cannot be reached"):
+        library.shown_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
+    mirrors.put_file("root/other", WHEEL)
+    assert mirrored(catalog, mirrors) == [("root/other", WHEEL)]
+
+
+def test_without_mirrors_to_ask_an_index_that_mirrors_has_nothing() -> None:
+    catalog = FakeCatalog()
+    catalog.put_mirror("root/pypi")
+    view = look(catalog, IndexName("root/pypi"))
+    assert not library.shown_projects(catalog, view).projects
+    for of in (library.shown_project, library.state_of_project):
+        with pytest.raises(NotStored, match="project demo in root/pypi"):
+            of(catalog, view, DEMO)
+
+
+def test_the_state_changes_with_what_a_mirror_shows() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    mirrors.put_file("root/pypi", WHEEL)
+    view = look(catalog, LOCAL)
+    before = library.state_of_project(catalog, view, DEMO, mirrors)
+    assert library.state_of_project(catalog, view, DEMO, mirrors) == before
+    mirrors.put_file("root/pypi", OTHER_WHEEL)
+    assert library.state_of_project(catalog, view, DEMO, mirrors) != before
+
+
+def test_a_page_tells_of_a_mirrors_file_as_upstream_does_but_from_here() -> None:
+    catalog, mirrors = a_chain_with_mirrors()
+    known = mirrors.put_file("root/pypi", WHEEL, yanked="broken", requires_python=">=3.9")
+    sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
+    page = library.page_of(sight, page_depth("+simple/demo/"))
+    (file,) = page.files
+    prefix = known.sha256_prefix
+    assert file.url == f"../../../../root/pypi/+f/{prefix[:3]}/{prefix[3:]}/{WHEEL}"
+    assert (file.yanked, file.requires_python, file.size_bytes) == ("broken", ">=3.9", 1234)
+    assert file.metadata is True  # it is taken out of the wheel when it is asked for
+    assert page.versions == ("1.0",)
+    assert page.serial is None
 
 
 def the_page(catalog: FakeCatalog) -> tuple[object, object]:
     """The fingerprint, and all that clients could see."""
     sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
-    assert library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO) == sight.fingerprint
-    return sight.fingerprint, library.page_of(sight, page_depth("demo/"))
+    assert library.state_of_project(catalog, look(catalog, LOCAL), DEMO) == sight.state
+    return sight.state, library.page_of(sight, page_depth("demo/"))
 
 
 @pytest.mark.parametrize("index", ["root/local", "root/a", "root/b"])
@@ -184,7 +268,7 @@ def test_the_fingerprint_stands_while_only_others_change() -> None:
 def test_a_fingerprint_is_had_without_reading_the_files() -> None:
     catalog = a_catalog(local=())
     catalog.put_file("root/local", WHEEL)
-    library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO)
+    library.state_of_project(catalog, look(catalog, LOCAL), DEMO)
     assert catalog.reads_of_files == 0
 
 
@@ -253,14 +337,17 @@ def test_a_project_that_one_may_not_see_keeps_mirrors_out_all_the_same(where: st
     catalog = a_chain_with_a_secret()
     catalog.put_mirror("root/pypi")
     catalog.put_stage("root/local", "root/pypi", "root/secret")
-    catalog.put_file("root/pypi", OTHER_WHEEL)
-    assert library.shown_project(catalog, look(catalog, LOCAL, BOB), DEMO).files
-    before = library.fingerprint_of_project(catalog, look(catalog, LOCAL, BOB), DEMO)
+    mirrors = FakeMirrors()
+    mirrors.put_file("root/pypi", OTHER_WHEEL)
+    by_bob = look(catalog, LOCAL, BOB)
+    assert library.shown_project(catalog, by_bob, DEMO, mirrors).mirrored
     catalog.put_file(f"root/{where}", WHEEL)
-    assert library.fingerprint_of_project(catalog, look(catalog, LOCAL, BOB), DEMO) != before
-    with pytest.raises(NotStored, match="project demo in root/local"):
-        library.shown_project(catalog, look(catalog, LOCAL, BOB), DEMO)
-    (seen,) = library.shown_project(catalog, look(catalog, LOCAL, ALICE), DEMO).files
+    for of in (library.shown_project, library.state_of_project):
+        with pytest.raises(NotStored, match="project demo in root/local"):
+            of(catalog, look(catalog, LOCAL, BOB), DEMO, mirrors)
+    by_alice = library.shown_project(catalog, look(catalog, LOCAL, ALICE), DEMO, mirrors)
+    assert not by_alice.mirrored
+    (seen,) = by_alice.files
     assert seen.index == f"root/{where}"
 
 
@@ -283,6 +370,6 @@ def test_who_asks_matters_only_where_something_is_restricted() -> None:
 def test_the_fingerprint_tells_whether_something_is_hidden() -> None:
     catalog = a_catalog(local=("gone",))
     catalog.put_file("root/local", WHEEL)
-    before = library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO)
+    before = library.state_of_project(catalog, look(catalog, LOCAL), DEMO)
     catalog.put_stage("root/gone", acl_read=("alice",))
-    assert library.fingerprint_of_project(catalog, look(catalog, LOCAL), DEMO) != before
+    assert library.state_of_project(catalog, look(catalog, LOCAL), DEMO) != before

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from simpleindex.library import look, shown_project
+from simpleindex.library import look, may_be_asked, page_of, shown_project
 from simpleindex.whitelist import admitted
+from simpleindex.wire.simple_page import page_depth
+from simpleindex_storage.errors import NotStored
 from simpleindex_storage.model import Index, IndexSettings, MirrorSettings, StageSettings
 from simpleindex_storage.names import IndexName, parse_project_name
-from tests.fakes import FakeCatalog
+from tests.fakes import FakeCatalog, FakeMirrors
 
 DEMO = parse_project_name("demo")
 
@@ -83,8 +85,31 @@ def test_a_page_has_a_mirrors_files_of_a_private_project_only_if_whitelisted(
     catalog.put_mirror("root/pypi")
     catalog.put_stage("root/local", "root/pypi", mirror_whitelist=whitelist)
     catalog.put_file("root/local", "demo-1.0.tar.gz")
-    catalog.put_file("root/pypi", "demo-9.0.tar.gz")
-    catalog.put_file("root/pypi", "other-1.0.tar.gz")
+    mirrors = FakeMirrors()
+    mirrors.put_file("root/pypi", "demo-9.0.tar.gz")
+    mirrors.put_file("root/pypi", "other-1.0.tar.gz")
     view = look(catalog, IndexName("root/local"))
-    assert [file.filename for file in shown_project(catalog, view, DEMO).files] == filenames
-    assert shown_project(catalog, view, parse_project_name("other")).files
+    page = page_of(shown_project(catalog, view, DEMO, mirrors), page_depth("+simple/demo/"))
+    assert [file.filename for file in page.files] == filenames
+    assert shown_project(catalog, view, parse_project_name("other"), mirrors).mirrored
+
+
+@pytest.mark.parametrize(
+    ("whitelist", "is_asked"), [((), False), (("demo",), True)], ids=["private", "whitelisted"]
+)
+def test_a_project_whose_last_file_was_removed_keeps_mirrors_out_still(
+    whitelist: tuple[str, ...], is_asked: bool
+) -> None:
+    catalog = FakeCatalog()
+    catalog.put_mirror("root/pypi")
+    catalog.put_stage("root/base", mirror_whitelist=whitelist)
+    catalog.put_stage("root/local", "root/pypi", "root/base", mirror_whitelist=whitelist)
+    catalog.put_file("root/base", "demo-1.0.tar.gz")
+    catalog.remove_project("root/base", "demo")
+    view = look(catalog, IndexName("root/local"))
+    asked = may_be_asked(catalog, view, DEMO)
+    assert [index.name for index in asked] == (["root/pypi"] if is_asked else [])
+    assert may_be_asked(catalog, view, parse_project_name("other"))
+    if not is_asked:
+        with pytest.raises(NotStored):
+            shown_project(catalog, view, DEMO)

@@ -19,7 +19,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 _DEVPI_WITH_VALUE = (
     "connection-limit", "documentation-path", "file-replication-skip-indexes",
     "file-replication-threads", "indexer-backend", "keyfs-cache-size", "logger-cfg", "master-url",
-    "mirror-cache-expiry", "primary-url", "profile-requests", "proxy-timeout",
+    "primary-url", "profile-requests", "proxy-timeout",
     "replica-file-search-path", "request-timeout", "role", "storage", "theme", "threads",
     "trusted-proxy-count", "trusted-proxy-headers", "unix-socket-perms",
 )  # fmt: skip

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
+from simpleindex.wire.hops import HOPS_HEADER, parse_hops
 from simpleindex.wire.locations import FileAt
 from simpleindex.wire.origin import Peer, client_address, origin
 from simpleindex_storage.errors import NotStored, Refused
@@ -50,6 +51,11 @@ def credentials_of(request: Request) -> Credentials | None:
     return parse_credentials(
         request.headers.get("authorization"), request.headers.get("x-devpi-auth")
     )
+
+
+def hops_of(request: Request) -> tuple[str, ...]:
+    """The servers of our kind that a request has come through, each asking the next."""
+    return parse_hops(joined(request, HOPS_HEADER))
 
 
 def path_of(request: Request) -> str:

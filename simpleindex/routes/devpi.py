@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from simpleindex.access import Rules
 from simpleindex.errors import Forbidden, NotAuthenticated
+from simpleindex.mirrored import Mirrored
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import asked_index, in_thread, json_body, origin_of
 from simpleindex.routes.doorkeeper import Doorkeeper
@@ -34,6 +35,7 @@ from simpleindex.wire.locations import (
     locate,
 )
 from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.mirrored import Usage
 from simpleindex_storage.model import Index, JsonValue, StageSettings
 from simpleindex_storage.names import (
     IndexName,
@@ -53,6 +55,7 @@ class DevpiDoor:
     """Discovery, logins and status."""
 
     catalog: Catalog
+    mirrored: Mirrored
     doorkeeper: Doorkeeper
     rules: Rules
     outside_url: str | None
@@ -93,6 +96,7 @@ class DevpiDoor:
 
     async def status(self, request: Request) -> Response:
         """`+status`: what runs here, without anything that only its admin need know."""
+        usage = await in_thread(self.mirrored.cache.usage)
         result: dict[str, JsonValue] = {
             "versioninfo": {"simpleindex-server": __version__},
             "role": "MASTER",
@@ -100,8 +104,17 @@ class DevpiDoor:
             "uuid": self.catalog.uuid,
             "polling_replicas": {},
             "metrics": [],
+            "mirrors": {each.index: self._mirror_figures(each) for each in usage},
         }
         return devpi_reply(devpi_json.reply(result, "status"))
+
+    def _mirror_figures(self, usage: Usage) -> JsonValue:
+        return {
+            "pages": usage.pages,
+            "files": usage.files,
+            "bytes": usage.size_bytes,
+            "trouble": self.mirrored.troubles.of_index(usage.index),
+        }
 
     async def check(self, request: Request) -> Response:
         """`+authcheck`: whether a front server may hand out what it was asked for.

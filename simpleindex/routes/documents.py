@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex import library
-from simpleindex.library import View
+from simpleindex.library import Sight, View
+from simpleindex.mirrored import SeenMirrors
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import (
     asked_index,
@@ -44,6 +45,7 @@ class DocumentsDoor:
     """What tools ask for below an index that is not an installer's page."""
 
     catalog: Catalog
+    mirrored: SeenMirrors
     readers: Readers
     outside_url: str | None
     trusted_proxies: tuple[str, ...]
@@ -55,7 +57,8 @@ class DocumentsDoor:
         root_url = origin_of(request, self.outside_url, self.trusted_proxies)
 
         def make(seen: Snapshot, view: View) -> _Made:
-            document = _project_document(seen, view, root_url, project, version)
+            sight = library.shown_project(seen, view, project, self.mirrored)
+            document = _project_document(seen, view, root_url, sight, version)
             # bandersnatch takes a document without it for a stale one.
             headers = {"x-pypi-last-serial": str(document.serial)}
             return _Made(pypi_json.render(document), headers)
@@ -135,14 +138,13 @@ def _asked_release(at: JsonAt) -> tuple[ProjectName, Version | None]:
 
 
 def _project_document(
-    seen: Snapshot, view: View, root_url: str, project: ProjectName, version: Version | None
+    seen: Snapshot, view: View, root_url: str, sight: Sight, version: Version | None
 ) -> pypi_json.ProjectDocument:
     """What the index tells, on the grounds of the files that it offers. Raises NotStored."""
-    index = view.name
-    sight = library.shown_project(seen, view, project)
+    index, project = view.name, sight.project
     # PEP 792: what is quarantined in the nearest index is not offered from its bases either.
     is_quarantined = sight.status is ProjectStatus.QUARANTINED
-    releases = pypi_json.releases_of(() if is_quarantined else sight.files)
+    releases = pypi_json.releases_of(() if is_quarantined else sight.dist_files)
     if version is None:
         release = pypi_json.latest(releases)
         if release is None:
@@ -163,7 +165,7 @@ def _project_document(
         release=release,
         fields={} if told is None else told.fields,
         releases=releases if version is None else None,
-        serial=sight.serial,
+        serial=seen.serial if sight.serial is None else sight.serial,
     )
 
 

@@ -1,20 +1,25 @@
 """Downloads: `/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>`, and what lies beside it."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from io import SEEK_END, BytesIO
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from aiofiles.threadpool import wrap
 from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.errors import RangeNotSatisfiable
+from simpleindex.mirror_files import LyingBeside, MirrorFiles
 from simpleindex.reading import Reader
-from simpleindex.routes.asking import asked_place
+from simpleindex.routes.arriving import ArrivingResponse, client_gone, unfetched
+from simpleindex.routes.asking import asked_place, hops_of, in_thread
 from simpleindex.routes.readers import Readers, project_of
+from simpleindex.transfers import STREAMED_BYTES_MIN, WantedFile
 from simpleindex.wire.conditional import (
     ByteRange,
     Unsatisfiable,
@@ -24,7 +29,7 @@ from simpleindex.wire.conditional import (
 )
 from simpleindex.wire.locations import FileAt
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import Attachment, AttachmentKind, DistFile, Sidecar
+from simpleindex_storage.model import AttachmentKind, Sidecar
 from simpleindex_storage.names import FilePlace
 from simpleindex_storage.store import Store
 
@@ -37,56 +42,81 @@ class FilesDoor:
     """Bytes of files that are recorded. What has no record is not there, whatever the disk says."""
 
     store: Store
+    mirror_files: MirrorFiles
     readers: Readers
 
     async def file(self, request: Request, at: FileAt) -> Response:
         """A file or what lies beside it: whole, in part, or unchanged since the client has it."""
         place = asked_place(at)
 
-        def find(reader: Reader) -> "tuple[bool, _Kept, _Opened]":
+        def find(reader: Reader) -> tuple[bool, _Opened | WantedFile]:
             is_public = self.readers.check(reader, place.index, project_of(place))
-            return is_public, *self._open(place, at.sidecar)
+            try:
+                return is_public, self._stored(place, at.sidecar)
+            except NotStored:
+                if not self.mirror_files.is_mirror(place.index):
+                    raise
+            return is_public, self._mirrored(place, at.sidecar)
 
-        is_public, file, opened = await self.readers.read(request, find)
-        try:
-            return _answer(request, file, opened, at.sidecar, is_public=is_public)
-        except BaseException:
-            opened.content.close()
-            raise
+        is_public, found = await self.readers.read(request, find)
+        if isinstance(found, _Opened):
+            return _answer(request, found, is_public=is_public)
+        return await self._fetched(request, found, at.sidecar, is_public=is_public)
 
-    def _open(self, place: FilePlace, sidecar: Sidecar | None) -> "tuple[_Kept, _Opened]":
+    def _stored(self, place: FilePlace, sidecar: Sidecar | None) -> "_Opened":
         """Record and file in one hop; a small file is read in the same."""
-        file, content = self._found(place, sidecar)
-        try:
-            size_bytes = content.seek(0, SEEK_END)
-            content.seek(0)
-            if size_bytes > _CHUNK_BYTES:
-                return file, _Opened(content, size_bytes)
-            with content:
-                return file, _Opened(BytesIO(content.read()), size_bytes)
-        except BaseException:
-            content.close()
-            raise
-
-    def _found(self, place: FilePlace, sidecar: Sidecar | None) -> "tuple[_Kept, BinaryIO]":
         if sidecar is not None:
-            return self.store.open_sidecar(place, sidecar)
+            file, content = self.store.open_sidecar(place, sidecar)
+            return _opened(_Told.of(file.sha256_of(sidecar), file.uploaded_at, sidecar), content)
         try:
-            return self.store.open(place)
+            file, content = self.store.open(place)
         except NotStored as error:
             try:
-                return self.store.open_attachment(place)
+                attachment, content = self.store.open_attachment(place)
             except NotStored:
                 raise error from None
+            told = _Told.of(attachment.sha256, attachment.uploaded_at, attachment.kind)
+            return _opened(told, content)
+        return _opened(_Told.of(file.sha256, file.uploaded_at), content)
 
+    def _mirrored(self, place: FilePlace, sidecar: Sidecar | None) -> "_Opened | WantedFile":
+        """What a mirror has kept at a place, or has to fetch."""
+        if sidecar is None:
+            found = self.mirror_files.find(place)
+            if isinstance(found, WantedFile):
+                return found
+            return _opened(_Told.of(found.kept.sha256, found.file.changed_at), found.content)
+        lying = self.mirror_files.find_sidecar(place, sidecar)
+        if isinstance(lying, WantedFile):
+            return lying
+        return _opened_sidecar(sidecar, lying)
 
-_Kept: TypeAlias = DistFile | Attachment
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    content: BinaryIO
-    size_bytes: int
+    async def _fetched(
+        self, request: Request, wanted: WantedFile, sidecar: Sidecar | None, *, is_public: bool
+    ) -> Response:
+        """What a mirror has to fetch first; of a large file what has come already."""
+        hops = hops_of(request)
+        if sidecar is not None:
+            lying = await self.mirror_files.sidecar(wanted, sidecar, hops)
+            return _answer(request, _opened_sidecar(sidecar, lying), is_public=is_public)
+        told = _Told.of(wanted.file.sha256, wanted.file.changed_at)
+        headers = _headers(told, is_public=is_public)
+        if wanted.settings.mirror_use_external_urls:
+            return RedirectResponse(wanted.file.known.file.url, 302, {"vary": "Accept"})
+        if told.etag is not None and matches_none(request.headers.get("if-none-match"), told.etag):
+            return _not_modified(headers)
+        if request.method == "HEAD":
+            return unfetched(headers, wanted.size_bytes)
+        transfer = self.mirror_files.begin(wanted, hops)
+        if wanted.size_bytes is None or wanted.size_bytes >= STREAMED_BYTES_MIN:
+            await transfer.begun()
+            if not transfer.is_over and (transfer.size_bytes or 0) >= STREAMED_BYTES_MIN:
+                # A whole answer, also to who asks for a part: nothing is known to be right yet.
+                return ArrivingResponse(transfer, self.mirror_files.follow(transfer), headers)
+        copy = await self.mirror_files.whole(wanted, hops)
+        told = _Told.of(copy.kept.sha256, copy.file.changed_at)
+        opened = await in_thread(lambda: _opened(told, copy.content))
+        return _answer(request, opened, is_public=is_public)
 
 
 # Never guessed: Windows asks its registry. Of a file that is not named here: octet-stream.
@@ -98,54 +128,112 @@ _CONTENT_TYPES = {
 }
 
 
-def _answer(
-    request: Request, file: _Kept, opened: _Opened, sidecar: Sidecar | None, *, is_public: bool
-) -> Response:
-    if isinstance(file, Attachment):
-        sha256, content_type = file.sha256, _CONTENT_TYPES.get(file.kind)
-    else:
-        sha256 = file.sha256 if sidecar is None else file.sha256_of(sidecar) or ""
-        content_type = _CONTENT_TYPES.get(sidecar) if sidecar else None
-    etag = f'"{sha256}"'
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What headers say of a file."""
+
+    etag: str | None
+    changed_at: datetime
+    kind: Sidecar | AttachmentKind | None
+
+    @classmethod
+    def of(
+        cls,
+        sha256: str | None,
+        changed_at: datetime,
+        kind: Sidecar | AttachmentKind | None = None,
+    ) -> "_Told":
+        """`kind`: None for a file of a release."""
+        return cls(None if sha256 is None else f'"{sha256}"', changed_at, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What is here: bytes, and what is said of them."""
+
+    told: _Told
+    content: BinaryIO
+    size_bytes: int
+
+
+def _opened(told: _Told, content: BinaryIO) -> _Opened:
+    """A small file is read at once."""
+    try:
+        size_bytes = content.seek(0, SEEK_END)
+        content.seek(0)
+        if size_bytes > _CHUNK_BYTES:
+            return _Opened(told, content, size_bytes)
+        with content:
+            return _Opened(told, BytesIO(content.read()), size_bytes)
+    except BaseException:
+        content.close()
+        raise
+
+
+def _opened_sidecar(sidecar: Sidecar, lying: LyingBeside) -> _Opened:
+    sha256 = hashlib.sha256(lying.content).hexdigest()
+    told = _Told.of(sha256, lying.file.changed_at, sidecar)
+    return _Opened(told, BytesIO(lying.content), len(lying.content))
+
+
+def _answer(request: Request, opened: _Opened, *, is_public: bool) -> Response:
+    """As much of it as the client asks for. Raises RangeNotSatisfiable; then it is closed."""
+    try:
+        headers, etag = _headers(opened.told, is_public=is_public), opened.told.etag
+        assert etag is not None
+        if matches_none(request.headers.get("if-none-match"), etag):
+            opened.content.close()
+            return _not_modified(headers)
+        # RFC 9110, 14.2: Range means something with GET only.
+        chosen = None
+        if request.method == "GET":
+            chosen = choose_range(
+                request.headers.get("range"),
+                request.headers.get("if-range"),
+                etag=etag,
+                last_modified=opened.told.changed_at,
+                size_bytes=opened.size_bytes,
+            )
+        if isinstance(chosen, Unsatisfiable):
+            raise RangeNotSatisfiable(
+                f"the range begins behind the end of the file, which has {opened.size_bytes} bytes",
+                content_range=chosen.content_range(opened.size_bytes),
+            )
+        status = 200
+        if chosen is not None:
+            status = 206
+            headers["content-range"] = chosen.content_range(opened.size_bytes)
+        whole = ByteRange(0, opened.size_bytes - 1)
+        return _FileResponse(opened.content, chosen or whole, status, headers)
+    except BaseException:
+        opened.content.close()
+        raise
+
+
+def _headers(told: _Told, *, is_public: bool) -> dict[str, str]:
     headers = {
         "accept-ranges": "bytes",
-        "cache-control": _cache_control(sidecar, is_public=is_public),
-        "content-type": content_type or "application/octet-stream",
-        "etag": etag,
-        "last-modified": http_date(file.uploaded_at),
+        "cache-control": _cache_control(told.kind, is_public=is_public),
+        "content-type": "application/octet-stream",
+        "last-modified": http_date(told.changed_at),
         "x-content-type-options": "nosniff",
     }
-    if sidecar is None:
+    if told.kind is not None and told.kind in _CONTENT_TYPES:
+        headers["content-type"] = _CONTENT_TYPES[told.kind]
+    if told.etag is not None:
+        headers["etag"] = told.etag
+    if not isinstance(told.kind, Sidecar):
         headers["vary"] = "Accept"  # devpi-client is told of the file at the same URL
-    if matches_none(request.headers.get("if-none-match"), etag):
-        opened.content.close()
-        del headers["content-type"]
-        return Response(status_code=304, headers=headers)
-    # RFC 9110, 14.2: Range means something with GET only.
-    chosen = None
-    if request.method == "GET":
-        chosen = choose_range(
-            request.headers.get("range"),
-            request.headers.get("if-range"),
-            etag=etag,
-            last_modified=file.uploaded_at,
-            size_bytes=opened.size_bytes,
-        )
-    if isinstance(chosen, Unsatisfiable):
-        raise RangeNotSatisfiable(
-            f"the range begins behind the end of the file, which has {opened.size_bytes} bytes",
-            content_range=chosen.content_range(opened.size_bytes),
-        )
-    status = 200
-    if chosen is not None:
-        status = 206
-        headers["content-range"] = chosen.content_range(opened.size_bytes)
-    whole = ByteRange(0, opened.size_bytes - 1)
-    return _FileResponse(opened.content, chosen or whole, status, headers)
+    return headers
 
 
-def _cache_control(sidecar: Sidecar | None, *, is_public: bool) -> str:
-    if sidecar is Sidecar.PROVENANCE:  # PEP 740 lets it grow
+def _not_modified(headers: dict[str, str]) -> Response:
+    del headers["content-type"]
+    return Response(status_code=304, headers=headers)
+
+
+def _cache_control(kind: Sidecar | AttachmentKind | None, *, is_public: bool) -> str:
+    if kind is Sidecar.PROVENANCE:  # PEP 740 lets it grow
         return "no-cache" if is_public else "private, no-cache"
     return f"{'public' if is_public else 'private'}, max-age=31536000, immutable"
 
@@ -186,7 +274,7 @@ class _FileResponse(Response):
         await reading.seek(self._part.first)
         left = self._part.size_bytes
         # To send to a client that has gone is no error in ASGI: the rest would be read for nobody.
-        gone = asyncio.create_task(_client_gone(receive))
+        gone = asyncio.create_task(client_gone(receive))
         try:
             while not gone.done():
                 chunk = await reading.read(min(left, _CHUNK_BYTES))
@@ -199,8 +287,3 @@ class _FileResponse(Response):
                     return
         finally:
             gone.cancel()
-
-
-async def _client_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

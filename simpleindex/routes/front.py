@@ -13,8 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from simpleindex.errors import MethodNotAllowed, NotFound, RequestError, one_line, refusal
-from simpleindex.routes.asking import accept_of, path_of
+from simpleindex.errors import (
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    UpstreamIsUs,
+    one_line,
+    refusal,
+)
+from simpleindex.routes.asking import accept_of, hops_of, path_of
 from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.documents import OPEN_TO_OTHER_SITES, DocumentsDoor
@@ -94,6 +101,11 @@ class Front:
     async def _response(self, request: Request) -> Response | None:
         location = locate(path_of(request))
         try:
+            if self.catalog.uuid in hops_of(request):
+                raise UpstreamIsUs(
+                    "this server is asked by way of its own mirrors; see to it that no mirror_url "
+                    "leads back here"
+                )
             return await self._handler(request, location)()
         except (StoreError, RequestError) as error:
             if request.method not in _READING:

@@ -14,6 +14,7 @@ from simpleindex.routes.replies import changed, devpi_reply, not_allowed, told
 from simpleindex.wire import devpi_json, index_settings
 from simpleindex.wire.locations import IndexAt
 from simpleindex_storage import upkeep
+from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import AlreadyStored, NotStored, Refused
 from simpleindex_storage.model import Index, IndexSettings, JsonValue, StageSettings
 from simpleindex_storage.names import IndexName, index_name, owner_of
@@ -26,6 +27,7 @@ class IndexesDoor:
     """Indexes and their settings."""
 
     store: Store
+    cache: Cache
     doorkeeper: Doorkeeper
     rules: Rules
 
@@ -101,6 +103,7 @@ class IndexesDoor:
 
         await changed(self.store.catalog, remove, principal, "remove index")
         await in_thread(self.store.sweep_if_possible)
+        await in_thread(lambda: self.cache.forget_index(name))  # what it kept, if it was a mirror
         return told(f"index {name} is removed", 201)
 
     def _changeable(self, change: Change, name: IndexName, principal: Principal) -> Index:

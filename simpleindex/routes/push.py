@@ -1,6 +1,7 @@
 """PUSH: a release goes from one index to another, here or elsewhere."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,18 +10,22 @@ from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated
+from simpleindex.mirror_files import KeptCopy, MirrorFiles
+from simpleindex.mirrored import Mirrored, MirroredFile
 from simpleindex.pushing.cargo import Cargo, Step, load
+from simpleindex.pushing.from_mirror import push_copies
 from simpleindex.pushing.posting import is_done, post
 from simpleindex.pushing.transfer import push
 from simpleindex.reading import Reader
-from simpleindex.routes.asking import asked_index, in_thread, json_body
+from simpleindex.routes.asking import asked_index, hops_of, in_thread, json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
+from simpleindex.routes.readers import Readers
 from simpleindex.wire import devpi_json, push_json
 from simpleindex.wire.locations import IndexAt
 from simpleindex.wire.push_json import OtherServer, PushOrder
-from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import MirrorSettings
-from simpleindex_storage.names import IndexName, ProjectName
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.model import Index, MirrorSettings
+from simpleindex_storage.names import IndexName, ProjectName, same_version
 from simpleindex_storage.ports import Snapshot
 from simpleindex_storage.store import Store
 
@@ -30,6 +35,9 @@ class PushDoor:
     """Takes orders to push what an index holds of its own."""
 
     store: Store
+    mirrored: Mirrored
+    mirror_files: MirrorFiles
+    readers: Readers
     doorkeeper: Doorkeeper
     rules: Rules
     now: Callable[[], datetime]
@@ -39,7 +47,9 @@ class PushDoor:
         principal = await self.doorkeeper.identify(request)
         source = asked_index(at.user, at.index)
         order = push_json.parse(await json_body(request))
-        await in_thread(lambda: self._check_source(principal, source, order.project))
+        mirror = await in_thread(lambda: self._source(principal, source, order.project))
+        if mirror is not None:
+            return await self._copy(request, principal, mirror, order)
         if isinstance(order.target, OtherServer):
             return await self._post(principal, source, order, order.target)
         target = order.target
@@ -71,12 +81,52 @@ class PushDoor:
         who = principal.name or ""
         return push(self.store, cargo, target, who=who, when=self.now())
 
-    def _check_source(self, principal: Principal, source: IndexName, project: ProjectName) -> None:
+    async def _copy(
+        self, request: Request, principal: Principal, mirror: Index, order: PushOrder
+    ) -> Response:
+        """Out of a mirror: what is not here yet is fetched first."""
+        target = order.target
+        if isinstance(target, OtherServer):
+            raise Refused(
+                str(order.project),
+                f"{mirror.name} mirrors another index; push it to an index of this server first",
+            )
+
+        def find(_: Reader) -> list[MirroredFile]:
+            with self.store.catalog.snapshot() as seen:
+                self._check_target(seen, principal, target, order.project)
+            shown = self.mirrored.look(mirror, order.project).files
+            return [file for file in shown if same_version(file.known.version, order.version)]
+
+        files = await self.readers.read(request, find)
+        if not files:
+            raise NotStored(f"release {order.project} {order.version} in {mirror.name}")
+        with ExitStack() as opened:
+            copies = []
+            for file in files:
+                copy = await self._here(file, hops_of(request))
+                copies.append((file, opened.enter_context(copy.content)))
+            who = principal.name or ""
+            steps = await in_thread(
+                lambda: push_copies(self.store, copies, target, who=who, when=self.now())
+            )
+        return _reply(steps)
+
+    async def _here(self, file: MirroredFile, hops: tuple[str, ...]) -> KeptCopy:
+        """A mirror's file, fetched if it is not here. Raises UpstreamFailed, NotStored, ..."""
+        found = await in_thread(lambda: self.mirror_files.find(file.place))
+        return found if isinstance(found, KeptCopy) else await self.mirror_files.whole(found, hops)
+
+    def _source(
+        self, principal: Principal, source: IndexName, project: ProjectName
+    ) -> Index | None:
+        """The index that is pushed from, if it is a mirror. Raises NotStored, Forbidden, ..."""
         with self.store.catalog.snapshot() as seen:
             index = seen.index(source)
         if index is None:
             raise NotStored(f"index {source}")
         Reader(self.rules, principal).require(index, project)
+        return index if isinstance(index.settings, MirrorSettings) else None
 
     def _check_target(
         self, seen: Snapshot, principal: Principal, target: IndexName, project: ProjectName

@@ -6,8 +6,11 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from simpleindex.access import ANYBODY, Principal, Rules, is_public
+from simpleindex.errors import UpstreamFailed
+from simpleindex.mirrored import UpstreamNeeded
+from simpleindex.mirrors import MirrorPages
 from simpleindex.reading import Reader, WhoIsAsking
-from simpleindex.routes.asking import credentials_of, in_thread
+from simpleindex.routes.asking import credentials_of, hops_of, in_thread
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.names import FilePlace, IndexName, ProjectName, parse_filename
@@ -16,6 +19,8 @@ from simpleindex_storage.ports import Catalog
 T = TypeVar("T")
 
 _KNOWN_MAX = 10_000
+_ASKED_MAX = 2
+"""How often upstream is asked for one request: the answer may be out of date as soon as it came."""
 
 
 class Readers:
@@ -24,8 +29,11 @@ class Readers:
     Where everybody may read, nobody's credentials are looked at.
     """
 
-    def __init__(self, catalog: Catalog, doorkeeper: Doorkeeper, rules: Rules) -> None:
+    def __init__(
+        self, catalog: Catalog, doorkeeper: Doorkeeper, rules: Rules, pages: MirrorPages
+    ) -> None:
         self._catalog = catalog
+        self._pages = pages
         self._doorkeeper = doorkeeper
         self._rules = rules
         self._public: dict[IndexName, int] = {}
@@ -34,9 +42,22 @@ class Readers:
     async def read(self, request: Request, work: Callable[[Reader], T]) -> T:
         """Do what reads, in a thread, for whoever has sent the request.
 
-        The work is begun for somebody unknown, and again from its start if it asks who that is:
-        so it must leave nothing behind when it raises.
+        The work is begun for somebody unknown, and again from its start if it asks who that is,
+        or needs a page of an upstream: so it must leave nothing behind when it raises.
         """
+        try:
+            for _ in range(_ASKED_MAX):
+                try:
+                    return await self._read(request, work)
+                except UpstreamNeeded as needed:
+                    await self._pages.ask(needed.wanted, hops_of(request))
+            return await self._read(request, work)
+        except UpstreamNeeded as needed:
+            raise UpstreamFailed(f"upstream gives no page of {needed}") from None
+        finally:
+            self._pages.grant_wishes()
+
+    async def _read(self, request: Request, work: Callable[[Reader], T]) -> T:
         if credentials_of(request) is None:
             return await self._as(ANYBODY, work)
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from packaging.version import Version
 from starlette.requests import Request
@@ -10,12 +11,15 @@ from starlette.responses import Response
 from simpleindex import library
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden
+from simpleindex.mirrored import Mirrored, WantedPage
+from simpleindex.mirrors import MirrorPages
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import (
     asked_index,
     asked_place,
     asked_project,
     asked_version,
+    hops_of,
     in_thread,
     origin_of,
 )
@@ -43,12 +47,16 @@ from simpleindex_storage.names import (
 from simpleindex_storage.ports import Change, Snapshot
 from simpleindex_storage.store import Store
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class ReleasesDoor:
     """Projects, releases and files, for devpi-client."""
 
     store: Store
+    mirrored: Mirrored
+    pages: MirrorPages
     doorkeeper: Doorkeeper
     readers: Readers
     rules: Rules
@@ -64,7 +72,9 @@ class ReleasesDoor:
         def read(reader: Reader) -> bytes:
             with self.store.catalog.snapshot() as seen:
                 view = library.look(seen, index, reader, project)
-                releases = library.shown_releases(seen, view, project, with_bases=with_bases)
+                releases = library.shown_releases(
+                    seen, view, project, self.mirrored, with_bases=with_bases
+                )
             config: dict[str, JsonValue] = {
                 nearest.release.version: devpi_releases.version_data(root_url, nearest, shadowed)
                 for nearest, *shadowed in releases
@@ -82,7 +92,9 @@ class ReleasesDoor:
         def read(reader: Reader) -> bytes:
             with self.store.catalog.snapshot() as seen:
                 view = library.look(seen, index, reader, project)
-                nearest, *shadowed = library.shown_release(seen, view, project, version)
+                nearest, *shadowed = library.shown_release(
+                    seen, view, project, version, self.mirrored
+                )
             data = devpi_releases.version_data(root_url, nearest, shadowed)
             return devpi_json.reply(data, "versiondata")
 
@@ -104,14 +116,25 @@ class ReleasesDoor:
         return devpi_reply(await self.readers.read(request, read))
 
     async def refresh(self, request: Request, at: RefreshAt) -> Response:
-        """To the project's page: what is on it is always fresh."""
+        """To the project's page, once upstream was asked for what is on it.
+
+        Only mirrors have to be: what the other indexes show is always fresh.
+        """
         index, project = asked_index(at.user, at.index), asked_project(at.project)
+
+        def wanted(reader: Reader) -> list[WantedPage]:
+            with self.store.catalog.snapshot() as seen:
+                view = library.look(seen, index, reader, project)
+                mirrors = library.may_be_asked(seen, view, project)
+            pages = (self.mirrored.wanted(mirror, project) for mirror in mirrors)
+            return [page for page in pages if page is not None]
 
         def look(reader: Reader) -> None:
             with self.store.catalog.snapshot() as seen:
                 view = library.look(seen, index, reader, project)
-                library.shown_project(seen, view, project)
+                library.shown_project(seen, view, project, self.mirrored)
 
+        await self.pages.refresh(await self.readers.read(request, wanted), hops_of(request))
         await self.readers.read(request, look)
         location = f"{'../../' if at.slash else '../'}{project}/"
         return Response(status_code=302, headers={"location": location})
@@ -121,14 +144,20 @@ class ReleasesDoor:
         name, project = asked_index(at.user, at.index), asked_project(at.project)
         principal = await self.doorkeeper.identify(request)
 
-        def remove(change: Change) -> None:
+        def remove(change: Change) -> bool:
+            """Whether it is a mirror's, which has nothing of it in the catalog."""
             index = self._index(change, name, project, principal)
-            if change.project(name, project) is None:
-                raise NotStored(f"project {project} in {name}", _advice(index))
+            is_mirrored = isinstance(index.settings, MirrorSettings)
+            known = self.mirrored.cache.page if is_mirrored else change.project
+            if known(name, project) is None:
+                raise NotStored(f"project {project} in {name}")
             _check_may_go(index, request)
-            upkeep.remove_project(change, name, project)
+            if not is_mirrored:
+                upkeep.remove_project(change, name, project)
+            return is_mirrored
 
-        await self._removed(remove, principal, "remove project")
+        if await self._removed(remove, principal, "remove project"):
+            await in_thread(lambda: self.mirrored.cache.forget_project(name, project))
         return told(f"project {project} is removed from {name}")
 
     async def remove_release(self, request: Request, at: VersionAt) -> Response:
@@ -169,9 +198,10 @@ class ReleasesDoor:
         await self._removed(remove, principal, "remove file")
         return told(f"file {place.filename} is removed from {place.index}")
 
-    async def _removed(self, remove: Callable[[Change], None], by: Principal, what: str) -> None:
-        await changed(self.store.catalog, remove, by, what)
+    async def _removed(self, remove: Callable[[Change], T], by: Principal, what: str) -> T:
+        removed = await changed(self.store.catalog, remove, by, what)
         await in_thread(self.store.sweep_if_possible)
+        return removed
 
     def _index(
         self, change: Change, name: IndexName, project: ProjectName, principal: Principal
@@ -195,7 +225,7 @@ def _check_may_go(index: Index, request: Request) -> None:
 
 def _advice(index: Index) -> str:
     if isinstance(index.settings, MirrorSettings):
-        return "it mirrors another index, and nothing of that is kept"
+        return "it mirrors another index; only whole projects can be forgotten"
     return ""
 
 

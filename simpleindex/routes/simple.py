@@ -2,15 +2,21 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable, Hashable
+import zlib
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from simpleindex import library
-from simpleindex.errors import NotAcceptable
-from simpleindex.library import View
+from simpleindex.errors import NotAcceptable, UpstreamFailed
+from simpleindex.library import SightState, View
+from simpleindex.mirror_lists import MirrorLists
+from simpleindex.mirrored import Mirrored
 from simpleindex.reading import Reader
 from simpleindex.rendered import RenderedPage, RenderedPages
 from simpleindex.routes.asking import (
@@ -18,6 +24,8 @@ from simpleindex.routes.asking import (
     asked_index,
     asked_project,
     credentials_of,
+    hops_of,
+    in_thread,
     joined,
     origin_of,
 )
@@ -28,16 +36,20 @@ from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
 from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from simpleindex.wire.origin import is_secure
 from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
+from simpleindex_storage.model import Index
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Catalog, Snapshot
 
-Fingerprint = Callable[[Snapshot, View], Hashable]
+State = Callable[[Snapshot, View], SightState]
 Render = Callable[[Snapshot, View], "_Rendering"]
 
 _NOTHING_RESTRICTED: tuple[IndexName, ...] = ()
 """In keys of pages: what they show, everybody may see."""
 _VARY = "Accept, Accept-Encoding"
 _GZIP_LEVEL = 6
+_SENT_WHOLE_BYTES_MAX = 256 << 10
+_QUICK_GZIP_LEVEL = 1
+"""Of a list that is made while it is sent, and not kept."""
 _GZIP_GAIN_BYTES_MIN = 200
 """For less it is not worth the client's work."""
 
@@ -47,8 +59,11 @@ class SimpleDoor:
     """The simple repository API of every index."""
 
     catalog: Catalog
+    mirrored: Mirrored
+    lists: MirrorLists
     readers: Readers
     pages: RenderedPages
+    now: Callable[[], datetime]
     outside_url: str | None
     trusted_proxies: tuple[str, ...]
 
@@ -59,13 +74,19 @@ class SimpleDoor:
         if not at.slash:
             return _redirect(request, "", at.below or at.index)
         href_prefix = "" if at.below else "+simple/"
+        mirrors = await self._mirrors(request, index)
+        if mirrors:
+            return await self._long_list(request, form, index, href_prefix, mirrors)
 
         def render(seen: Snapshot, view: View) -> _Rendering:
             page = library.shown_projects(seen, view)
-            return _Rendering(_list_bytes(page, form, href_prefix), page.serial)
+            return _Rendering(_list_bytes(page, form, href_prefix), SightState(page.serial))
+
+        def state(seen: Snapshot, _view: View) -> SightState:
+            return SightState(seen.serial)
 
         key = (index, href_prefix, form)
-        recipe = _Recipe(form, key, index, None, lambda seen, _: seen.serial, render)
+        recipe = _Recipe(form, key, index, None, state, render)
         return _answer(request, recipe, await self._page(request, recipe))
 
     async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
@@ -77,17 +98,17 @@ class SimpleDoor:
             return _redirect(request, "../" if at.slash else "", project)
         depth = page_depth(at.below)
 
-        def fingerprint(seen: Snapshot, view: View) -> Hashable:
-            return library.fingerprint_of_project(seen, view, project)
+        def state(seen: Snapshot, view: View) -> SightState:
+            return library.state_of_project(seen, view, project, self.mirrored)
 
         def recipe_for(secure_url: str | None) -> _Recipe:
             def render(seen: Snapshot, view: View) -> _Rendering:
-                sight = library.shown_project(seen, view, project)
+                sight = library.shown_project(seen, view, project, self.mirrored)
                 body = _project_bytes(library.page_of(sight, depth, secure_url), form)
-                return _Rendering(body, sight.fingerprint, sight.has_provenance)
+                return _Rendering(body, sight.state, sight.has_provenance)
 
             key = (index, project, depth, form, secure_url)
-            return _Recipe(form, key, index, project, fingerprint, render)
+            return _Recipe(form, key, index, project, state, render)
 
         recipe = recipe_for(None)
         page = await self._page(request, recipe)
@@ -101,17 +122,71 @@ class SimpleDoor:
     async def _page(self, request: Request, recipe: "_Recipe") -> RenderedPage:
         zipped = takes_gzip(joined(request, "accept-encoding"))
         # Read before the snapshot: what was agreed only afterwards might not be in it.
-        agreed = self.catalog.agreed_serial()
+        agreed = self._agreed()
         if agreed is not None:
-            page = self.pages.current((recipe.key, _NOTHING_RESTRICTED, zipped), agreed)
+            key = (recipe.key, _NOTHING_RESTRICTED, zipped)
+            page = self.pages.current(key, agreed, self.now())
             if page is not None and (page.is_public or credentials_of(request) is None):
                 return page
         return await self.readers.read(
             request, lambda reader: self._page_now(agreed, recipe, reader, zipped)
         )
 
+    def _agreed(self) -> Hashable:
+        """The serials of all that pages show, if nothing of it is being changed."""
+        serials = (self.catalog.agreed_serial(), self.mirrored.cache.agreed_serial())
+        return None if None in serials else serials
+
+    async def _mirrors(self, request: Request, index: IndexName) -> tuple[Index, ...]:
+        """The mirrors whose projects are in the list of an index."""
+
+        def find(reader: Reader) -> tuple[Index, ...]:
+            with self.catalog.snapshot() as seen:
+                return library.list_mirrors(library.look(seen, index, reader))
+
+        return await self.readers.read(request, find)
+
+    async def _long_list(
+        self,
+        request: Request,
+        form: Form,
+        index: IndexName,
+        href_prefix: str,
+        mirrors: tuple[Index, ...],
+    ) -> Response:
+        """A list with all that upstream has: made while it is sent, as it may be very long."""
+        troubles = await self.lists.ensure(mirrors, hops_of(request))
+        if index in troubles:
+            raise UpstreamFailed(f"the list of {index} is not known yet: {troubles[index]}")
+
+        def read(reader: Reader) -> tuple[ProjectListPage, bool]:
+            with self.catalog.snapshot() as seen:
+                view = library.look(seen, index, reader)
+                return library.shown_projects(seen, view), view.is_public
+
+        own, is_public = await self.readers.read(request, read)
+        names = await in_thread(lambda: self.lists.open(mirrors, own.projects))
+        told = f"{own.serial} {names.digest} {href_prefix}"
+        headers = {
+            "cache-control": "no-cache" if is_public else "private, no-cache",
+            "etag": _etag(told.encode(), form),
+            "vary": _VARY,
+        }
+        if matches_none(request.headers.get("if-none-match"), headers["etag"]):
+            names.close()
+            return Response(status_code=304, headers=headers)
+        if form is Form.JSON:
+            parts = simple_json.list_parts(names)
+        else:
+            parts = simple_html.list_parts(names, href_prefix=href_prefix)
+        headers["content-type"] = form.content_type
+        if takes_gzip(joined(request, "accept-encoding")):
+            headers["content-encoding"] = "gzip"
+            parts = _zipped(parts)
+        return await _sent(parts, headers, names.close)
+
     def _page_now(
-        self, agreed: int | None, recipe: "_Recipe", reader: Reader, zipped: bool
+        self, agreed: Hashable, recipe: "_Recipe", reader: Reader, zipped: bool
     ) -> RenderedPage:
         """The page as it is now, made anew or compressed anew only if it has changed."""
         key, page = self._plain_page(agreed, recipe, reader)
@@ -132,23 +207,25 @@ class SimpleDoor:
         return page
 
     def _plain_page(
-        self, agreed: int | None, recipe: "_Recipe", reader: Reader
+        self, agreed: Hashable, recipe: "_Recipe", reader: Reader
     ) -> tuple[tuple[Hashable, Hashable], RenderedPage]:
         """The page, and the key of all pages like it: readers share what they all may see."""
         with self.catalog.snapshot() as seen:
             view = library.look(seen, recipe.index, reader, recipe.project)
             key = (recipe.key, view.restricted)
             before = self.pages.maybe((*key, False))
-            if before is not None and before.fingerprint == recipe.fingerprint(seen, view):
-                page = replace(before, is_public=view.is_public)
+            state = recipe.state(seen, view) if before is not None else None
+            if before is not None and state is not None and before.fingerprint == state.fingerprint:
+                page = replace(before, is_public=view.is_public, valid_until=state.valid_until)
             else:
                 made = recipe.render(seen, view)
                 page = RenderedPage(
                     made.body,
                     _etag(made.body, recipe.form),
-                    made.fingerprint,
+                    made.state.fingerprint,
                     differs_by_origin=made.differs_by_origin,
                     is_public=view.is_public,
+                    valid_until=made.state.valid_until,
                 )
         self.pages.keep((*key, False), agreed, page)
         return key, page
@@ -162,7 +239,7 @@ class _Recipe:
     key: Hashable
     index: IndexName
     project: ProjectName | None
-    fingerprint: Fingerprint
+    state: State
     render: Render
 
 
@@ -171,7 +248,7 @@ class _Rendering:
     """A page as it was just made."""
 
     body: bytes
-    fingerprint: Hashable
+    state: SightState
     differs_by_origin: bool = False
 
 
@@ -197,6 +274,34 @@ def _compressed(page: RenderedPage) -> RenderedPage:
         return replace(page, fingerprint=page.etag)
     etag = f'{page.etag[:-1]}-gzip"'
     return replace(page, body=body, etag=etag, fingerprint=page.etag, encoding="gzip")
+
+
+def _zipped(parts: Iterator[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(_QUICK_GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    for part in parts:
+        if packed := packer.compress(part):
+            yield packed
+    yield packer.flush()
+
+
+async def _sent(
+    parts: Iterator[bytes], headers: dict[str, str], close: Callable[[], None]
+) -> Response:
+    """The answer that the parts make up; a long one is made while it is sent."""
+
+    def begin() -> tuple[list[bytes], bool]:
+        first: list[bytes] = []
+        for part in parts:
+            first.append(part)
+            if sum(map(len, first)) > _SENT_WHOLE_BYTES_MAX:
+                return first, False
+        close()
+        return first, True
+
+    first, is_all = await in_thread(begin)
+    if is_all:
+        return Response(b"".join(first), headers=headers)
+    return StreamingResponse(chain(first, parts), headers=headers, background=BackgroundTask(close))
 
 
 def _form(request: Request) -> Form:

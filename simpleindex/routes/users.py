@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
@@ -18,9 +19,10 @@ from simpleindex.wire import devpi_json, user_json
 from simpleindex.wire.locations import UserAt
 from simpleindex.wire.user_json import UserChange
 from simpleindex_storage import upkeep
+from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import AlreadyStored, NotStored
 from simpleindex_storage.model import JsonValue, User
-from simpleindex_storage.names import UserName, owner_of, parse_user_name
+from simpleindex_storage.names import IndexName, UserName, owner_of, parse_user_name
 from simpleindex_storage.ports import Change, Snapshot
 from simpleindex_storage.store import Store
 
@@ -30,6 +32,7 @@ class UsersDoor:
     """Users, who are told of to everybody, and changed by few."""
 
     store: Store
+    cache: Cache
     doorkeeper: Doorkeeper
     rules: Rules
     now: Callable[[], datetime]
@@ -115,24 +118,23 @@ class UsersDoor:
         principal = await self.doorkeeper.identify(request)
         name = asked_user(at.user)
 
-        def remove(change: Change) -> None:
+        def remove(change: Change) -> list[IndexName]:
             _known(change, name)
             if name == ROOT:
                 raise Forbidden("root cannot be removed")
             if not self.rules.may_remove_user(principal, name):
                 raise not_allowed(principal, f"remove user {name}")
-            kept = [
-                index.name
-                for index in change.indexes()
-                if owner_of(index.name) == name and not index.settings.volatile
-            ]
+            owned = [index for index in change.indexes() if owner_of(index.name) == name]
+            kept = [index.name for index in owned if not index.settings.volatile]
             if kept:
                 raise Forbidden(
                     f"user {name} has indexes that are not volatile, and so stay: {', '.join(kept)}"
                 )
             upkeep.remove_user(change, name)
+            return [index.name for index in owned]
 
-        await changed(self.store.catalog, remove, principal, "remove user")
+        for index in await changed(self.store.catalog, remove, principal, "remove user"):
+            await in_thread(partial(self.cache.forget_index, index))
         await in_thread(self.store.sweep_if_possible)
         return told(f"user {name} is removed, with all indexes of that name")
 

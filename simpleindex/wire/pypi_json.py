@@ -155,10 +155,12 @@ def _file(file: DistFile, root_url: str) -> JsonValue:
     kind, python_version = _kind(file.filename)
     is_announced = kind is DistKind.WHEEL and file.metadata_sha256 is not None
     below_index = relative_url(file.place, index=file.index, depth=PageDepth(0))
+    digests = {"blake2b_256": file.blake2b_256, "md5": file.md5, "sha256": file.sha256}
     return {
         "comment_text": "",
         "core-metadata": {"sha256": file.metadata_sha256} if is_announced else False,
-        "digests": {"blake2b_256": file.blake2b_256, "md5": file.md5, "sha256": file.sha256},
+        # Of a mirror's file only those that upstream tells are known.
+        "digests": {name: digest for name, digest in digests.items() if digest},
         "downloads": -1,
         "filename": file.filename,
         "has_sig": file.signature_sha256 is not None,

@@ -1,8 +1,9 @@
 """Pages of the simple repository API as HTML: PEP 503, and what later PEPs added up to 1.4."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
+from itertools import islice
 
 from simpleindex.wire.simple_page import (
     API_VERSION,
@@ -14,6 +15,8 @@ from simpleindex.wire.simple_page import (
 
 _LINK_HASHES = ("sha256", "sha512", "sha384", "md5")
 """uv refuses a page with sha1 or sha224 in a fragment; these four are understood by everybody."""
+
+_NAMES_PER_PART = 2000
 
 _NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """No HTML document may hold these, and some parsers end at the first NUL."""
@@ -37,17 +40,31 @@ def render_list(page: ProjectListPage, *, href_prefix: str = "") -> bytes:
     `href_prefix` leads from the list to where the project pages are: nothing on `+simple/` itself,
     `+simple/` on the page of the index.
     """
-    # Escaped in one piece, as a mirror's list has hundreds of thousands of names; a normalised
-    # name has no line break in it.
-    names = _escaped("\n".join(page.projects)).split("\n") if page.projects else []
-    prefix = _escaped(href_prefix)
-    anchors = [f'<a href="{prefix}{name}/">{name}</a><br>' for name in names]
-    return _document("Projects", [], anchors)
+    return b"".join(list_parts(page.projects, href_prefix=href_prefix))
+
+
+def list_parts(names: Iterable[str], *, href_prefix: str = "") -> Iterator[bytes]:
+    """As `render_list`, part by part: a mirror's list has hundreds of thousands of names."""
+    yield "\n".join([*_head("Projects", []), ""]).encode()
+    prefix, rest = _escaped(href_prefix), iter(names)
+    while some := list(islice(rest, _NAMES_PER_PART)):
+        # Escaped in one piece, which is quicker; a normalised name has no line break in it.
+        escaped = _escaped("\n".join(some)).split("\n")
+        lines = (f'<a href="{prefix}{name}/">{name}</a><br>\n' for name in escaped)
+        yield "".join(lines).encode()
+    yield "\n".join(_TAIL).encode()
 
 
 def _document(title: str, extra_meta: list[str], anchors: list[str]) -> bytes:
+    return "\n".join([*_head(title, extra_meta), *anchors, *_TAIL]).encode()
+
+
+_TAIL = ("</body>", "</html>", "")
+
+
+def _head(title: str, extra_meta: list[str]) -> list[str]:
     title = _escaped(title)
-    lines = [
+    return [
         "<!DOCTYPE html>",  # pip 22.0 refuses a page that begins otherwise
         '<html lang="en">',
         "<head>",
@@ -58,12 +75,7 @@ def _document(title: str, extra_meta: list[str], anchors: list[str]) -> bytes:
         "</head>",
         "<body>",
         f"<h1>{title}</h1>",
-        *anchors,
-        "</body>",
-        "</html>",
-        "",
     ]
-    return "\n".join(lines).encode()
 
 
 def _status(page: ProjectPage) -> list[str]:

@@ -4,8 +4,9 @@ What is not known is left out. A null in its place makes uv refuse the whole pag
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 
 from simpleindex.wire.simple_page import (
     API_VERSION,
@@ -15,6 +16,8 @@ from simpleindex.wire.simple_page import (
     valid_requires_python,
 )
 from simpleindex_storage.model import JsonValue
+
+_NAMES_PER_PART = 2000
 
 
 def render_project(page: ProjectPage) -> bytes:
@@ -45,6 +48,20 @@ def render_list(page: ProjectListPage) -> bytes:
             "projects": [_listed(name, serial) for name, serial in page.projects.items()],
         }
     )
+
+
+def list_parts(names: Iterable[str]) -> Iterator[bytes]:
+    """A list of names without serials, part by part: a mirror's has hundreds of thousands.
+
+    The names are normalised, so that there is nothing in them to escape.
+    """
+    meta = _encoded(_meta(API_VERSION, None)).decode()
+    yield f'{{"meta":{meta},"projects":['.encode()
+    comma, rest = "", iter(names)
+    while some := list(islice(rest, _NAMES_PER_PART)):
+        yield (comma + ",".join(f'{{"name":"{name}"}}' for name in some)).encode()
+        comma = ","
+    yield b"]}"
 
 
 def _listed(name: str, serial: int | None) -> JsonValue:

@@ -28,7 +28,7 @@ STOPPING = [signal.SIGTERM, signal.SIGINT]
 IGNORED_WITH_VALUE = [
     "connection-limit", "documentation-path", "file-replication-skip-indexes",
     "file-replication-threads", "indexer-backend", "keyfs-cache-size", "logger-cfg", "master-url",
-    "mirror-cache-expiry", "primary-url", "profile-requests", "proxy-timeout",
+    "primary-url", "profile-requests", "proxy-timeout",
     "replica-file-search-path", "request-timeout", "role", "storage", "theme", "threads",
     "trusted-proxy-count", "trusted-proxy-headers", "unix-socket-perms",
 ]  # fmt: skip
@@ -326,7 +326,7 @@ def test_a_newer_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
     complaint = cli("serve", f"--serverdir={tmp_path / 'data'}", "--port=0").complaint
     assert complaint == (
         f"{tmp_path / 'data' / 'catalog.sqlite'}: a newer simpleindex-server made this catalog "
-        "(version 1000, this one knows 1); install that one"
+        "(version 1000, this one knows 2); install that one"
     )
     assert listing(tmp_path) == before
 

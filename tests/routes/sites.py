@@ -131,6 +131,8 @@ class Stored:
 @contextmanager
 def a_site(folder: Path, **settings: Any) -> Iterator[Site]:
     """Serve a prepared folder for the time of the block."""
+    # Nobody's upstream is asked, unless a test names one.
+    settings.setdefault("offline_mode", "upstream_url" not in settings)
     app = create_app(Config(serverdir=folder, **settings), now=lambda: NOW)
     with asking(app) as client:
         try:

@@ -249,7 +249,6 @@ def test_a_release_without_files_is_none(site: Site) -> None:
         "/a$/b/pypi/demo/json",
         "/root/pypi/pypi/demo/json",
         "/root/none/+search?q=demo",
-        "/root/pypi/+search?q=demo",
         "/a$/b/+search?q=demo",
     ],
 )

@@ -214,14 +214,14 @@ def test_a_file_that_became_shorter_is_not_sent_as_a_whole(
 ) -> None:
     site.add(LARGE)
     path = site.folder / "files" / url_of(LARGE.sha256, LARGE.filename).lstrip("/")
-    seek = files.FilesDoor._open
+    opened_file = files._opened
 
     def shrinking(*arguments: Any, **named: Any) -> Any:
-        opened = seek(*arguments, **named)
+        opened = opened_file(*arguments, **named)
         os.truncate(path, 1 << 20)
         return opened
 
-    monkeypatch.setattr(files.FilesDoor, "_open", shrinking)
+    monkeypatch.setattr(files, "_opened", shrinking)
     with pytest.raises(OSError, match="shorter"):
         site.get(url_of(LARGE.sha256, LARGE.filename))
 

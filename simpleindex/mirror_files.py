@@ -1,0 +1,242 @@
+"""Files of mirrors, and what belongs to them: from what is kept, else from upstream."""
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import anyio.to_thread
+
+from simpleindex.errors import Forbidden, UpstreamFailed
+from simpleindex.mirrored import Mirrored, MirroredFile
+from simpleindex.mirrors import Upstreams
+from simpleindex.transfers import Growing, Transfer, Transfers, WantedFile
+from simpleindex.upstream import NoRanges, UpstreamTrouble
+from simpleindex.wheel_ranges import fetch_metadata, metadata_in
+from simpleindex.wire import mirror_page
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.metadata import METADATA_BYTES_MAX
+from simpleindex_storage.mirrored import KeptFile
+from simpleindex_storage.model import MirrorSettings, Sidecar
+from simpleindex_storage.names import FilePlace, IndexName
+from simpleindex_storage.ports import Catalog
+
+_log = logging.getLogger("simpleindex")
+
+_SIDECAR_BYTES_MAX = {
+    Sidecar.METADATA: METADATA_BYTES_MAX,
+    Sidecar.SIGNATURE: 64 << 10,
+    Sidecar.PROVENANCE: 4 << 20,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCopy:
+    """A file of a mirror that is here, open."""
+
+    file: MirroredFile
+    kept: KeptFile
+    content: BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class LyingBeside:
+    """What lies beside a file: its metadata, signature or provenance."""
+
+    file: MirroredFile
+    content: bytes
+
+
+class MirrorFiles:
+    """Finds files of mirrors. `find` may be called from any thread, the rest from the loop."""
+
+    def __init__(
+        self, catalog: Catalog, mirrored: Mirrored, upstreams: Upstreams, transfers: Transfers
+    ) -> None:
+        self._catalog = catalog
+        self._mirrored = mirrored
+        self._upstreams = upstreams
+        self._transfers = transfers
+        self._sidecars: dict[tuple[FilePlace, Sidecar], asyncio.Task[bytes]] = {}
+
+    def is_mirror(self, name: IndexName) -> bool:
+        """Whether an index mirrors another one."""
+        with self._catalog.snapshot() as seen:
+            index = seen.index(name)
+        return index is not None and isinstance(index.settings, MirrorSettings)
+
+    def find(self, place: FilePlace) -> KeptCopy | WantedFile:
+        """A file that a mirror lists, if it may be had: as it is kept, or as it is to be fetched.
+
+        Raises NotStored, also for an index that mirrors nothing; Forbidden, UpstreamNeeded.
+        """
+        wanted = self._listed(place)
+        try:
+            kept, content = self._mirrored.cache.open(place)
+        except NotStored:
+            pass
+        else:
+            return KeptCopy(wanted.file, kept, content)
+        if self._mirrored.is_offline(wanted.settings):
+            raise NotStored(
+                f"file {place.filename}", f"{place.index} is offline and has not kept it"
+            )
+        if wanted.file.known.gone:
+            raise NotStored(f"file {place.filename}", "upstream has it no more")
+        return wanted
+
+    def begin(self, wanted: WantedFile, hops: tuple[str, ...]) -> Transfer:
+        """Let a file come."""
+        return self._transfers.begin(wanted, hops)
+
+    async def whole(self, wanted: WantedFile, hops: tuple[str, ...]) -> KeptCopy:
+        """A file, once it is here. Raises UpstreamFailed, NotStored, Unavailable."""
+        await self._transfers.begin(wanted, hops).whole()
+        kept, content = await anyio.to_thread.run_sync(self._mirrored.cache.open, wanted.place)
+        return KeptCopy(wanted.file, kept, content)
+
+    def follow(self, transfer: Transfer) -> Growing:
+        """A file as it grows, for one reader."""
+        return self._transfers.follow(transfer)
+
+    def find_sidecar(self, place: FilePlace, sidecar: Sidecar) -> LyingBeside | WantedFile:
+        """What lies beside a file, or the file for which it is to be fetched. As `find`."""
+        wanted = self._listed(place)
+        kept = self._mirrored.cache.sidecar(place, sidecar)
+        if kept is not None:
+            return LyingBeside(wanted.file, kept)
+        if not _may_have(wanted.file, sidecar):
+            raise NotStored(f"file {place.filename}{sidecar}")
+        if not self._mirrored.is_offline(wanted.settings):
+            return wanted
+        if sidecar is not Sidecar.METADATA:
+            raise NotStored(
+                f"file {place.filename}{sidecar}", "it is not kept, and this is offline"
+            )
+        return LyingBeside(wanted.file, self._from_kept_copy(wanted.file))
+
+    def _listed(self, place: FilePlace) -> WantedFile:
+        """A file that a mirror lists, if it may be had, whether it is here or not. As `find`."""
+        with self._catalog.snapshot() as seen:
+            index = seen.index(place.index)
+        if index is None or not isinstance(index.settings, MirrorSettings):
+            raise NotStored(f"file {place.filename}")
+        file, verdict, hosts = self._mirrored.file(index, place)
+        if not verdict.may_be_served:
+            _log.warning("%s: %s refused: %s", index.name, place.filename, verdict.reason)
+            raise Forbidden(f"{place.filename}: {verdict.reason}")
+        return WantedFile(file, index.settings, hosts)
+
+    async def sidecar(
+        self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]
+    ) -> LyingBeside:
+        """What belongs to a file, from upstream. Raises NotStored, UpstreamFailed, Unavailable."""
+        key = (wanted.place, sidecar)
+        task = self._sidecars.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fetch_sidecar(wanted, sidecar, hops))
+            self._sidecars[key] = task
+            task.add_done_callback(lambda _: self._sidecars.pop(key, None))
+        return LyingBeside(wanted.file, await asyncio.shield(task))
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        tasks = list(self._sidecars.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_sidecar(
+        self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]
+    ) -> bytes:
+        place = wanted.place
+        try:
+            content = await self._relayed(wanted, sidecar, hops)
+            if content is None:
+                if sidecar is not Sidecar.METADATA:
+                    raise NotStored(f"file {place.filename}{sidecar}", "upstream has it no more")
+                content = await self._taken_out(wanted, hops)
+        except UpstreamTrouble as error:
+            line = f"{place.filename}{sidecar} cannot be fetched: {error}"
+            _log.warning("%s: %s", place.index, line)
+            raise UpstreamFailed(line) from None
+        except Refused as error:
+            _log.warning("%s: no metadata of %s: %s", place.index, place.filename, error)
+            raise NotStored(f"file {place.filename}{sidecar}", str(error)) from None
+        await anyio.to_thread.run_sync(self._keep, wanted.file, sidecar, content)
+        return content
+
+    async def _relayed(
+        self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]
+    ) -> bytes | None:
+        """What upstream has beside its file; None if that is nothing. Raises UpstreamTrouble."""
+        file = wanted.file.known.file
+        url = file.provenance if sidecar is Sidecar.PROVENANCE else file.url + sidecar
+        if url is None or (sidecar is Sidecar.METADATA and not _is_announced(wanted.file)):
+            return None
+        source, upstream = await self._upstreams.reach(wanted.settings)
+        content = await upstream.small(
+            source, url, _SIDECAR_BYTES_MAX[sidecar], page_hosts=wanted.page_hosts, hops=hops
+        )
+        if content is not None and sidecar is Sidecar.METADATA and isinstance(file.metadata, dict):
+            promised = file.metadata.get("sha256")
+            found = hashlib.sha256(content).hexdigest()
+            if promised is not None and promised != found:
+                raise UpstreamTrouble(
+                    f"upstream sent other metadata than it promised: its sha256 is {found}, not "
+                    f"{promised}",
+                    is_down=False,
+                )
+        return content
+
+    async def _taken_out(self, wanted: WantedFile, hops: tuple[str, ...]) -> bytes:
+        """The metadata of a wheel, taken out of it. Raises Refused, UpstreamTrouble, ..."""
+        file = wanted.file.known.file
+        here = await anyio.to_thread.run_sync(self._mirrored.cache.file, wanted.place)
+        if here is None:
+            source, upstream = await self._upstreams.reach(wanted.settings)
+
+            async def fetch(first: int, last: int) -> tuple[bytes, int]:
+                return await upstream.part(
+                    source, file.url, first, last, page_hosts=wanted.page_hosts, hops=hops
+                )
+
+            try:
+                return await fetch_metadata(file.filename, file.size_bytes, fetch)
+            except NoRanges:  # the client would have to download it as well
+                await self._transfers.begin(wanted, hops).whole()
+        return await anyio.to_thread.run_sync(self._from_kept_copy, wanted.file)
+
+    def _from_kept_copy(self, file: MirroredFile) -> bytes:
+        """The metadata of a wheel that is here. Raises NotStored, Refused."""
+        _, content = self._mirrored.cache.open(file.place)
+        with content:
+            return metadata_in(content, file.place.filename)
+
+    def _keep(self, file: MirroredFile, sidecar: Sidecar, content: bytes) -> None:
+        cache, filename = self._mirrored.cache, file.place.filename
+        cache.keep_sidecar(file.place, file.project, sidecar, content)
+        if sidecar is Sidecar.METADATA and not isinstance(file.known.file.metadata, dict):
+            sha256 = hashlib.sha256(content).hexdigest()
+
+            def told(page: bytes) -> bytes:
+                known = mirror_page.decode(page)
+                return mirror_page.encode(mirror_page.with_metadata(known, filename, sha256))
+
+            cache.change_page(file.index, file.project, told)
+
+
+def _may_have(file: MirroredFile, sidecar: Sidecar) -> bool:
+    match sidecar:
+        case Sidecar.METADATA:
+            return file.place.filename.endswith(".whl") or _is_announced(file)
+        case Sidecar.SIGNATURE:
+            return bool(file.known.file.gpg_sig)
+        case Sidecar.PROVENANCE:
+            return file.known.file.provenance is not None
+
+
+def _is_announced(file: MirroredFile) -> bool:
+    metadata = file.known.file.metadata
+    return metadata is not None and metadata is not False

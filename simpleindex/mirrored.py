@@ -1,0 +1,414 @@
+"""What is known of mirrors: read in threads from what is kept, without ever asking upstream.
+
+Where that is not enough to answer, a read raises `UpstreamNeeded`, and is begun again once
+upstream was asked (`mirrors` does it). So a page that is kept never waits for anybody.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+from simpleindex.policy import MirrorPolicy, Verdict
+from simpleindex.sources import Sources
+from simpleindex.wire import mirror_page
+from simpleindex.wire.mirror_page import MirrorFile, MirrorPage
+from simpleindex_storage.cache import Cache
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.mirrored import KeptPage
+from simpleindex_storage.model import DistFile, Index, MirrorSettings
+from simpleindex_storage.names import FilePlace, IndexName, ProjectName, split_filename
+
+_ABSENT_SECONDS = 60.0
+"""How long "upstream has no such project" is believed; somebody may just be releasing it."""
+_ASKED_SECONDS = 1.0
+"""How long a page that is being refreshed is told as it was, before it is looked at again."""
+_OFFLINE_SECONDS = 5.0
+"""Likewise where only what is kept counts: files come and go without a new page."""
+_CLOCK_SECONDS_MAX = 60.0
+"""A page that was checked later than this from now was checked under a wrong clock."""
+_DECODED_FILES_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPage:
+    """The page of a project that a mirror has to ask for."""
+
+    index: Index
+    project: ProjectName
+
+
+class UpstreamNeeded(Exception):
+    """A read cannot be answered before upstream was asked for these pages."""
+
+    def __init__(self, *wanted: WantedPage) -> None:
+        super().__init__(", ".join(f"{page.project} of {page.index.name}" for page in wanted))
+        self.wanted = wanted
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredFile:
+    """A file that a mirror shows."""
+
+    index: IndexName
+    project: ProjectName
+    known: MirrorFile
+
+    @property
+    def place(self) -> FilePlace:
+        """Where its bytes are kept, if they are; and its URL."""
+        return FilePlace(self.index, self.known.sha256_prefix, self.known.file.filename)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When its bytes came to be: when upstream took them, as far as that is known."""
+        return self.known.file.uploaded_at or self.known.first_seen_at
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest that was told first; None where upstream tells none."""
+        return self.known.file.hashes.get("sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorLook:
+    """What one mirror shows of one project."""
+
+    index: IndexName
+    page: MirrorPage | None
+    """None: there is no such project, or nobody can tell."""
+    files: tuple[MirroredFile, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    """Those that the page names as hosts of its files."""
+    fingerprint: Hashable = None
+    """Equal for two looks that show the same."""
+    valid_until: datetime | None = None
+    """When it should be looked at anew; None: when anything has changed."""
+    trouble: str | None = None
+    """Why nobody can tell."""
+    verdict: Verdict | None = None
+    """Why upstream is not asked for this project at all."""
+
+
+class SeenMirrors(Protocol):
+    """What is shown of mirrors, in the words of those who show it."""
+
+    def look(self, index: Index, project: ProjectName) -> MirrorLook:
+        """What a mirror shows of a project. Raises UpstreamNeeded."""
+        ...
+
+
+class NoMirrors:
+    """Where mirrors show nothing."""
+
+    def look(self, index: Index, project: ProjectName) -> MirrorLook:
+        """Nothing."""
+        return MirrorLook(index.name, None)
+
+
+NO_MIRRORS = NoMirrors()
+
+
+class Mirrored:
+    """Reads what is kept of all mirrors. May be used from any thread."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        sources: Sources,
+        *,
+        expiry_seconds: int,
+        offline: bool,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.cache = cache
+        self.troubles = Troubles(now)
+        self.wishes: deque[WantedPage] = deque()
+        """Pages that were told although they are out of date; to be refreshed behind the answer."""
+        self._sources = sources
+        self._expiry_seconds = expiry_seconds
+        self._offline = offline
+        self._now = now
+        self._decoded = _Decoded()
+
+    def look(self, index: Index, project: ProjectName) -> MirrorLook:
+        """What a mirror shows of a project. Raises UpstreamNeeded."""
+        settings = _settings(index)
+        policy = MirrorPolicy.of(settings)
+        verdict = policy.of_project(project)
+        if not verdict.is_shown:
+            return MirrorLook(index.name, None, fingerprint=verdict.rule, verdict=verdict)
+        now = self._now()
+        kept = self.cache.page(index.name, project)
+        valid_until = self._valid_until(WantedPage(index, project), kept, now)
+        if kept is None or kept.content is None:
+            trouble = None
+            if kept is None and not self.is_offline(settings):
+                trouble = self.troubles.line(index.name, project)
+            return MirrorLook(index.name, None, valid_until=valid_until, trouble=trouble)
+        page, hosts = self._page(kept, kept.content)
+        verdicts = [policy.of_file(project, file, page.status, now) for file in page.files]
+        files = [
+            MirroredFile(index.name, project, file)
+            for file, verdict in zip(page.files, verdicts, strict=True)
+            if verdict.is_shown
+        ]
+        if self.is_offline(settings):
+            here = self.cache.filenames(index.name, project)
+            files = [file for file in files if file.known.file.filename in here]
+        moments = (valid_until, MirrorPolicy.next_change_at(verdicts))
+        shown = tuple(file.known.file.filename for file in files)
+        return MirrorLook(
+            index.name,
+            page,
+            tuple(files),
+            hosts,
+            fingerprint=(kept.serial, hash(shown)),
+            valid_until=min((moment for moment in moments if moment is not None), default=None),
+        )
+
+    def file(self, index: Index, place: FilePlace) -> tuple[MirroredFile, Verdict, frozenset[str]]:
+        """The file that a mirror lists at a place, whether it may be had, and from which hosts.
+
+        Raises NotStored, UpstreamNeeded.
+        """
+        try:
+            project, _ = split_filename(place.filename)
+        except Refused:
+            raise NotStored(f"file {place.filename}") from None
+        policy = MirrorPolicy.of(_settings(index))
+        look = self.look(index, project)
+        if look.page is not None:
+            for file in look.page.files:
+                if (file.file.filename, file.sha256_prefix) == (
+                    place.filename,
+                    place.sha256_prefix,
+                ):
+                    verdict = policy.of_file(project, file, look.page.status, self._now())
+                    return MirroredFile(index.name, project, file), verdict, look.hosts
+        why = look.trouble or (look.verdict.reason if look.verdict is not None else "")
+        raise NotStored(f"file {place.filename} in {index.name}", why)
+
+    def verdicts(self, index: Index, project: ProjectName) -> list[tuple[MirrorFile, Verdict]]:
+        """All that is known of a project's files, and what is ruled of each."""
+        page = self.kept_page(self.cache.page(index.name, project))
+        if page is None:
+            return []
+        policy, now = MirrorPolicy.of(_settings(index)), self._now()
+        return [(file, policy.of_file(project, file, page.status, now)) for file in page.files]
+
+    def keep(self, told: KeptPage, make: Callable[[KeptPage | None], MirrorPage | None]) -> None:
+        """Keep what upstream tells: what `make` makes of what is kept; None: no such project.
+
+        It is made again if somebody has changed what is kept meanwhile.
+        """
+        kept = None
+        while kept is None:
+            before = self.cache.page(told.index, told.project)
+            page = make(before)
+            content = None if page is None else mirror_page.encode(page)
+            kept = self.cache.replace_page(replace(told, content=content), before)
+        if page is not None:
+            self._decoded.put((kept.index, kept.project), kept.serial, (page, _hosts(page)))
+
+    def kept_page(self, kept: KeptPage | None) -> MirrorPage | None:
+        """The record of a page that was read from the cache; None where upstream has none."""
+        if kept is None or kept.content is None:
+            return None
+        return self._page(kept, kept.content)[0]
+
+    def is_offline(self, settings: MirrorSettings) -> bool:
+        """Whether nobody may be asked."""
+        return self._offline or settings.offline
+
+    def wanted(self, index: Index, project: ProjectName) -> WantedPage | None:
+        """The page, if upstream may be asked for it at all."""
+        settings = _settings(index)
+        if self.is_offline(settings) or not MirrorPolicy.of(settings).of_project(project).is_shown:
+            return None
+        return WantedPage(index, project)
+
+    def _valid_until(self, wanted: WantedPage, kept: KeptPage | None, now: datetime) -> datetime:
+        """Until when what is kept may be told. Raises UpstreamNeeded if it may not be told at all.
+
+        Whatever trouble there is with upstream, what is kept is told.
+        """
+        settings = _settings(wanted.index)
+        if self.is_offline(settings):
+            return now + timedelta(seconds=_OFFLINE_SECONDS)
+        is_absent = kept is not None and kept.content is None
+        seconds = settings.mirror_cache_expiry_seconds
+        if seconds is None:
+            seconds = self._expiry_seconds
+        if kept is not None and self._is_of_its_source(kept, settings):
+            age = now - kept.checked_at
+            lifetime = timedelta(seconds=min(seconds, _ABSENT_SECONDS) if is_absent else seconds)
+            if timedelta(seconds=-_CLOCK_SECONDS_MAX) <= age < lifetime:
+                return kept.checked_at + lifetime
+            may_be_told = not is_absent
+        else:
+            may_be_told = False
+        trouble_until = self.troubles.until(wanted.index.name, wanted.project)
+        if trouble_until is not None:
+            return trouble_until
+        if not may_be_told:
+            raise UpstreamNeeded(wanted)
+        self.wishes.append(wanted)
+        return now + timedelta(seconds=_ASKED_SECONDS)
+
+    def _is_of_its_source(self, kept: KeptPage, settings: MirrorSettings) -> bool:
+        source = self._sources.known(settings)
+        return source is None or source.label == kept.source
+
+    def _page(self, kept: KeptPage, content: bytes) -> "_Page":
+        key = (kept.index, kept.project)
+        page = self._decoded.get(key, kept.serial)
+        if page is None:
+            decoded = mirror_page.decode(content)
+            page = (decoded, _hosts(decoded))
+            self._decoded.put(key, kept.serial, page)
+        return page
+
+
+def as_dist_file(mirrored: MirroredFile) -> DistFile | None:
+    """What is told of a mirror's file where stored files are told of; None without its digest."""
+    file, sha256 = mirrored.known.file, mirrored.sha256
+    if sha256 is None or not sha256.startswith(mirrored.known.sha256_prefix):
+        return None
+    metadata = file.metadata if isinstance(file.metadata, dict) else {}
+    return DistFile(
+        index=mirrored.index,
+        project=mirrored.project,
+        version=mirrored.known.version,
+        filename=file.filename,
+        key=file.filename,
+        size_bytes=file.size_bytes or 0,
+        sha256=sha256,
+        md5=file.hashes.get("md5", ""),
+        blake2b_256=file.hashes.get("blake2b_256", ""),
+        uploaded_at=mirrored.changed_at,
+        uploaded_by="",
+        requires_python=file.requires_python,
+        metadata_sha256=metadata.get("sha256"),
+        yanked=file.yanked,
+    )
+
+
+class Troubles:
+    """What went wrong with upstream a short while ago, so that nobody waits for it again.
+
+    Each process finds out for itself. May be used from any thread.
+    """
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._lock = Lock()
+        self._of_projects: OrderedDict[tuple[IndexName, ProjectName], _Trouble] = OrderedDict()
+        self._of_indexes: dict[IndexName, _Trouble] = {}
+
+    def note(self, index: IndexName, project: ProjectName, line: str, *, is_down: bool) -> None:
+        """Something went wrong; `is_down`: it would with every project."""
+        now = self._now()
+        with self._lock:
+            if is_down:
+                before = self._of_indexes.get(index)
+                seconds = _DOWN_SECONDS
+                if before is not None and now >= before.until:
+                    seconds = min(before.seconds * 2, _DOWN_SECONDS_MAX)
+                elif before is not None:
+                    seconds = before.seconds
+                self._of_indexes[index] = _Trouble(line, now + timedelta(seconds=seconds), seconds)
+                return
+            until = now + timedelta(seconds=_TROUBLE_SECONDS)
+            self._of_projects[index, project] = _Trouble(line, until, _TROUBLE_SECONDS)
+            while len(self._of_projects) > _TROUBLES_MAX:
+                self._of_projects.popitem(last=False)
+
+    def forget(self, index: IndexName, project: ProjectName) -> None:
+        """Upstream has answered."""
+        with self._lock:
+            self._of_indexes.pop(index, None)
+            self._of_projects.pop((index, project), None)
+
+    def until(self, index: IndexName, project: ProjectName) -> datetime | None:
+        """Until when there is no use in asking; None: it may be asked now."""
+        found = self._current(index, project)
+        return None if found is None else found.until
+
+    def line(self, index: IndexName, project: ProjectName) -> str | None:
+        """What is wrong, for people."""
+        found = self._current(index, project)
+        return None if found is None else found.line
+
+    def of_index(self, index: IndexName) -> str | None:
+        """What is wrong with all of an upstream, for people."""
+        now = self._now()
+        with self._lock:
+            found = self._of_indexes.get(index)
+        return found.line if found is not None and now < found.until else None
+
+    def _current(self, index: IndexName, project: ProjectName) -> "_Trouble | None":
+        now = self._now()
+        with self._lock:
+            found = (self._of_indexes.get(index), self._of_projects.get((index, project)))
+        current = [trouble for trouble in found if trouble is not None and now < trouble.until]
+        return max(current, key=lambda trouble: trouble.until, default=None)
+
+
+_TROUBLE_SECONDS = 10.0
+_DOWN_SECONDS = 15.0
+_DOWN_SECONDS_MAX = 120.0
+_TROUBLES_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    line: str
+    until: datetime
+    seconds: float
+
+
+_Page: TypeAlias = tuple[MirrorPage, frozenset[str]]
+"""A page, and the hosts of its files."""
+
+
+class _Decoded:
+    """A bounded memory of pages as records."""
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[Hashable, tuple[int, _Page]] = OrderedDict()
+        self._files = 0
+        self._lock = Lock()
+
+    def get(self, key: Hashable, serial: int) -> _Page | None:
+        with self._lock:
+            found = self._pages.get(key)
+            if found is None or found[0] != serial:
+                return None
+            self._pages.move_to_end(key)
+            return found[1]
+
+    def put(self, key: Hashable, serial: int, page: _Page) -> None:
+        with self._lock:
+            before = self._pages.pop(key, None)
+            if before is not None:
+                self._files -= len(before[1][0].files)
+            self._pages[key] = (serial, page)
+            self._files += len(page[0].files)
+            while self._files > _DECODED_FILES_MAX and self._pages:
+                _, (_, oldest) = self._pages.popitem(last=False)
+                self._files -= len(oldest[0].files)
+
+
+def _settings(index: Index) -> MirrorSettings:
+    assert isinstance(index.settings, MirrorSettings)
+    return index.settings
+
+
+def _hosts(page: MirrorPage) -> frozenset[str]:
+    """The hosts that a page names as those of its files."""
+    hosts = (urlsplit(file.file.url).hostname for file in page.files)
+    return frozenset(host for host in hosts if host)

@@ -1,0 +1,190 @@
+"""Asks upstreams for pages: each page once at a time, and in the background where one is kept."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import anyio.to_thread
+
+from simpleindex.errors import UpstreamFailed
+from simpleindex.mirrored import Mirrored, WantedPage
+from simpleindex.sources import Sources
+from simpleindex.upstream import Absent, Fetched, NotModified, Source, Upstream, UpstreamTrouble
+from simpleindex.wire import mirror_page
+from simpleindex.wire.mirror_page import MirrorPage
+from simpleindex.wire.simple_page import ProjectPage
+from simpleindex.wire.upstream_page import BadPage, parse_page
+from simpleindex_storage.errors import StoreError
+from simpleindex_storage.mirrored import KeptPage
+from simpleindex_storage.model import MirrorSettings
+from simpleindex_storage.names import IndexName, ProjectName
+
+_log = logging.getLogger("simpleindex")
+
+UpstreamFor = Callable[[str | None], Upstream]
+"""The client for upstreams; the host that is given may have a private address."""
+
+
+class Upstreams:
+    """The clients of all upstreams: one, and one more for the index that pip here uses."""
+
+    def __init__(self, sources: Sources, make: UpstreamFor) -> None:
+        self._sources = sources
+        self._make = make
+        self._made: dict[str | None, Upstream] = {}
+
+    async def reach(self, settings: MirrorSettings) -> tuple[Source, Upstream]:
+        """Where a mirror's upstream is, and who talks to it. Raises UpstreamTrouble."""
+        source = self._sources.known(settings)
+        if source is None:
+            source = await anyio.to_thread.run_sync(self._sources.find, settings)
+        host = self._sources.trusted_host(settings)
+        upstream = self._made.get(host)
+        if upstream is None:
+            upstream = self._made[host] = self._make(host)
+        return source, upstream
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        for upstream in self._made.values():
+            await upstream.close()
+
+
+class MirrorPages:
+    """Fetches pages of projects, and keeps them. All its methods belong to one event loop."""
+
+    def __init__(
+        self, mirrored: Mirrored, upstreams: Upstreams, now: Callable[[], datetime]
+    ) -> None:
+        self._mirrored = mirrored
+        self._upstreams = upstreams
+        self._now = now
+        self._flights: dict[tuple[IndexName, ProjectName], asyncio.Task[str | None]] = {}
+
+    async def ask(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
+        """Ask upstream for pages, all at once. Trouble is noted, not raised.
+
+        Whoever asks for a page that is being asked for waits for the same answer.
+        """
+        await asyncio.gather(*(asyncio.shield(self._flight(page, hops)) for page in wanted))
+
+    async def refresh(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
+        """Ask now, however fresh the pages are. Raises UpstreamFailed."""
+        flights = [asyncio.shield(self._flight(page, hops)) for page in wanted]
+        lines = [line for line in await asyncio.gather(*flights) if line is not None]
+        if lines:
+            raise UpstreamFailed(lines[0])
+
+    def grant_wishes(self) -> None:
+        """Begin to refresh, behind the answers, what was told although it was out of date."""
+        wishes = self._mirrored.wishes
+        while wishes:
+            self._flight(wishes.popleft(), ())
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    def _flight(self, page: WantedPage, hops: tuple[str, ...]) -> "asyncio.Task[str | None]":
+        key = (page.index.name, page.project)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.create_task(self._fetch(page, hops))
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        return flight
+
+    async def _fetch(self, page: WantedPage, hops: tuple[str, ...]) -> str | None:
+        """Fetch and keep one page; the line that says what went wrong, if anything did."""
+        index, project = page.index.name, page.project
+        try:
+            await self._fetch_and_keep(page, hops)
+        except (UpstreamTrouble, BadPage, StoreError) as error:
+            is_down = isinstance(error, UpstreamTrouble) and error.is_down
+            line = str(error)
+            _log.warning("%s: page of %s not fetched: %s", index, project, line)
+            self._mirrored.troubles.note(index, project, line, is_down=is_down)
+            return line
+        self._mirrored.troubles.forget(index, project)
+        return None
+
+    async def _fetch_and_keep(self, page: WantedPage, hops: tuple[str, ...]) -> None:
+        settings = page.index.settings
+        assert isinstance(settings, MirrorSettings)
+        cache = self._mirrored.cache
+        source, upstream = await self._upstreams.reach(settings)
+        kept = await anyio.to_thread.run_sync(cache.page, page.index.name, page.project)
+        # A validator is good for the upstream that gave it, and for a page that is still here.
+        asked = kept if kept is not None and kept.source == source.label else None
+        has_content = asked is not None and asked.content is not None
+        answer = await upstream.page(
+            source,
+            page.project,
+            etag=asked.etag if asked is not None and has_content else None,
+            last_modified=asked.last_modified if asked is not None and has_content else None,
+            hops=hops,
+        )
+        keeping = _Keeping(self._mirrored, page, source.label, self._now())
+        match answer:
+            case NotModified():
+                await anyio.to_thread.run_sync(keeping.renew)
+            case Absent():
+                await anyio.to_thread.run_sync(keeping.absent)
+            case Fetched():
+                await anyio.to_thread.run_sync(keeping.fetched, answer)
+
+
+class _Keeping:
+    """What is written down of one answer. Blocks."""
+
+    def __init__(self, mirrored: Mirrored, page: WantedPage, source: str, now: datetime) -> None:
+        self._mirrored = mirrored
+        self._cache = mirrored.cache
+        self._index = page.index.name
+        self._project = page.project
+        self._told = KeptPage(self._index, self._project, source, None, None, None, now)
+
+    def renew(self) -> None:
+        self._cache.renew_page(self._index, self._project, self._told.checked_at)
+
+    def absent(self) -> None:
+        """No such project. What it once had stays known: a name's bytes are never others."""
+        nothing = ProjectPage(self._project, files=(), versions=())
+
+        def make(kept: KeptPage | None) -> MirrorPage | None:
+            is_unknown = kept is None or kept.content is None
+            return None if is_unknown else self._merged(kept, nothing)
+
+        self._mirrored.keep(self._told, make)
+
+    def fetched(self, answer: Fetched) -> None:
+        """Raises BadPage."""
+        page = parse_page(answer.body, answer.content_type, answer.url, self._project)
+        told = replace(self._told, etag=answer.etag, last_modified=answer.last_modified)
+        self._mirrored.keep(told, lambda kept: self._merged(kept, page))
+
+    def _merged(self, kept: KeptPage | None, page: ProjectPage) -> MirrorPage:
+        before, now = self._mirrored.kept_page(kept), self._told.checked_at
+        if kept is None or before is None:
+            return mirror_page.merged(None, None, page, now)
+        merged = mirror_page.merged(before, kept.checked_at, page, now)
+        _log_changes(self._index, before, merged)
+        return merged
+
+
+def _log_changes(index: IndexName, before: MirrorPage, after: MirrorPage) -> None:
+    """Say it once when upstream offers other bytes under a name that is known."""
+    known = {file.file.filename: file.changed_to for file in before.files}
+    for file in after.files:
+        if file.changed_to is not None and file.changed_to != known.get(file.file.filename):
+            _log.error(
+                "%s: upstream offers other bytes under the name %s (%s); they are refused, and "
+                "the file is not shown",
+                index,
+                file.file.filename,
+                file.changed_to,
+            )
