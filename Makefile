@@ -44,6 +44,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.first_table
 	$(BIN)/python -m benchmarks.footprint
 	$(BIN)/python -m benchmarks.inspection
+	$(BIN)/python -m benchmarks.mirror
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
