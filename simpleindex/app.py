@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
-from simpleindex.mirroring import Mirroring, open_mirroring
+from simpleindex.mirror.opening import Mirroring, open_mirroring
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
 from simpleindex.routes.attachments import AttachmentsDoor
@@ -78,6 +78,7 @@ class Application:
             secret = read_secret(self._config.secretfile or root / SECRET_FILE)
             hop = self._store.catalog.uuid
             self._mirroring = open_mirroring(self._config, self._store.catalog, hop, self._now)
+            self._mirroring.cache.tidy()
             self._front = _join(self._config, self._store, self._mirroring, secret, self._now)
         except BaseException:
             self.close()

@@ -86,6 +86,15 @@ class UpstreamFailed(RequestError):
     status = 502
 
 
+class NothingKnown(UpstreamFailed):
+    """It is not known here what is there, and the other index does not say.
+
+    Not 502: pip would ask five more times, with pauses, and hear the same.
+    """
+
+    status = 504
+
+
 class UpstreamIsUs(RequestError):
     """The question has come back to this very server, by way of others."""
 
@@ -125,7 +134,7 @@ def refusal(
     }
     if isinstance(error, RequestError):
         headers |= error.headers
-    if isinstance(error, Unavailable | UpstreamFailed):
+    if isinstance(error, Unavailable):
         headers["retry-after"] = str(RETRY_SECONDS)
     if as_log:
         content: dict[str, object] = {"type": "actionlog", "result": [line], "message": line}

@@ -7,7 +7,6 @@ mirrors last. Whatever reads of mirrors may raise UpstreamNeeded.
 
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -16,8 +15,8 @@ from packaging.version import InvalidVersion, Version
 
 from simpleindex import whitelist
 from simpleindex.access import is_public
-from simpleindex.errors import UpstreamFailed
-from simpleindex.mirrored import (
+from simpleindex.errors import NothingKnown
+from simpleindex.mirror.known import (
     NO_MIRRORS,
     MirroredFile,
     MirrorLook,
@@ -29,12 +28,7 @@ from simpleindex.mirrored import (
 from simpleindex.reading import ANY_READER, Reader
 from simpleindex.wire.devpi_releases import StoredRelease
 from simpleindex.wire.simple_page import (
-    PageDepth,
-    PageFile,
     ProjectListPage,
-    ProjectPage,
-    provenance_url,
-    relative_url,
 )
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import (
@@ -169,7 +163,7 @@ def _chain(
 def shown_project(
     seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors = NO_MIRRORS
 ) -> Sight:
-    """What is seen of a project. Raises NotStored, UpstreamNeeded, UpstreamFailed.
+    """What is seen of a project. Raises NotStored, UpstreamNeeded, NothingKnown.
 
     A project that is known and has no files is shown empty, which tells installers something
     else than one that never was.
@@ -194,7 +188,7 @@ def shown_project(
         status=nearest.status,
         status_reason=nearest.status_reason,
         mirrored=_mirrored_files(files.keys(), looks),
-        told_versions=tuple(version for page in pages for version in page.versions),
+        told_versions=tuple(version for look in looks for version in _told_versions(look)),
     )
 
 
@@ -238,7 +232,7 @@ def shown_releases(
 
     The nearest index comes first. `1.0` and `1.0.0` are one release (PEP 440), which has the
     spelling that came first. Raises NotStored if no index of the chain has the project;
-    UpstreamNeeded, UpstreamFailed.
+    UpstreamNeeded, NothingKnown.
     """
     found: dict[Version, list[StoredRelease]] = {}
     entries, looks = _readable(seen, view, project, mirrors, with_bases)
@@ -280,85 +274,20 @@ def shown_release(
     return tuple(found)
 
 
-def page_of(sight: Sight, depth: PageDepth, secure_url: str | None = None) -> ProjectPage:
-    """The page for a URL that lies `depth` levels below its index.
-
-    `secure_url` is our root as the client sees it, if its origin is secure: without that, PEP 740
-    allows no link to a provenance.
-    """
-    # PEP 503: who tells of signatures should tell of each file whether it has one.
-    tells_signatures = any(file.signature_sha256 is not None for file in sight.files)
-    own = (
-        PageFile(
-            filename=file.filename,
-            url=relative_url(file.place, index=sight.index, depth=depth),
-            hashes={"sha256": file.sha256},
-            size_bytes=file.size_bytes,
-            uploaded_at=file.uploaded_at,
-            requires_python=file.requires_python,
-            metadata=_metadata_digests(file),
-            yanked=file.yanked,
-            gpg_sig=file.signature_sha256 is not None if tells_signatures else None,
-            provenance=provenance_url(file.place, secure_url)
-            if secure_url is not None and file.provenance_sha256 is not None
-            else None,
-        )
-        for file in sight.files
-    )
-    mirrored = (_mirrored_page_file(file, sight, depth, secure_url) for file in sight.mirrored)
-    versions = {file.version for file in sight.files}
-    versions |= {file.known.version for file in sight.mirrored}
-    return ProjectPage(
-        name=sight.project,
-        files=(*own, *mirrored),
-        versions=_in_order(versions, sight.told_versions),
-        status=sight.status,
-        status_reason=sight.status_reason,
-        serial=sight.serial,
-    )
+def _told_versions(look: MirrorLook) -> Sequence[str]:
+    """What upstream tells, but for releases of which rules leave no file."""
+    if look.page is None:
+        return ()
+    hidden = {file.version for file in look.page.files}
+    hidden -= {file.known.version for file in look.files}
+    return [text for text in look.page.versions if not hidden or _normal(text) not in hidden]
 
 
-def _mirrored_page_file(
-    file: MirroredFile, sight: Sight, depth: PageDepth, secure_url: str | None
-) -> PageFile:
-    """A mirror's file as upstream tells of it, but from here."""
-    told, place = file.known.file, file.place
-    metadata = told.metadata
-    if not metadata and place.filename.endswith(".whl"):
-        metadata = True  # else it is taken out of the wheel when somebody asks for it
-    has_provenance = secure_url is not None and told.provenance is not None
-    # Not `replace`, which takes four times as long: pages of mirrors have thousands of files.
-    return PageFile(
-        filename=told.filename,
-        url=relative_url(place, index=sight.index, depth=depth),
-        hashes=told.hashes,
-        size_bytes=told.size_bytes,
-        uploaded_at=told.uploaded_at,
-        requires_python=told.requires_python,
-        metadata=metadata,
-        yanked=told.yanked,
-        gpg_sig=told.gpg_sig,
-        provenance=provenance_url(place, secure_url) if has_provenance and secure_url else None,
-    )
-
-
-def _in_order(versions: set[str], told: Sequence[str]) -> tuple[str, ...]:
-    """All versions, each once: those that mirrors tell, and those of the files."""
-    found: dict[Version, str] = {}
-    for text in (*told, *versions):
-        with suppress(InvalidVersion):  # upstream may tell anything
-            found.setdefault(Version(text), text)
-    return tuple(found[version] for version in sorted(found))
-
-
-def _metadata_digests(file: DistFile) -> dict[str, str] | None:
-    """Installers may take a dependency list from a wheel's metadata; from an sdist's only in part.
-
-    So that of sdists is stored and not announced (its Dynamic fields are for a build to fill).
-    """
-    if file.metadata_sha256 is None or not file.filename.endswith(".whl"):
-        return None
-    return {"sha256": file.metadata_sha256}
+def _normal(version: str) -> str:
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return version
 
 
 _Entries: TypeAlias = list[tuple[Index, Project | None]]
@@ -403,14 +332,14 @@ def _admitted(seen: Snapshot, view: View, project: ProjectName) -> tuple[Index, 
 def _require_some(
     view: View, project: ProjectName, entries: _Entries, looks: Sequence[MirrorLook]
 ) -> None:
-    """Raises NotStored if nobody has the project; UpstreamFailed if nobody can tell."""
+    """Raises NotStored if nobody has the project; NothingKnown if nobody can tell."""
     if any(entry is not None for _, entry in entries):
         return
     if any(look.page is not None for look in looks):
         return
     troubles = [look.trouble for look in looks if look.trouble is not None]
     if troubles:
-        raise UpstreamFailed(f"nothing is known of {project} in {view.name} yet: {troubles[0]}")
+        raise NothingKnown(f"nothing is known of {project} in {view.name} yet: {troubles[0]}")
     verdicts = [look.verdict.reason for look in looks if look.verdict is not None]
     raise NotStored(f"project {project} in {view.name}", *verdicts[:1])
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
-from simpleindex.mirrored import MirroredFile, MirrorLook, UpstreamNeeded, WantedPage
+from simpleindex.mirror.known import MirroredFile, MirrorLook, UpstreamNeeded, WantedPage
 from simpleindex.wire.mirror_page import MirrorFile, MirrorPage
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.model import (

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 import httpcore2
 import pytest
 
-from simpleindex.addresses import Addresses, AddressRefused
-from simpleindex.connections import GuardedBackend
+from simpleindex.upstream.addresses import Addresses, AddressRefused
+from simpleindex.upstream.connections import GuardedBackend
 
 PUBLIC = "8.8.8.8"
 PUBLIC_V6 = "2606:4700::1111"

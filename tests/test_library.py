@@ -2,9 +2,10 @@ import pytest
 
 from simpleindex import library
 from simpleindex.access import Principal, Rules
-from simpleindex.errors import Forbidden, UpstreamFailed
+from simpleindex.errors import Forbidden, NothingKnown
 from simpleindex.library import look
-from simpleindex.mirrored import UpstreamNeeded
+from simpleindex.mirror.known import UpstreamNeeded
+from simpleindex.project_page import page_of
 from simpleindex.reading import ANY_READER, Reader, WhoIsAsking
 from simpleindex.wire.simple_page import page_depth
 from simpleindex_storage.errors import NotStored
@@ -120,8 +121,8 @@ def mirrored(
 ) -> list[tuple[str, str]]:
     """Which files are shown, and from which index; those of mirrors too."""
     sight = library.shown_project(catalog, look(catalog, LOCAL), project, mirrors)
-    own = [(file.index, file.filename) for file in sight.files]
-    return own + [(file.index, file.known.file.filename) for file in sight.mirrored]
+    own = [(str(file.index), file.filename) for file in sight.files]
+    return own + [(str(file.index), file.known.file.filename) for file in sight.mirrored]
 
 
 def a_chain_with_mirrors() -> tuple[FakeCatalog, FakeMirrors]:
@@ -170,7 +171,7 @@ def test_nobody_is_asked_for_a_project_of_our_own() -> None:
 def test_where_nobody_can_tell_the_answer_is_no_404() -> None:
     catalog, mirrors = a_chain_with_mirrors()
     mirrors.troubles["root/pypi"] = "upstream cannot be reached"
-    with pytest.raises(UpstreamFailed, match="upstream cannot be reached"):
+    with pytest.raises(NothingKnown, match="upstream cannot be reached"):
         library.shown_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
     mirrors.put_file("root/other", WHEEL)
     assert mirrored(catalog, mirrors) == [("root/other", WHEEL)]
@@ -200,7 +201,7 @@ def test_a_page_tells_of_a_mirrors_file_as_upstream_does_but_from_here() -> None
     catalog, mirrors = a_chain_with_mirrors()
     known = mirrors.put_file("root/pypi", WHEEL, yanked="broken", requires_python=">=3.9")
     sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
-    page = library.page_of(sight, page_depth("+simple/demo/"))
+    page = page_of(sight, page_depth("+simple/demo/"))
     (file,) = page.files
     prefix = known.sha256_prefix
     assert file.url == f"../../../../root/pypi/+f/{prefix[:3]}/{prefix[3:]}/{WHEEL}"
@@ -214,7 +215,7 @@ def the_page(catalog: FakeCatalog) -> tuple[object, object]:
     """The fingerprint, and all that clients could see."""
     sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
     assert library.state_of_project(catalog, look(catalog, LOCAL), DEMO) == sight.state
-    return sight.state, library.page_of(sight, page_depth("demo/"))
+    return sight.state, page_of(sight, page_depth("demo/"))
 
 
 @pytest.mark.parametrize("index", ["root/local", "root/a", "root/b"])
@@ -281,7 +282,7 @@ def test_a_page_tells_all_that_is_known_of_its_files() -> None:
     sdist = catalog.put_file("root/a", "demo-10.0.tar.gz", metadata_sha256=digest)
     catalog.put_file("root/a", WHEEL)
     sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
-    page = library.page_of(sight, page_depth("+simple/demo/"))
+    page = page_of(sight, page_depth("+simple/demo/"))
     assert (page.name, page.serial) == ("demo", catalog.serial)
     assert page.versions == ("1.0", "2.0", "10.0")
     first, second, _ = page.files

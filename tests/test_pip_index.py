@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex.pip_index import PipIndex, find_pip_index
+from simpleindex.upstream.pip_index import PipIndex, find_pip_index
 from tests.server import clean_environment
 
 CONFIGURED = "https://user:secret@packages.example/simple/"

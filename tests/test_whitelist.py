@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from simpleindex.library import look, may_be_asked, page_of, shown_project
+from simpleindex.library import look, may_be_asked, shown_project
+from simpleindex.project_page import page_of
 from simpleindex.whitelist import admitted
 from simpleindex.wire.simple_page import page_depth
 from simpleindex_storage.errors import NotStored

@@ -31,6 +31,11 @@ from simpleindex_storage.ports import Change
     "--index", "index_text", default=AUTOMATIC_INDEX, show_default=True, help="Out of which index."
 )
 @click.option(
+    "--give-up-name",
+    is_flag=True,
+    help="Let mirrors show a project of that name from now on, which may be a stranger's.",
+)
+@click.option(
     "--force", is_flag=True, help="Also out of an index that never removes files (volatile=False)."
 )
 @json_option
@@ -41,6 +46,7 @@ def command(
     version: str | None,
     filename: str | None,
     index_text: str,
+    give_up_name: bool,
     force: bool,
     as_json: bool,
     config_file: Path | None,
@@ -49,14 +55,21 @@ def command(
     """Remove a PROJECT, one VERSION of it, or a single file, for good.
 
     Works while the server runs. With the last file of a release its documentation goes; with the
-    last release the project.
+    last release the project. Its name goes on keeping mirrors out, unless it is given up, now or
+    later.
     """
+    if give_up_name and (version or filename):
+        raise click.UsageError("--give-up-name is for a whole project")
     index, name = parse_index_name(index_text), parse_project_name(project)
     number = None if version is None else parse_version(version)
     key = None if filename is None else parse_filename(filename).key
 
     def remove(change: Change) -> list[DistFile]:
         _check_removable(change, index, force)
+        is_former = change.project(index, name) is None and change.had_project(index, name)
+        if is_former and give_up_name:
+            change.forget_former(index, name)
+            return []
         if change.project(index, name) is None:
             raise NotStored(f"project {name} in {index}")
         files = [
@@ -65,6 +78,8 @@ def command(
             if (number is None or same_version(file.version, number)) and key in (None, file.key)
         ]
         _remove(change, index, name, number, files if key is not None else None)
+        if give_up_name:
+            change.forget_former(index, name)
         return files
 
     config = config_from(config_file, flags)

@@ -19,7 +19,12 @@ _STAGE_KEYS = frozenset(
     }
 )
 _MIRROR_TEXTS = ("mirror_url", "mirror_web_url_fmt")
-_MIRROR_FLAGS = ("mirror_no_project_list", "mirror_use_external_urls")
+_MIRROR_FLAGS = (
+    "mirror_no_project_list",
+    "mirror_use_external_urls",
+    "mirror_ignore_serial_header",
+    "mirror_provides_core_metadata",
+)
 _FOR_PEOPLE = ("title", "description", "custom_data")
 _NEITHER = frozenset({"type", "volatile", "projects", "pypi_whitelist"})
 _SECONDS_MAX = 1 << 31

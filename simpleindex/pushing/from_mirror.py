@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import BinaryIO
 
-from simpleindex.mirrored import MirroredFile
+from simpleindex.mirror.known import MirroredFile
 from simpleindex.pushing.cargo import Step
 from simpleindex_storage.model import Event, LogEntry, Outcome, Staged, Upload
 from simpleindex_storage.names import IndexName

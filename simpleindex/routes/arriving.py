@@ -1,12 +1,13 @@
 """Answers with a file of a mirror that is still arriving."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from simpleindex.transfers import Growing, Transfer, read_along
+from simpleindex.mirror.transfers import Growing, Transfer, read_along
 
 
 class ArrivingResponse(Response):
@@ -40,6 +41,31 @@ class ArrivingResponse(Response):
         finally:
             gone.cancel()
             self._growing.close()
+
+
+async def passing_response(
+    passing: AsyncGenerator[bytes, None], headers: dict[str, str], size_bytes: int | None
+) -> Response:
+    """The answer with a file as upstream sends it. Raises what makes its first bytes fail.
+
+    Without Range: nothing of it stays here.
+    """
+    try:
+        first = await anext(passing)
+    except BaseException:
+        await passing.aclose()
+        raise
+
+    async def all_pieces() -> AsyncGenerator[bytes, None]:
+        async with aclosing(passing):
+            yield first
+            async for piece in passing:
+                yield piece
+
+    headers = {name: value for name, value in headers.items() if name != "accept-ranges"}
+    if size_bytes is not None:
+        headers["content-length"] = str(size_bytes)
+    return StreamingResponse(all_pieces(), headers=headers)
 
 
 def unfetched(headers: dict[str, str], size_bytes: int | None) -> Response:

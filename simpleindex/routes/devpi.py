@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from simpleindex.access import Rules
+from simpleindex.access import Rules, is_public
 from simpleindex.errors import Forbidden, NotAuthenticated
-from simpleindex.mirrored import Mirrored
+from simpleindex.mirror.known import Mirrored
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import asked_index, in_thread, json_body, origin_of
 from simpleindex.routes.doorkeeper import Doorkeeper
@@ -36,7 +36,7 @@ from simpleindex.wire.locations import (
 )
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.mirrored import Usage
-from simpleindex_storage.model import Index, JsonValue, StageSettings
+from simpleindex_storage.model import Index, JsonValue, MirrorSettings, StageSettings
 from simpleindex_storage.names import (
     IndexName,
     ProjectName,
@@ -96,7 +96,7 @@ class DevpiDoor:
 
     async def status(self, request: Request) -> Response:
         """`+status`: what runs here, without anything that only its admin need know."""
-        usage = await in_thread(self.mirrored.cache.usage)
+        mirrors = await in_thread(self._mirrors)
         result: dict[str, JsonValue] = {
             "versioninfo": {"simpleindex-server": __version__},
             "role": "MASTER",
@@ -104,17 +104,27 @@ class DevpiDoor:
             "uuid": self.catalog.uuid,
             "polling_replicas": {},
             "metrics": [],
-            "mirrors": {each.index: self._mirror_figures(each) for each in usage},
+            "mirrors": mirrors,
         }
         return devpi_reply(devpi_json.reply(result, "status"))
 
-    def _mirror_figures(self, usage: Usage) -> JsonValue:
-        return {
-            "pages": usage.pages,
-            "files": usage.files,
-            "bytes": usage.size_bytes,
-            "trouble": self.mirrored.troubles.of_index(usage.index),
-        }
+    def _mirrors(self) -> JsonValue:
+        """What is kept for each mirror that everybody may read, and what is wrong with it."""
+        with self.catalog.snapshot() as seen:
+            indexes = [index for index in seen.indexes() if is_public(index.settings)]
+        kept = {usage.index: usage for usage in self.mirrored.cache.usage()}
+        nothing = Usage(IndexName(""), 0, 0, 0, None)
+        figures: dict[str, JsonValue] = {}
+        for index in indexes:
+            if isinstance(index.settings, MirrorSettings):
+                usage = kept.get(index.name, nothing)
+                figures[index.name] = {
+                    "pages": usage.pages,
+                    "files": usage.files,
+                    "bytes": usage.size_bytes,
+                    "trouble": self.mirrored.troubles.of_index(index.name),
+                }
+        return figures
 
     async def check(self, request: Request) -> Response:
         """`+authcheck`: whether a front server may hand out what it was asked for.

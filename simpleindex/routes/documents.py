@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from simpleindex import library
 from simpleindex.library import Sight, View
-from simpleindex.mirrored import SeenMirrors
+from simpleindex.mirror.known import SeenMirrors
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import (
     asked_index,

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from io import SEEK_END, BytesIO
@@ -14,12 +15,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.errors import RangeNotSatisfiable
-from simpleindex.mirror_files import LyingBeside, MirrorFiles
+from simpleindex.mirror.files import LyingBeside, MirrorFiles
+from simpleindex.mirror.transfers import STREAMED_BYTES_MIN, WantedFile
 from simpleindex.reading import Reader
-from simpleindex.routes.arriving import ArrivingResponse, client_gone, unfetched
+from simpleindex.routes.arriving import (
+    ArrivingResponse,
+    client_gone,
+    passing_response,
+    unfetched,
+)
 from simpleindex.routes.asking import asked_place, hops_of, in_thread
 from simpleindex.routes.readers import Readers, project_of
-from simpleindex.transfers import STREAMED_BYTES_MIN, WantedFile
 from simpleindex.wire.conditional import (
     ByteRange,
     Unsatisfiable,
@@ -28,10 +34,12 @@ from simpleindex.wire.conditional import (
     matches_none,
 )
 from simpleindex.wire.locations import FileAt
-from simpleindex_storage.errors import NotStored
+from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.model import AttachmentKind, Sidecar
 from simpleindex_storage.names import FilePlace
 from simpleindex_storage.store import Store
+
+_log = logging.getLogger("simpleindex")
 
 _CHUNK_BYTES = 256 << 10
 """Large enough that the hop to a thread for each does not count, small enough for many clients."""
@@ -107,13 +115,20 @@ class FilesDoor:
             return _not_modified(headers)
         if request.method == "HEAD":
             return unfetched(headers, wanted.size_bytes)
-        transfer = self.mirror_files.begin(wanted, hops)
-        if wanted.size_bytes is None or wanted.size_bytes >= STREAMED_BYTES_MIN:
-            await transfer.begun()
-            if not transfer.is_over and (transfer.size_bytes or 0) >= STREAMED_BYTES_MIN:
-                # A whole answer, also to who asks for a part: nothing is known to be right yet.
-                return ArrivingResponse(transfer, self.mirror_files.follow(transfer), headers)
-        copy = await self.mirror_files.whole(wanted, hops)
+        try:
+            transfer = self.mirror_files.begin(wanted, hops)
+            if wanted.size_bytes is None or wanted.size_bytes >= STREAMED_BYTES_MIN:
+                await transfer.begun()
+                if not transfer.is_over and (transfer.size_bytes or 0) >= STREAMED_BYTES_MIN:
+                    # A whole answer, also to who wants a part: nothing is known to be right yet.
+                    return ArrivingResponse(transfer, self.mirror_files.follow(transfer), headers)
+            copy = await self.mirror_files.whole(wanted, hops)
+        except Unavailable as error:
+            if not error.full:
+                raise
+            _log.warning("%s: %s; it is handed on, and not kept", wanted.place.index, error)
+            passing = self.mirror_files.pass_along(wanted, hops)
+            return await passing_response(passing, headers, wanted.size_bytes)
         told = _Told.of(copy.kept.sha256, copy.file.changed_at)
         opened = await in_thread(lambda: _opened(told, copy.content))
         return _answer(request, opened, is_public=is_public)

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden, NotAuthenticated
-from simpleindex.mirror_files import KeptCopy, MirrorFiles
-from simpleindex.mirrored import Mirrored, MirroredFile
+from simpleindex.mirror.files import KeptCopy, MirrorFiles
+from simpleindex.mirror.known import Mirrored, MirroredFile
 from simpleindex.pushing.cargo import Cargo, Step, load
 from simpleindex.pushing.from_mirror import push_copies
 from simpleindex.pushing.posting import is_done, post

@@ -6,9 +6,9 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from simpleindex.access import ANYBODY, Principal, Rules, is_public
-from simpleindex.errors import UpstreamFailed
-from simpleindex.mirrored import UpstreamNeeded
-from simpleindex.mirrors import MirrorPages
+from simpleindex.errors import NothingKnown
+from simpleindex.mirror.known import UpstreamNeeded
+from simpleindex.mirror.pages import MirrorPages
 from simpleindex.reading import Reader, WhoIsAsking
 from simpleindex.routes.asking import credentials_of, hops_of, in_thread
 from simpleindex.routes.doorkeeper import Doorkeeper
@@ -53,7 +53,7 @@ class Readers:
                     await self._pages.ask(needed.wanted, hops_of(request))
             return await self._read(request, work)
         except UpstreamNeeded as needed:
-            raise UpstreamFailed(f"upstream gives no page of {needed}") from None
+            raise NothingKnown(f"upstream gives no page of {needed}") from None
         finally:
             self._pages.grant_wishes()
 

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from simpleindex import library
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden
-from simpleindex.mirrored import Mirrored, WantedPage
-from simpleindex.mirrors import MirrorPages
+from simpleindex.mirror.known import Mirrored, WantedPage
+from simpleindex.mirror.pages import MirrorPages
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import (
     asked_index,

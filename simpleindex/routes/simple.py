@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from simpleindex import library
-from simpleindex.errors import NotAcceptable, UpstreamFailed
+from simpleindex.errors import NotAcceptable, NothingKnown
 from simpleindex.library import SightState, View
-from simpleindex.mirror_lists import MirrorLists
-from simpleindex.mirrored import Mirrored
+from simpleindex.mirror.known import Mirrored
+from simpleindex.mirror.lists import MirrorLists
+from simpleindex.project_page import page_of
 from simpleindex.reading import Reader
 from simpleindex.rendered import RenderedPage, RenderedPages
 from simpleindex.routes.asking import (
@@ -104,7 +105,7 @@ class SimpleDoor:
         def recipe_for(secure_url: str | None) -> _Recipe:
             def render(seen: Snapshot, view: View) -> _Rendering:
                 sight = library.shown_project(seen, view, project, self.mirrored)
-                body = _project_bytes(library.page_of(sight, depth, secure_url), form)
+                body = _project_bytes(page_of(sight, depth, secure_url), form)
                 return _Rendering(body, sight.state, sight.has_provenance)
 
             key = (index, project, depth, form, secure_url)
@@ -157,7 +158,7 @@ class SimpleDoor:
         """A list with all that upstream has: made while it is sent, as it may be very long."""
         troubles = await self.lists.ensure(mirrors, hops_of(request))
         if index in troubles:
-            raise UpstreamFailed(f"the list of {index} is not known yet: {troubles[index]}")
+            raise NothingKnown(f"the list of {index} is not known yet: {troubles[index]}")
 
         def read(reader: Reader) -> tuple[ProjectListPage, bool]:
             with self.catalog.snapshot() as seen:

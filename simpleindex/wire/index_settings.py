@@ -270,6 +270,8 @@ _MIRROR: Mapping[str, _Setting] = {
     ),
     "mirror_no_project_list": _Setting(_flag, may_be_missing=True),
     "mirror_use_external_urls": _Setting(_flag, may_be_missing=True),
+    "mirror_ignore_serial_header": _Setting(_flag, may_be_missing=True),
+    "mirror_provides_core_metadata": _Setting(_flag, may_be_missing=True),
     "min_age": _Setting(_days, field="min_age_days", may_be_missing=True),
     "min_age_from": _Setting(_beginning_of_age, may_be_missing=True, missing=UPLOAD_TIME),
     "approved": _optional_list(_approvals),

@@ -199,33 +199,44 @@ def _heading(content: bytes) -> bytes:
 
 
 def _encoded_file(each: MirrorFile) -> JsonValue:
-    file = each.file
-    sha256 = file.hashes.get("sha256", "")
-    is_plain = each.sha256_prefix == sha256[:16]
+    file, hashes = each.file, each.file.hashes
+    sha256 = hashes.get("sha256", "")
     entry: dict[str, JsonValue] = {
         "n": file.filename,
         "u": file.url,
-        "h": sha256 if file.hashes.keys() == {"sha256"} else dict(file.hashes),
-        "s": file.size_bytes,
-        "t": _encoded_time(file.uploaded_at),
-        "r": file.requires_python,
-        "m": dict(file.metadata) if isinstance(file.metadata, Mapping) else file.metadata,
-        "y": file.yanked,
-        "g": file.gpg_sig,
-        "p": file.provenance,
+        "h": sha256 if len(hashes) == 1 and sha256 else dict(hashes),
         "v": each.version,
-        "x": None if is_plain else each.sha256_prefix,
-        "f": _encoded_time(each.first_seen_at),
-        "a": _encoded_time(each.absent_at),
-        "c": each.changed_to,
-        "o": each.gone or None,
-        "d": each.has_own_metadata or None,
+        "f": each.first_seen_at.isoformat(),
     }
-    return {key: value for key, value in entry.items() if value is not None}
+    if file.size_bytes is not None:
+        entry["s"] = file.size_bytes
+    if file.uploaded_at is not None:
+        entry["t"] = file.uploaded_at.isoformat()
+    if file.requires_python is not None:
+        entry["r"] = file.requires_python
+    if file.metadata is not None:
+        entry["m"] = file.metadata if isinstance(file.metadata, bool) else dict(file.metadata)
+    if file.yanked is not None:
+        entry["y"] = file.yanked
+    _add_rare_facts(entry, each, sha256)
+    return entry
 
 
-def _encoded_time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _add_rare_facts(entry: dict[str, JsonValue], each: MirrorFile, sha256: str) -> None:
+    if each.file.gpg_sig is not None:
+        entry["g"] = each.file.gpg_sig
+    if each.file.provenance is not None:
+        entry["p"] = each.file.provenance
+    if each.sha256_prefix != sha256[:16]:
+        entry["x"] = each.sha256_prefix
+    if each.absent_at is not None:
+        entry["a"] = each.absent_at.isoformat()
+    if each.changed_to is not None:
+        entry["c"] = each.changed_to
+    if each.gone:
+        entry["o"] = True
+    if each.has_own_metadata:
+        entry["d"] = True
 
 
 def _decoded_file(entry: Mapping[str, Any]) -> MirrorFile:

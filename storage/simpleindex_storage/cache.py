@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 _PROJECTS_AT_ONCE = 1_000
+_ABSENT_KEPT_FOR = timedelta(days=1)
 _DRAFTS_LEFT_FOR = timedelta(days=1)
 
 
@@ -296,10 +297,13 @@ class Cache:
 
         All files together, and `room_for_bytes` more, are to have `bytes_max` at the most (None:
         any number); and the disk is to have `keep_free_bytes` free besides those. What is being
-        received stays, and so do pages. Raises Unavailable.
+        received stays, and so do pages. If all files together are too few, none goes. Raises
+        Unavailable.
         """
         needed_bytes = self._needed_bytes(bytes_max, keep_free_bytes, room_for_bytes)
-        if needed_bytes <= 0:
+        with self._records.reading() as seen:
+            kept_bytes = seen.size_bytes
+        if not 0 < needed_bytes <= kept_bytes:
             return ()
         self._uses.write()
         return self._upkeep.evict(needed_bytes, dry_run=dry_run)
@@ -311,9 +315,11 @@ class Cache:
     def tidy(self) -> int:
         """Delete what processes that died have left; how many parts. To be called at the start.
 
-        Parts that are younger than a day stay: whoever receives the file goes on with them.
-        Raises Unavailable.
+        Parts that are younger than a day stay: whoever receives the file goes on with them. What
+        upstream had not got when somebody asked a day ago is forgotten. Raises Unavailable.
         """
+        with self._records.change() as change:
+            change.remove_absent_pages(self._now() - _ABSENT_KEPT_FOR)
         with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
             for folder in self._lists.glob("*.draft"):
                 with suppress(FileNotFoundError):

@@ -101,6 +101,7 @@ REMOVE_PAGE = "DELETE FROM pages WHERE index_name = ? AND project = ?"
 REMOVE_SOME_PAGES = """
     DELETE FROM pages WHERE id IN (SELECT id FROM pages WHERE index_name = ? LIMIT ?)
 """
+REMOVE_ABSENT_PAGES = "DELETE FROM pages WHERE content_sha256 IS NULL AND checked_at < ?"
 PROJECTS = """
     SELECT project FROM pages
     WHERE index_name = ? AND project > ? AND content_sha256 IS NOT NULL

@@ -228,6 +228,10 @@ class CacheChange(CacheReading):
         self.is_visible |= found
         return found
 
+    def remove_absent_pages(self, before: datetime) -> None:
+        """Forget that upstream had no such project, where it was last asked before a time."""
+        self._do(sql.REMOVE_ABSENT_PAGES, time_text(before))
+
     def put_file(self, file: KeptFile) -> None:
         """Write down that the bytes of a file are here."""
         used_at = time_text(file.used_at)

@@ -107,6 +107,10 @@ class MirrorSettings:
     mirror_cache_expiry_seconds: int | None = None
     mirror_no_project_list: bool | None = None
     mirror_use_external_urls: bool | None = None
+    mirror_ignore_serial_header: bool | None = None
+    """Kept for devpi's scripts: no serial of upstream's is ever looked at."""
+    mirror_provides_core_metadata: bool | None = None
+    """Likewise: every wheel has core metadata here."""
     min_age_days: float | None = None
     """Files are held back until they have this age. None: shown at once."""
     min_age_from: str = UPLOAD_TIME

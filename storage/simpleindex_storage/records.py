@@ -28,6 +28,8 @@ _MIRROR_KEYS = (
     "mirror_cache_expiry_seconds",
     "mirror_no_project_list",
     "mirror_use_external_urls",
+    "mirror_ignore_serial_header",
+    "mirror_provides_core_metadata",
     "min_age_days",
     "min_age_from",
     "offline",

@@ -46,6 +46,11 @@ VERBS: Mapping[str, Verb] = {
     "deprecate": Verb("demo"),
     "quarantine": Verb("demo"),
     "activate": Verb("demo"),
+    # Nobody is asked at an address of this machine, and that is told.
+    "prefetch": Verb("demo --upstream-url=http://127.0.0.1:9/simple", exit_code=1),
+    "approve": Verb("demo==2.0"),
+    "why": Verb("demo --index=root/local"),
+    "gc": Verb(),
     "user list": Verb(),
     "user create": Verb("bob --password-file={password}"),
     "user remove": Verb("alice"),
@@ -72,8 +77,10 @@ GROUPS = {"", "user", "index", "token", "config"}
 
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
-READS_ONLY = {"list", "show", "user list", "index list", "index show", "token list", "config show"}
-CHANGES_NOTHING_MORE = {"unyank", "activate"}
+READS_ONLY = {
+    "list", "show", "why", "user list", "index list", "index show", "token list", "config show",
+}  # fmt: skip
+CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc"}
 """What they would do is done already, in a fresh room."""
 
 

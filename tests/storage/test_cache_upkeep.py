@@ -144,7 +144,8 @@ def test_nothing_goes_while_there_is_room(tmp_path: Path) -> None:
     ("bytes_max", "keep_free_bytes", "room_for_bytes", "count"),
     [
         (399, 0, 0, 1), (300, 0, 0, 1), (299, 0, 0, 2), (400, 0, 1, 1), (400, 0, 150, 2),
-        (0, 0, 0, 4), (None, 1001, 0, 1), (None, 1000, 101, 2), (None, 5000, 0, 4),
+        (0, 0, 0, 4), (None, 1001, 0, 1), (None, 1000, 101, 2), (None, 1400, 0, 4),
+        (None, 1401, 0, 0), (None, 5000, 0, 0),
         (399, 1150, 0, 2), (100, 1150, 0, 3),
     ],
 )  # fmt: skip

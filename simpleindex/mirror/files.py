@@ -3,17 +3,19 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import anyio.to_thread
 
 from simpleindex.errors import Forbidden, UpstreamFailed
-from simpleindex.mirrored import Mirrored, MirroredFile
-from simpleindex.mirrors import Upstreams
-from simpleindex.transfers import Growing, Transfer, Transfers, WantedFile
-from simpleindex.upstream import NoRanges, UpstreamTrouble
-from simpleindex.wheel_ranges import fetch_metadata, metadata_in
+from simpleindex.mirror.known import Mirrored, MirroredFile
+from simpleindex.mirror.pages import Upstreams
+from simpleindex.mirror.passing import passed_along
+from simpleindex.mirror.transfers import Growing, Transfer, Transfers, WantedFile
+from simpleindex.mirror.wheel_ranges import fetch_metadata, metadata_in
+from simpleindex.upstream.client import NoRanges, UpstreamTrouble
 from simpleindex.wire import mirror_page
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.metadata import METADATA_BYTES_MAX
@@ -100,6 +102,10 @@ class MirrorFiles:
         """A file as it grows, for one reader."""
         return self._transfers.follow(transfer)
 
+    def pass_along(self, wanted: WantedFile, hops: tuple[str, ...]) -> AsyncGenerator[bytes, None]:
+        """A file that there is no room for, as upstream sends it. Raises UpstreamFailed."""
+        return passed_along(self._upstreams, wanted, hops)
+
     def find_sidecar(self, place: FilePlace, sidecar: Sidecar) -> LyingBeside | WantedFile:
         """What lies beside a file, or the file for which it is to be fetched. As `find`."""
         wanted = self._listed(place)
@@ -125,7 +131,7 @@ class MirrorFiles:
         file, verdict, hosts = self._mirrored.file(index, place)
         if not verdict.may_be_served:
             _log.warning("%s: %s refused: %s", index.name, place.filename, verdict.reason)
-            raise Forbidden(f"{place.filename}: {verdict.reason}")
+            raise Forbidden(verdict.reason)
         return WantedFile(file, index.settings, hosts)
 
     async def sidecar(

@@ -13,7 +13,7 @@ import anyio
 import httpcore2
 import httpx2
 
-from simpleindex.addresses import Addresses
+from simpleindex.upstream.addresses import Addresses
 from simpleindex.version import __version__
 
 _CONNECTIONS_MAX = 100

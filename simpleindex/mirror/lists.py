@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import anyio.to_thread
 
-from simpleindex.mirrored import Mirrored
-from simpleindex.mirrors import Upstreams
+from simpleindex.mirror.known import Mirrored
+from simpleindex.mirror.pages import Upstreams
 from simpleindex.policy import MirrorPolicy
-from simpleindex.upstream import NamesAnswer, NotModified, UpstreamTrouble
+from simpleindex.upstream.client import NamesAnswer, NotModified, UpstreamTrouble
 from simpleindex.wire.upstream_list import NamesInHtml, NamesInJson, names_parser
 from simpleindex.wire.upstream_page import BadPage
 from simpleindex_storage.cache import NamesWriter

@@ -15,9 +15,9 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
-from simpleindex.mirrored import MirroredFile
-from simpleindex.mirrors import Upstreams
-from simpleindex.upstream import FileAnswer, NoRanges, Source, Upstream, UpstreamTrouble
+from simpleindex.mirror.known import MirroredFile
+from simpleindex.mirror.pages import Upstreams
+from simpleindex.upstream.client import FileAnswer, NoRanges, Source, Upstream, UpstreamTrouble
 from simpleindex.wire import mirror_page
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.cache import Cache, Part, Watch
@@ -334,13 +334,8 @@ class _Receiving:
 
     async def _begin(self, answer: FileAnswer) -> None:
         transfer, file = self.transfer, self.transfer.wanted.file.known.file
-        told = file.size_bytes
-        if None not in (told, answer.size_bytes) and told != answer.size_bytes:
-            raise UpstreamTrouble(
-                f"upstream sends {answer.size_bytes} bytes, but its page says {told}",
-                is_down=False,
-            )
-        size_bytes = answer.size_bytes if told is None else told
+        check_answer(file, answer)
+        size_bytes = answer.size_bytes if file.size_bytes is None else file.size_bytes
         if answer.first_byte == 0:
             await anyio.to_thread.run_sync(self._make_room, size_bytes or 0)
             note = PartNote(size_bytes, answer.validator, _url_digest(file))
@@ -351,15 +346,30 @@ class _Receiving:
 
     def _make_room(self, size_bytes: int) -> None:
         """Let older files go. Raises Unavailable if there is no room all the same."""
-        room = self.room
+        room, filename = self.room, self.transfer.wanted.place.filename
+        if room.cache_bytes_max is not None and size_bytes > room.cache_bytes_max:
+            raise Unavailable(
+                f"{filename} is larger than all that mirrors may keep (cache_bytes_max)", full=True
+            )
         self.cache.evict(room.cache_bytes_max, room.keep_free_bytes, room_for_bytes=size_bytes)
         if not self.cache.has_room(size_bytes, room.keep_free_bytes):
             self.part.drop()
             raise Unavailable(
-                f"there is no room for {self.transfer.wanted.place.filename}: at least "
-                f"{room.keep_free_bytes} bytes of the disk are to stay free (keep_free_bytes)",
+                f"there is no room for {filename}: at least {room.keep_free_bytes} bytes of the "
+                "disk are to stay free (keep_free_bytes)",
                 full=True,
             )
+
+
+def check_answer(file: PageFile, answer: FileAnswer) -> None:
+    """Whether upstream sends what its page says, as far as headers tell. Raises UpstreamTrouble."""
+    sizes = {file.size_bytes, answer.size_bytes} - {None}
+    if len(sizes) > 1:
+        raise UpstreamTrouble(
+            f"upstream sends {answer.size_bytes} bytes, but its page says {file.size_bytes}"
+        )
+    if answer.is_packed and promised_digest(file) is None:
+        raise UpstreamTrouble("it came compressed, and nothing tells whether that is right")
 
 
 def promised_digest(file: PageFile) -> tuple[str, str] | None:
@@ -380,17 +390,18 @@ class Growing:
     def read(self, start: int, count: int) -> bytes:
         """Bytes that have arrived. Raises UpstreamFailed, NotStored, Unavailable.
 
-        What was read is worth nothing if the file is begun anew: its bytes may be others now.
+        If the file was begun anew, what lies before `start` has to be what it was.
         """
         while True:
             file = self._opened()
-            file.seek(start)
-            chunk = file.read(count)
+            chunk = _read_at(file, start, count)
             if chunk and self._watch.is_current(file):
                 return chunk
-            self.close()
-            if start:
-                raise UpstreamFailed(f"{self._place.filename} is begun anew; ask for it again")
+            self._file = None
+            with file:
+                if not _begin_alike(file, self._opened(), start):
+                    line = f"{self._place.filename} is begun anew, with other bytes"
+                    raise UpstreamFailed(line)
 
     def close(self) -> None:
         """Let go of it."""
@@ -405,6 +416,19 @@ class Growing:
             except NotStored:
                 self._file = self._cache.open(self._place)[1]
         return self._file
+
+
+def _begin_alike(one: BinaryIO, other: BinaryIO, size_bytes: int) -> bool:
+    return all(
+        _read_at(one, start, _CHUNK_BYTES)[: size_bytes - start]
+        == _read_at(other, start, _CHUNK_BYTES)[: size_bytes - start]
+        for start in range(0, size_bytes, _CHUNK_BYTES)
+    )
+
+
+def _read_at(file: BinaryIO, start: int, count: int) -> bytes:
+    file.seek(start)
+    return file.read(count)
 
 
 async def read_along(transfer: Transfer, growing: Growing) -> AsyncGenerator[bytes, None]:

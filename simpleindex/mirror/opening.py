@@ -4,17 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from simpleindex.addresses import Addresses
 from simpleindex.config import Config
-from simpleindex.mirror_files import MirrorFiles
-from simpleindex.mirror_lists import MirrorLists
-from simpleindex.mirrored import Mirrored
-from simpleindex.mirrors import MirrorPages, Upstreams
-from simpleindex.sources import Sources
-from simpleindex.transfers import Room, Transfers
-from simpleindex.upstream import Upstream
+from simpleindex.mirror.files import MirrorFiles
+from simpleindex.mirror.known import Mirrored
+from simpleindex.mirror.lists import MirrorLists
+from simpleindex.mirror.pages import MirrorPages, Upstreams
+from simpleindex.mirror.sources import Sources
+from simpleindex.mirror.transfers import Room, Transfers
+from simpleindex.upstream.addresses import Addresses
+from simpleindex.upstream.client import Upstream
 from simpleindex_storage.cache import Cache
-from simpleindex_storage.ports import Catalog
+from simpleindex_storage.model import MirrorSettings
+from simpleindex_storage.ports import Catalog, Snapshot
 
 CACHE_FOLDER = "cache"
 """Below the server directory. All in it can be fetched again."""
@@ -39,6 +40,14 @@ class Mirroring:
         await self.lists.close()
         await self.pages.close()
         await self.upstreams.close()
+
+
+def forget_gone_indexes(cache: Cache, seen: Snapshot) -> None:
+    """Forget what was kept for indexes that are mirrors no more, in any way they may have gone."""
+    for usage in cache.usage():
+        index = seen.index(usage.index)
+        if index is None or not isinstance(index.settings, MirrorSettings):
+            cache.forget_index(usage.index)
 
 
 def open_mirroring(

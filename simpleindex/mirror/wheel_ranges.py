@@ -5,6 +5,7 @@ to it, so that one or two requests do; three where the directory is long.
 """
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ _END_BYTES = 32 << 10
 _HEADER_BYTES = 30 + 512
 """A local header, with room for a name and extra fields."""
 _REQUESTS_MAX = 6
+_PART_BYTES_MAX = 32 << 20
+"""Of one request: a directory may say that it is as long as the whole file."""
 
 
 class _Missing(Exception):
@@ -43,6 +46,10 @@ async def fetch_metadata(filename: str, size_bytes: int | None, fetch: FetchRang
     seen = _Seen(size_bytes)
     first, last = max(0, size_bytes - _END_BYTES), size_bytes - 1
     for _ in range(_REQUESTS_MAX):
+        if not 0 <= first <= last:  # it is empty, or its directory lies
+            raise Refused(filename, "it is no wheel that can be read: it ends before its metadata")
+        if last - first >= _PART_BYTES_MAX:
+            raise Refused(filename, f"over {_PART_BYTES_MAX} bytes of it are needed for that")
         content, told_bytes = await fetch(first, last)
         if told_bytes != size_bytes or len(content) != last - first + 1:
             raise Refused(filename, "upstream tells different sizes of it")
@@ -62,12 +69,21 @@ def metadata_in(file: "BinaryIO | _Seen", filename: str) -> bytes:
             member = _metadata_member(wheel, project, filename)
             if member.file_size > METADATA_BYTES_MAX:
                 raise Refused(filename, f"its metadata has over {METADATA_BYTES_MAX} bytes")
+            if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise Refused(filename, "its metadata is packed in a way that wheels do not use")
             if isinstance(file, _Seen):
                 start = member.header_offset
                 file.require(start, start + _HEADER_BYTES + member.compress_size)
             with wheel.open(member) as reading:
                 return reading.read(METADATA_BYTES_MAX + 1)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        RuntimeError,
+        EOFError,
+        ValueError,
+    ) as error:
         raise Refused(filename, f"it is no wheel that can be read: {error}") from None
 
 

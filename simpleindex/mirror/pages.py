@@ -9,9 +9,16 @@ from datetime import datetime
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
-from simpleindex.mirrored import Mirrored, WantedPage
-from simpleindex.sources import Sources
-from simpleindex.upstream import Absent, Fetched, NotModified, Source, Upstream, UpstreamTrouble
+from simpleindex.mirror.known import Mirrored, WantedPage
+from simpleindex.mirror.sources import Sources
+from simpleindex.upstream.client import (
+    Absent,
+    Fetched,
+    NotModified,
+    Source,
+    Upstream,
+    UpstreamTrouble,
+)
 from simpleindex.wire import mirror_page
 from simpleindex.wire.mirror_page import MirrorPage
 from simpleindex.wire.simple_page import ProjectPage
@@ -68,12 +75,19 @@ class MirrorPages:
 
         Whoever asks for a page that is being asked for waits for the same answer.
         """
-        await asyncio.gather(*(asyncio.shield(self._flight(page, hops)) for page in wanted))
+        troubles = self._mirrored.troubles
+        asked = [
+            page
+            for page in wanted
+            # It may just have turned out that there is no use in asking.
+            if troubles.until(page.index.name, page.project) is None
+        ]
+        await asyncio.gather(*(asyncio.shield(self._flight(page, hops)) for page in asked))
 
     async def refresh(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
         """Ask now, however fresh the pages are. Raises UpstreamFailed."""
-        flights = [asyncio.shield(self._flight(page, hops)) for page in wanted]
-        lines = [line for line in await asyncio.gather(*flights) if line is not None]
+        asking = [self._ask_from_now(page, hops) for page in wanted]
+        lines = [line for line in await asyncio.gather(*asking) if line is not None]
         if lines:
             raise UpstreamFailed(lines[0])
 
@@ -89,6 +103,12 @@ class MirrorPages:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
+
+    async def _ask_from_now(self, page: WantedPage, hops: tuple[str, ...]) -> str | None:
+        """As `_fetch`; what was asked for before may be answered as it was then."""
+        before = self._flights.get((page.index.name, page.project))
+        line = None if before is None else await asyncio.shield(before)
+        return line or await asyncio.shield(self._flight(page, hops))
 
     def _flight(self, page: WantedPage, hops: tuple[str, ...]) -> "asyncio.Task[str | None]":
         key = (page.index.name, page.project)

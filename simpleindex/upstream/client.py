@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import anyio.to_thread
 
-from simpleindex.addresses import Addresses, AddressRefused
+from simpleindex.upstream.addresses import Addresses, AddressRefused
 from simpleindex.wire.content_range import ContentRange, parse_content_range
 from simpleindex.wire.gunzip import PIECE_BYTES_MAX, BadGzip, Gunzip
 from simpleindex.wire.hops import HOPS_HEADER, render_hops
@@ -137,8 +137,13 @@ class FileAnswer:
     """Of the whole file; None: it was not said."""
     validator: str | None
     """What to ask the rest with, should it break off."""
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
     """Raises UpstreamTrouble, also at the end, if there was less or more than was said."""
+    is_packed: bool = False
+    """Whether the bytes are said to be packed, though it was asked not to do that.
+
+    Web servers say so of files that are archives: then the bytes are those of the file.
+    """
 
 
 class Upstream:
@@ -249,7 +254,9 @@ class Upstream:
             await stack.enter_async_context(aclosing(chunks))
             whole = _whole(answer, chunks, span.length_bytes)
             await stack.enter_async_context(aclosing(whole))
-            yield FileAnswer(span.first_byte, span.size_bytes, _validator(answer), whole)
+            yield FileAnswer(
+                span.first_byte, span.size_bytes, _validator(answer), whole, _is_packed(answer)
+            )
 
     async def part(
         self,
@@ -300,6 +307,7 @@ class Upstream:
                     await _drain(answer)
                     return None
                 length_bytes = _span_of_rest(answer, None).length_bytes
+                _refuse_codings(answer)
                 too_large = UpstreamTrouble(
                     f"{_where(answer.url)} sends more than {bytes_max} bytes of a small file"
                 )
@@ -341,7 +349,7 @@ class Upstream:
     def _make_client_here(self) -> None:
         import httpx2  # noqa: PLC0415  serving must not wait for it before it is needed
 
-        from simpleindex.connections import make_client  # noqa: PLC0415  it imports httpx2
+        from simpleindex.upstream.connections import make_client  # noqa: PLC0415  it imports httpx2
 
         patience = self._patience
         timeout = httpx2.Timeout(patience.idle_seconds, connect=patience.connect_seconds)
@@ -592,7 +600,6 @@ def _span_of_rest(answer: "httpx2.Response", asked_from: int | None) -> _Span:
     Raises UpstreamTrouble.
     """
     if answer.status_code == 200:
-        _refuse_codings(answer)
         length_bytes = _length(answer)
         return _Span(0, length_bytes, length_bytes)
     if answer.status_code == 416 and asked_from is not None:
@@ -628,8 +635,12 @@ def _coding(answer: "httpx2.Response") -> str:
     return coding.strip().lower()
 
 
+def _is_packed(answer: "httpx2.Response") -> bool:
+    return _coding(answer) not in {"identity", ""}
+
+
 def _refuse_codings(answer: "httpx2.Response") -> None:
-    if _coding(answer) not in {"identity", ""}:
+    if _is_packed(answer):
         raise UpstreamTrouble(
             f"{_where(answer.url)} sends a file that came compressed, though it was asked not to"
         )

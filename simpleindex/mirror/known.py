@@ -1,7 +1,7 @@
 """What is known of mirrors: read in threads from what is kept, without ever asking upstream.
 
 Where that is not enough to answer, a read raises `UpstreamNeeded`, and is begun again once
-upstream was asked (`mirrors` does it). So a page that is kept never waits for anybody.
+upstream was asked (`pages` does it). So a page that is kept never waits for anybody.
 """
 
 from collections import OrderedDict, deque
@@ -12,8 +12,8 @@ from threading import Lock
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
+from simpleindex.mirror.sources import Sources
 from simpleindex.policy import MirrorPolicy, Verdict
-from simpleindex.sources import Sources
 from simpleindex.wire import mirror_page
 from simpleindex.wire.mirror_page import MirrorFile, MirrorPage
 from simpleindex_storage.cache import Cache
@@ -240,12 +240,15 @@ class Mirrored:
         if self.is_offline(settings):
             return now + timedelta(seconds=_OFFLINE_SECONDS)
         is_absent = kept is not None and kept.content is None
-        seconds = settings.mirror_cache_expiry_seconds
+        seconds: float | None = settings.mirror_cache_expiry_seconds
         if seconds is None:
             seconds = self._expiry_seconds
         if kept is not None and self._is_of_its_source(kept, settings):
             age = now - kept.checked_at
-            lifetime = timedelta(seconds=min(seconds, _ABSENT_SECONDS) if is_absent else seconds)
+            if is_absent:
+                # At least as long as it takes to tell it to those who have just asked for it.
+                seconds = max(_ASKED_SECONDS, min(seconds, _ABSENT_SECONDS))
+            lifetime = timedelta(seconds=seconds)
             if timedelta(seconds=-_CLOCK_SECONDS_MAX) <= age < lifetime:
                 return kept.checked_at + lifetime
             may_be_told = not is_absent

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from threading import Lock
 from urllib.parse import urlsplit
 
-from simpleindex.pip_index import PipIndex, find_pip_index
-from simpleindex.upstream import Source, UpstreamTrouble
+from simpleindex.upstream.client import Source, UpstreamTrouble
+from simpleindex.upstream.pip_index import PipIndex, find_pip_index
 from simpleindex_storage.model import MirrorSettings
 
 _SEARCH_AGAIN_SECONDS = 60.0
