@@ -45,6 +45,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.footprint
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.mirror
+	$(BIN)/python -m benchmarks.mirror_warm
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
