@@ -73,6 +73,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.sqlite_file",),
     ("simpleindex_storage.catalog_sql", "simpleindex_storage.cache_sql"),
     ("simpleindex_storage.journal", "simpleindex_storage.locks", "simpleindex_storage.records"),
+    ("simpleindex_storage.plain_files",),
     ("simpleindex_storage.durable",),
     ("simpleindex_storage.ports", _LOOKS_INTO_PACKAGES),
     ("simpleindex_storage.search_text",),

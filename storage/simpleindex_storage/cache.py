@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from .cache_files import CacheFiles, open_plainly
+from .cache_files import CacheFiles
 from .cache_names import NamesWriter, SaidOfNames, SortedNames
 from .cache_parts import Part, Parts, Watch
 from .cache_sqlite import CacheSqlite
@@ -32,6 +32,7 @@ from .errors import NotStored, StoreError
 from .mirrored import Evicted, KeptFile, KeptNames, KeptPage, Orphan, PartNote, Usage
 from .model import Sidecar
 from .names import FilePlace, IndexName, ProjectName
+from .plain_files import open_plainly
 
 __all__ = [
     "Cache",

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .durable import unavailable_on_failure
-from .errors import NotStored, Refused
+from .errors import Refused
 from .model import Sidecar
 from .names import FilePlace, index_name, parse_place
+from .plain_files import open_plainly
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -120,21 +121,3 @@ class CacheFiles:
         if place is not None and self.path(place, sidecar) != path:
             place = None
         return Found(path, stated.st_size, place, sidecar)
-
-
-def open_plainly(path: Path, name: str) -> BinaryIO:
-    """Open a file of ours for reading. Raises NotStored, Unavailable."""
-    try:
-        return open(path, "rb", opener=_without_following)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise NotStored(f"file {name}") from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise NotStored(f"file {name}") from None
-        with unavailable_on_failure(f"{name} cannot be read"):
-            raise
-
-
-def _without_following(path: str, flags: int) -> int:
-    # No link is ever made by us, so one that lies there leads somewhere it should not.
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))

@@ -21,12 +21,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
-from .cache_files import CacheFiles, open_plainly
+from .cache_files import CacheFiles
 from .durable import sync_file, unavailable_on_failure
 from .errors import NotStored, Unavailable
 from .locks import FileLock
 from .mirrored import KeptFile, PartNote
 from .names import FilePlace, ProjectName
+from .plain_files import open_plainly
 
 Keep = Callable[[FilePlace, ProjectName, Path, int, str], KeptFile]
 """Puts a part (its path, size and sha256) in its place, and records it."""

@@ -27,6 +27,7 @@ from .errors import NotStored
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace, IndexName
+from .plain_files import open_plainly
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -127,11 +128,11 @@ class DiskFiles:
 
     def open(self, place: FilePlace) -> BinaryIO:
         """The bytes of a file. Raises NotStored, Unavailable."""
-        return _open(self._files / place.path, place.filename)
+        return open_plainly(self._files / place.path, place.filename)
 
     def open_sidecar(self, place: FilePlace, sidecar: Sidecar) -> BinaryIO:
         """What lies beside a file. Raises NotStored, Unavailable."""
-        return _open(_beside(self._files / place.path, sidecar), place.filename + sidecar)
+        return open_plainly(_beside(self._files / place.path, sidecar), place.filename + sidecar)
 
     def recover(self, is_recorded: Callable[[FilePlace], bool]) -> int:
         """Drop the drafts of processes that died, and what they had published but not recorded."""
@@ -345,20 +346,3 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except FileNotFoundError:
         return False
-
-
-def _open(path: Path, name: str) -> BinaryIO:
-    try:
-        return open(path, "rb", opener=_without_following)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise NotStored(f"file {name}") from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise NotStored(f"file {name}") from None
-        with unavailable_on_failure(f"{name} cannot be read"):
-            raise
-
-
-def _without_following(path: str, flags: int) -> int:
-    # No link is ever made by us, so one that lies there leads somewhere it should not.
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
