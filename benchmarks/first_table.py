@@ -27,6 +27,7 @@ from benchmarks.load import (
 from benchmarks.machine import describe_machine
 from benchmarks.peers import DevpiPeer, NginxPeer, Peer, Served, SimpleindexPeer
 from benchmarks.processes import Cores, PeerFailed, choose_cores
+from benchmarks.tables import aligned, ratio_text, say
 from benchmarks.usage import processor_seconds
 
 PEERS = ("simpleindex", "nginx", "devpi")
@@ -148,7 +149,7 @@ def _run(options: Options) -> Results:
         os.sched_setaffinity(0, {cores.load})
     with tempfile.TemporaryDirectory(dir=options.workdir, prefix="bench-") as name:
         folder = Path(name)
-        _say("writing the wheels")
+        say("writing the wheels")
         corpus = build_corpus(folder / "wheels")
         run = Run(corpus=corpus, folder=folder, seconds=options.seconds, cores=cores)
         with _peers_serving(options.peers, run) as (peers, notes):
@@ -171,7 +172,7 @@ def _peers_serving(wanted: Sequence[str], run: Run) -> Iterator[tuple[list[Serve
             if peer.missing():
                 notes.append(f"missing: {peer.missing()}")
                 return []
-            _say(f"filling and starting {peer.name}")
+            say(f"filling and starting {peer.name}")
             folder = run.folder / peer.name
             folder.mkdir()
             notes.append(f"{peer.name}: {peer.version()}")
@@ -197,7 +198,7 @@ def _measure(peers: Sequence[Served], run: Run, rounds: int, deadline: float) ->
         started = time.monotonic()
         first = number % len(peers)
         for row in _ROWS:
-            _say(f"round {number + 1} of {rounds}: {row.title}")
+            say(f"round {number + 1} of {rounds}: {row.title}")
             for peer in (*peers[first:], *peers[:first]):
                 _measure_once(row, peer, run, number, results)
         results.rounds += 1
@@ -344,27 +345,16 @@ def _table(peers: Sequence[str], results: Results) -> str:
     lines = [head]
     for row in _ROWS:
         figures = [_figure(results.figure(row, peer)) for peer in peers]
-        ratios = [_ratio(results.ratio(row, peers[0], other)) for other in others]
+        ratios = [ratio_text(results.ratio(row, peers[0], other)) for other in others]
         shares = "/".join(_percent(results.core_share(row, peer)) for peer in peers)
         lines.append([row.title, row.unit, *figures, *ratios, f"{shares} %"])
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return aligned(lines)
 
 
 def _figure(figure: float | None) -> str:
     if figure is None:
         return "-"
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
-
-
-def _ratio(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
 
 
 def _percent(share: float | None) -> str:
@@ -414,10 +404,6 @@ def _parse(argv: Sequence[str] | None) -> Options:
         per_core=parsed.per_core,
         workdir=parsed.workdir,
     )
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

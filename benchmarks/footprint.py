@@ -34,6 +34,7 @@ from benchmarks.processes import (
     pinned,
     running,
 )
+from benchmarks.tables import say
 from benchmarks.usage import MB, Peak, peak_of, processor_seconds, resident_bytes
 from tests.builders import BOUNDARY, a_big_wheel, a_multipart_body
 
@@ -108,7 +109,7 @@ def _run(workdir: Path | None, starts: int, huge_bytes: int) -> list[Figure]:
         os.sched_setaffinity(0, {cores.load})
     with tempfile.TemporaryDirectory(dir=workdir, prefix="bench-") as name:
         folder = Path(name)
-        _say("filling two server directories")
+        say("filling two server directories")
         few = _fill(folder / "few", projects=1, files=1)
         many = _fill(folder / "many", projects=1_000, files=5)
         figures = [
@@ -144,7 +145,7 @@ def _start_figures(few: Stored, many: Stored, cores: Cores, starts: int) -> list
         "5,000 files stored": (many, []),
     }
     for number in range(starts):
-        _say(f"start {number + 1} of {starts}")
+        say(f"start {number + 1} of {starts}")
         for stored, measured in taken.values():
             measured.append(_start_once(stored, cores))
     figures = []
@@ -167,7 +168,7 @@ def _start_once(stored: Stored, cores: Cores) -> Start:
 
 
 def _idle_figures(stored: Stored, cores: Cores) -> list[Figure]:
-    _say("idle memory")
+    say("idle memory")
     with _serving(stored, cores) as (server, port):
         at_start_bytes = resident_bytes(server.pid)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
@@ -188,12 +189,12 @@ def _huge_file_figures(stored: Stored, huge: HugeFile, cores: Cores) -> list[Fig
     with _serving(stored, cores) as (server, port):
         # What a first request loads is no growth through the file.
         ask(port, PAGE_PATH.format(project=stored.corpus.small_projects[0].name), FILE_HEADERS)
-        _say(f"{size_mb:,.0f} MB in")
+        say(f"{size_mb:,.0f} MB in")
         started = time.perf_counter()
         with peak_of(server.pid) as upload_peak:
             _upload(port, huge)
         upload_seconds = time.perf_counter() - started
-        _say(f"{size_mb:,.0f} MB out")
+        say(f"{size_mb:,.0f} MB out")
         started = time.perf_counter()
         with peak_of(server.pid) as download_peak:
             _download(port, huge)
@@ -219,7 +220,7 @@ def _serving(stored: Stored, cores: Cores) -> Iterator[tuple[Server, int]]:
 
 
 def _write_huge_file(folder: Path, size_bytes: int) -> HugeFile:
-    _say("writing a huge wheel")
+    say("writing a huge wheel")
     path = folder / _HUGE_FILENAME
     a_big_wheel(path, size_bytes)
     with path.open("rb") as file:
@@ -294,10 +295,6 @@ def _verdict(figure: Figure) -> str:
     if figure.target is None:
         return ""
     return f"target <= {figure.target:g} {figure.unit}{'' if figure.met else '  MISSED'}"
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

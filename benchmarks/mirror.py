@@ -37,6 +37,7 @@ from benchmarks.mirror_upstream import (
 )
 from benchmarks.peers import Served
 from benchmarks.processes import Cores, PeerFailed, choose_cores, run_to_end
+from benchmarks.tables import aligned, ratio_text, say
 from benchmarks.usage import MB, peak_of
 from tests.server import clean_environment
 
@@ -159,7 +160,7 @@ def _run(options: Options) -> Results:
         os.sched_setaffinity(0, {cores.load})
     with tempfile.TemporaryDirectory(dir=options.workdir, prefix="bench-") as name:
         folder = Path(name)
-        _say("writing the upstream's files")
+        say("writing the upstream's files")
         with upstream_serving(folder / "upstream", cores.load) as upstream:
             run = Run(upstream, folder, options.seconds, cores)
             results = _measure(peers, run, options.rounds, deadline)
@@ -174,7 +175,7 @@ def _installed(peers: Sequence[MirrorPeer], notes: list[str]) -> list[MirrorPeer
     """Those that can be measured; notes on versions and on the others."""
     found = []
     for peer in peers:
-        _say(f"looking for {peer.name}")
+        say(f"looking for {peer.name}")
         missing = peer.missing()
         notes.append(f"missing: {missing}" if missing else f"{peer.name}: {peer.version()}")
         if missing is None:
@@ -209,7 +210,7 @@ def _measure(peers: Sequence[MirrorPeer], run: Run, rounds: int, deadline: float
 def _measure_one(served: Served, run: Run, number: int, results: Results) -> None:
     for trial in _TRIALS:
         title = (trial.__doc__ or "").rstrip(".")
-        _say(f"round {number + 1}, {served.name}: {title}")
+        say(f"round {number + 1}, {served.name}: {title}")
         try:
             for figure in trial(served, run):
                 results.add(served.name, number, figure)
@@ -485,15 +486,8 @@ def _table(peers: Sequence[str], results: Results) -> str:
             results.times_direct(row, ours),
             *(results.advantage(row, ours, other) for other in others),
         ]
-        lines.append([row.title, row.unit, *map(_figure, figures), *map(_ratio, ratios)])
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+        lines.append([row.title, row.unit, *map(_figure, figures), *map(ratio_text, ratios)])
+    return aligned(lines)
 
 
 def _figure(figure: float | None) -> str:
@@ -502,10 +496,6 @@ def _figure(figure: float | None) -> str:
     if abs(figure) >= 100:
         return f"{figure:,.0f}"
     return f"{figure:.0f}" if figure == round(figure) else f"{figure:.2f}"
-
-
-def _ratio(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
 
 
 def _conditions(run: Run, results: Results, upstream: Upstream) -> list[str]:
@@ -545,10 +535,6 @@ def _parse(argv: Sequence[str] | None) -> Options:
         minutes_max=parsed.minutes_max,
         workdir=parsed.workdir,
     )
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
