@@ -340,8 +340,8 @@ def _require_some(
     troubles = [look.trouble for look in looks if look.trouble is not None]
     if troubles:
         raise NothingKnown(f"nothing is known of {project} in {view.name} yet: {troubles[0]}")
-    verdicts = [look.verdict.reason for look in looks if look.verdict is not None]
-    raise NotStored(f"project {project} in {view.name}", *verdicts[:1])
+    advice = [look.advice for look in looks if look.advice]
+    raise NotStored(f"project {project} in {view.name}", *advice[:1])
 
 
 def _mirrored_files(

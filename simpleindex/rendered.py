@@ -27,6 +27,14 @@ class RenderedPage:
     """Whether everybody gets to see the same."""
     valid_until: datetime | None = None
     """When it may change without any change here; None: never."""
+    looked_at: datetime | None = None
+    """When that was found out. Before that, the clock has been put back."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether time alone may have changed it."""
+        if self.valid_until is None:
+            return False
+        return now >= self.valid_until or (self.looked_at is not None and now < self.looked_at)
 
 
 class RenderedPages:
@@ -45,9 +53,7 @@ class RenderedPages:
         """The page, if it is known to be true at these serials. None stands for no agreement."""
         with self._lock:
             found = self._pages.get(key)
-            if found is None or found[0] != agreed:
-                return None
-            if found[1].valid_until is not None and found[1].valid_until <= now:
+            if found is None or found[0] != agreed or found[1].is_due(now):
                 return None
             self._pages.move_to_end(key)
             return found[1]

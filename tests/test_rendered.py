@@ -89,3 +89,11 @@ def test_a_page_that_may_have_changed_by_now_is_not_told_from_memory() -> None:
     assert pages.current("demo", 7, NOW) is page
     assert pages.current("demo", 7, NOW + timedelta(seconds=5)) is None
     assert pages.maybe("demo") is page
+
+
+def test_a_page_is_looked_at_again_when_the_clock_is_put_back() -> None:
+    pages = RenderedPages(10_000)
+    page = replace(a_page(), valid_until=NOW + timedelta(seconds=5), looked_at=NOW)
+    pages.keep("demo", 7, page)
+    assert pages.current("demo", 7, NOW) is page
+    assert pages.current("demo", 7, NOW - timedelta(days=1)) is None

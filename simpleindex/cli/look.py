@@ -11,7 +11,14 @@ from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, table, tell
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import DistFile, JsonValue, Project, ProjectStatus, Release
+from simpleindex_storage.model import (
+    DistFile,
+    JsonValue,
+    MirrorSettings,
+    Project,
+    ProjectStatus,
+    Release,
+)
 from simpleindex_storage.names import (
     IndexName,
     ProjectName,
@@ -98,11 +105,25 @@ def show(
     tell(document, lines, as_json=as_json)
 
 
+_OF_MIRRORS = (
+    "it mirrors another index; `why NAME --index INDEX` tells what is known of a project there, "
+    "and the devpi client lists its releases (`devpi list NAME`)"
+)
+
+
+def _check_no_mirror(seen: Snapshot, name: IndexName) -> None:
+    """Raises NotStored: nothing of what a mirror shows is in the catalog."""
+    index = seen.index(name)
+    if index is not None and isinstance(index.settings, MirrorSettings):
+        raise NotStored(f"list of {name}", _OF_MIRRORS)
+
+
 def _listed_projects(
     seen: Snapshot, index: IndexName
 ) -> list[tuple[Project, tuple[DistFile, ...]]]:
     if seen.index(index) is None:
         raise NotStored(f"index {index}", "`simpleindex-server index list` names all indexes")
+    _check_no_mirror(seen, index)
     return [(project, seen.files(index, project.name)) for project in seen.projects(index)]
 
 
@@ -135,6 +156,7 @@ def _newest(versions: Iterator[str]) -> str | None:
 
 
 def _files_of(seen: Snapshot, index: IndexName, name: ProjectName) -> list[DistFile]:
+    _check_no_mirror(seen, index)
     if seen.project(index, name) is None:
         raise NotStored(f"project {name} in {index}")
     return sorted(seen.files(index, name), key=lambda file: (Version(file.version), file.filename))
@@ -165,6 +187,7 @@ def _said_of(file: DistFile) -> Iterator[str]:
 def _release_of(
     seen: Snapshot, index: IndexName, name: ProjectName, version: str | None
 ) -> tuple[Project, Release]:
+    _check_no_mirror(seen, index)
     project = seen.project(index, name)
     if project is None:
         raise NotStored(f"project {name} in {index}")

@@ -1,7 +1,8 @@
 """`prefetch`: fill a mirror ahead of time."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -52,7 +53,8 @@ class _Result:
     "list_file",
     type=click.File(encoding="utf-8"),
     metavar="LIST",
-    help="More of them, one a line, as `pip freeze` writes them; - for standard input.",
+    help="More of them, one a line, as `uv pip compile` and `pip freeze` write them; - for "
+    "standard input.",
 )
 @click.option(
     "--only",
@@ -84,10 +86,7 @@ def command(
     Works while the server runs; what is here already is not fetched again.
     """
     wishes = [_wish(text, "") for text in releases]
-    for number, line in enumerate(list_file or (), 1):
-        text = line.partition("#")[0].strip()
-        if text:
-            wishes.append(_wish(text, f" (line {number})"))
+    wishes += _wishes(list_file or ())
     if not wishes:
         raise click.UsageError("nothing to fetch: give NAME==VERSION, or --from-file LIST")
     wanted = _Selection(patterns, no_sdists)
@@ -127,6 +126,21 @@ class _Selection:
         if self.no_sdists and filename.endswith((".tar.gz", ".zip")):
             return False
         return not self.patterns or any(fnmatchcase(filename, each) for each in self.patterns)
+
+
+def _wishes(lines: Iterable[str]) -> Iterator[_Wish]:
+    """Those of a list: comments, hashes, markers and options of pip say nothing here."""
+    for number, line in enumerate(lines, 1):
+        text = _AFTER_RELEASE.sub("", line).strip()
+        if text.startswith("-"):
+            continue
+        if " @ " in text:
+            click.echo(f"line {number} is left out: {text} comes from no index", err=True)
+        elif text:
+            yield _wish(text, f" (line {number})")
+
+
+_AFTER_RELEASE = re.compile(r"(^|\s)#.*|\s*;.*|\s+--hash.*|\s*\\\s*$")
 
 
 def _wish(text: str, where: str) -> _Wish:
@@ -184,7 +198,7 @@ async def _files_of(
     """The files of one release that are shown. Raises NotStored, UpstreamFailed."""
     page = mirroring.mirrored.wanted(index, wish.project)
     if page is not None:
-        with_trouble = mirroring.mirrored.troubles.line(index.name, wish.project) is not None
+        with_trouble = mirroring.mirrored.troubles.line(index, wish.project) is not None
         if not with_trouble:
             await mirroring.pages.refresh([page])
     try:
@@ -192,19 +206,25 @@ async def _files_of(
     except UpstreamNeeded:
         raise NotStored(f"project {wish.project} in {index.name}") from None
     if look.page is None:
-        why = look.verdict.reason if look.verdict is not None else look.trouble or ""
-        raise NotStored(f"project {wish.project} in {index.name}", why)
+        raise NotStored(f"project {wish.project} in {index.name}", look.trouble or look.advice)
     version = wish.version
     if version is None:
         version = _newest(look.files)
     of_release = [file for file in look.files if Version(file.known.version) == version]
     if not of_release:
-        raise NotStored(
-            f"release {wish} in {index.name}", f"`why {wish}` tells what is known of it"
+        hidden = (
+            verdict.reason
+            for file, verdict in mirroring.mirrored.verdicts(index, wish.project)
+            if Version(file.version) == version and not verdict.is_shown
         )
+        advice = next(hidden, f"`why {wish}` tells what is known of it")
+        raise NotStored(f"release {wish} in {index.name}", advice)
     files = [file for file in of_release if wanted.takes(file.known.file.filename)]
     if not files:
-        raise NotStored(f"file of {wish} that is wanted", f"it has {len(of_release)} others")
+        raise NotStored(
+            f"file of {wish.project} {version} that is wanted",
+            f"it has {count_text(len(of_release), 'other')}",
+        )
     return files
 
 

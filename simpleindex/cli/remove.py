@@ -65,13 +65,12 @@ def command(
     key = None if filename is None else parse_filename(filename).key
 
     def remove(change: Change) -> list[DistFile]:
-        _check_removable(change, index, force)
-        is_former = change.project(index, name) is None and change.had_project(index, name)
-        if is_former and give_up_name:
-            change.forget_former(index, name)
-            return []
         if change.project(index, name) is None:
-            raise NotStored(f"project {name} in {index}")
+            if not (give_up_name and change.had_project(index, name)):
+                raise NotStored(f"project {name} in {index}")
+            change.forget_former(index, name)  # there is no file left to protect
+            return []
+        _check_removable(change, index, force)
         files = [
             file
             for file in change.files(index, name)

@@ -12,8 +12,9 @@ from simpleindex.cli.mirrors import OpenMirrors, opened
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, tell
 from simpleindex.policy import MirrorPolicy
-from simpleindex_storage.model import Index, JsonValue, MirrorSettings
+from simpleindex_storage.model import Index, JsonValue, MirrorSettings, ProjectStatus
 from simpleindex_storage.names import (
+    IndexName,
     ProjectName,
     parse_index_name,
     parse_project_name,
@@ -32,6 +33,16 @@ class _Finding:
     is_asked: bool
     files: tuple[tuple[str, str], ...] = ()
     """Files that are not shown, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked for."""
+
+    project: ProjectName
+    version: Version | None
+    """None: all of them."""
+    index: IndexName
 
 
 @click.command("why")
@@ -62,7 +73,7 @@ def command(
         view = library.look(seen, index)
         admitted = {each.name for each in library.may_be_asked(seen, view, project)}
         findings = [
-            _finding(mirrors, seen, each, project, version, is_admitted=each.name in admitted)
+            _finding(mirrors, seen, each, _Question(project, version, index), each.name in admitted)
             for each in (*view.indexes, *view.hidden)
         ]
     document: JsonValue = [
@@ -80,21 +91,16 @@ def _lines(findings: list[_Finding]) -> Iterator[str]:
 
 
 def _finding(
-    mirrors: OpenMirrors,
-    seen: Snapshot,
-    index: Index,
-    project: ProjectName,
-    version: Version | None,
-    *,
-    is_admitted: bool,
+    mirrors: OpenMirrors, seen: Snapshot, index: Index, question: _Question, is_admitted: bool
 ) -> _Finding:
+    project, version = question.project, question.version
     if not isinstance(index.settings, MirrorSettings):
         return _of_stage(seen, index, project, version)
     if not is_admitted:
         return _Finding(
             index.name,
-            f"is not asked: {project} is, or was, a project of ours; to let the mirror complete "
-            "it, add its name to mirror_whitelist of the index that has it",
+            f"is not asked: {project} is, or was, a project of ours; mirror_whitelist+={project} "
+            f"for {question.index} lets the mirror complete it",
             is_asked=False,
         )
     verdict = MirrorPolicy.of(index.settings).of_project(project)
@@ -106,7 +112,8 @@ def _finding(
 def _of_stage(
     seen: Snapshot, index: Index, project: ProjectName, version: Version | None
 ) -> _Finding:
-    if seen.project(index.name, project) is None:
+    known = seen.project(index.name, project)
+    if known is None:
         line = "has nothing of that name"
         if seen.had_project(index.name, project):
             line = (
@@ -116,7 +123,12 @@ def _of_stage(
         return _Finding(index.name, line, is_asked=True)
     files = seen.files(index.name, project)
     count = sum(version is None or Version(file.version) == version for file in files)
-    return _Finding(index.name, f"has {count_text(count, 'file')} of its own", is_asked=True)
+    line = f"has {count_text(count, 'file')} of its own"
+    if known.status is not ProjectStatus.ACTIVE:
+        line += f"; the project is {known.status}"
+    if known.status is ProjectStatus.QUARANTINED:
+        line += ", so that nobody is offered any"
+    return _Finding(index.name, line, is_asked=True)
 
 
 def _of_mirror(
@@ -124,11 +136,15 @@ def _of_mirror(
 ) -> _Finding:
     mirrored = mirrors.mirroring.mirrored
     kept = mirrored.cache.page(index.name, project)
+    settings = index.settings
+    is_offline = isinstance(settings, MirrorSettings) and mirrored.is_offline(settings)
     if kept is None:
-        return _Finding(index.name, "has not been asked for it yet", is_asked=True)
+        line = "is offline, and has kept nothing of it" if is_offline else "has not heard of it yet"
+        return _Finding(index.name, line, is_asked=not is_offline)
     checked = time_text(kept.checked_at)
     if kept.content is None:
-        return _Finding(index.name, f"upstream had no such project at {checked}", is_asked=True)
+        line = f"{kept.source} had no such project at {checked}"
+        return _Finding(index.name, line, is_asked=True)
     verdicts = [
         (file, verdict)
         for file, verdict in mirrored.verdicts(index, project)
@@ -138,7 +154,13 @@ def _of_mirror(
         (file.file.filename, verdict.reason) for file, verdict in verdicts if not verdict.is_shown
     )
     shown = len(verdicts) - len(hidden)
-    line = (
-        f"shows {shown} of {count_text(len(verdicts), 'file')}, as upstream had them at {checked}"
-    )
+    count = count_text(len(verdicts), "file")
+    line = f"shows {shown} of {count}, as {kept.source} had them at {checked}"
+    if is_offline:
+        here = mirrored.cache.filenames(index.name, project)
+        count = count_text(
+            sum(verdict.is_shown and file.file.filename in here for file, verdict in verdicts),
+            "file",
+        )
+        line += f"; being offline, only the {count} that it has kept"
     return _Finding(index.name, line, is_asked=True, files=hidden)

@@ -17,7 +17,7 @@ from simpleindex.mirror.transfers import Growing, Transfer, Transfers, WantedFil
 from simpleindex.mirror.wheel_ranges import fetch_metadata, metadata_in
 from simpleindex.upstream.client import NoRanges, UpstreamTrouble
 from simpleindex.wire import mirror_page
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored, Refused, Unavailable
 from simpleindex_storage.metadata import METADATA_BYTES_MAX
 from simpleindex_storage.mirrored import KeptFile
 from simpleindex_storage.model import MirrorSettings, Sidecar
@@ -25,6 +25,9 @@ from simpleindex_storage.names import FilePlace, IndexName
 from simpleindex_storage.ports import Catalog
 
 _log = logging.getLogger("simpleindex")
+
+_OPENINGS_MAX = 3
+"""How often a file is fetched that is gone again before it could be opened."""
 
 _SIDECAR_BYTES_MAX = {
     Sidecar.METADATA: METADATA_BYTES_MAX,
@@ -94,9 +97,18 @@ class MirrorFiles:
 
     async def whole(self, wanted: WantedFile, hops: tuple[str, ...]) -> KeptCopy:
         """A file, once it is here. Raises UpstreamFailed, NotStored, Unavailable."""
-        await self._transfers.begin(wanted, hops).whole()
-        kept, content = await anyio.to_thread.run_sync(self._mirrored.cache.open, wanted.place)
-        return KeptCopy(wanted.file, kept, content)
+        for _ in range(_OPENINGS_MAX):
+            await self._transfers.begin(wanted, hops).whole()
+            try:
+                opened = await anyio.to_thread.run_sync(self._mirrored.cache.open, wanted.place)
+            except NotStored:
+                continue  # it had to make room for another one at once
+            return KeptCopy(wanted.file, *opened)
+        raise Unavailable(
+            f"{wanted.place.filename} is gone again as soon as it is here: mirrors may keep too "
+            "little (cache_bytes_max, keep_free_bytes)",
+            full=True,
+        )
 
     def follow(self, transfer: Transfer) -> Growing:
         """A file as it grows, for one reader."""
@@ -110,7 +122,7 @@ class MirrorFiles:
         """What lies beside a file, or the file for which it is to be fetched. As `find`."""
         wanted = self._listed(place)
         kept = self._mirrored.cache.sidecar(place, sidecar)
-        if kept is not None:
+        if kept is not None and _is_as_announced(kept, wanted.file, sidecar):
             return LyingBeside(wanted.file, kept)
         if not _may_have(wanted.file, sidecar):
             raise NotStored(f"file {place.filename}{sidecar}")
@@ -120,7 +132,10 @@ class MirrorFiles:
             raise NotStored(
                 f"file {place.filename}{sidecar}", "it is not kept, and this is offline"
             )
-        return LyingBeside(wanted.file, self._from_kept_copy(wanted.file))
+        try:
+            return LyingBeside(wanted.file, self._from_kept_copy(wanted.file))
+        except Refused as error:
+            raise NotStored(f"file {place.filename}{sidecar}", str(error)) from None
 
     def _listed(self, place: FilePlace) -> WantedFile:
         """A file that a mirror lists, if it may be had, whether it is here or not. As `find`."""
@@ -163,6 +178,8 @@ class MirrorFiles:
                 if sidecar is not Sidecar.METADATA:
                     raise NotStored(f"file {place.filename}{sidecar}", "upstream has it no more")
                 content = await self._taken_out(wanted, hops)
+            if not _is_as_announced(content, wanted.file, sidecar):
+                raise UpstreamTrouble("upstream sent other metadata than it promised")
         except UpstreamTrouble as error:
             line = f"{place.filename}{sidecar} cannot be fetched: {error}"
             _log.warning("%s: %s", place.index, line)
@@ -182,19 +199,9 @@ class MirrorFiles:
         if url is None or (sidecar is Sidecar.METADATA and not _is_announced(wanted.file)):
             return None
         source, upstream = await self._upstreams.reach(wanted.settings)
-        content = await upstream.small(
+        return await upstream.small(
             source, url, _SIDECAR_BYTES_MAX[sidecar], page_hosts=wanted.page_hosts, hops=hops
         )
-        if content is not None and sidecar is Sidecar.METADATA and isinstance(file.metadata, dict):
-            promised = file.metadata.get("sha256")
-            found = hashlib.sha256(content).hexdigest()
-            if promised is not None and promised != found:
-                raise UpstreamTrouble(
-                    f"upstream sent other metadata than it promised: its sha256 is {found}, not "
-                    f"{promised}",
-                    is_down=False,
-                )
-        return content
 
     async def _taken_out(self, wanted: WantedFile, hops: tuple[str, ...]) -> bytes:
         """The metadata of a wheel, taken out of it. Raises Refused, UpstreamTrouble, ..."""
@@ -241,6 +248,15 @@ def _may_have(file: MirroredFile, sidecar: Sidecar) -> bool:
             return bool(file.known.file.gpg_sig)
         case Sidecar.PROVENANCE:
             return file.known.file.provenance is not None
+
+
+def _is_as_announced(content: bytes, file: MirroredFile, sidecar: Sidecar) -> bool:
+    """Whether it is what the page says now: upstream may have put its metadata right."""
+    metadata = file.known.file.metadata
+    if sidecar is not Sidecar.METADATA or not isinstance(metadata, dict):
+        return True
+    promised = metadata.get("sha256")
+    return promised is None or promised == hashlib.sha256(content).hexdigest()
 
 
 def _is_announced(file: MirroredFile) -> bool:

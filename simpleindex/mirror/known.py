@@ -4,6 +4,7 @@ Where that is not enough to answer, a read raises `UpstreamNeeded`, and is begun
 upstream was asked (`pages` does it). So a page that is kept never waits for anybody.
 """
 
+import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from threading import Lock
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
+from simpleindex.errors import Forbidden
 from simpleindex.mirror.sources import Sources
 from simpleindex.policy import MirrorPolicy, Verdict
 from simpleindex.wire import mirror_page
@@ -22,14 +24,16 @@ from simpleindex_storage.mirrored import KeptPage
 from simpleindex_storage.model import DistFile, Index, MirrorSettings
 from simpleindex_storage.names import FilePlace, IndexName, ProjectName, split_filename
 
-_ABSENT_SECONDS = 60.0
+_log = logging.getLogger("simpleindex")
+
+ABSENT_SECONDS = 60.0
 """How long "upstream has no such project" is believed; somebody may just be releasing it."""
 _ASKED_SECONDS = 1.0
 """How long a page that is being refreshed is told as it was, before it is looked at again."""
 _OFFLINE_SECONDS = 5.0
 """Likewise where only what is kept counts: files come and go without a new page."""
 _CLOCK_SECONDS_MAX = 60.0
-"""A page that was checked later than this from now was checked under a wrong clock."""
+"""What was checked later than this from now was checked under a wrong clock."""
 _DECODED_FILES_MAX = 20_000
 
 
@@ -91,6 +95,15 @@ class MirrorLook:
     """Why nobody can tell."""
     verdict: Verdict | None = None
     """Why upstream is not asked for this project at all."""
+    is_offline: bool = False
+    """Nobody may be asked."""
+
+    @property
+    def advice(self) -> str:
+        """Why there is nothing, for people; empty where upstream just has nothing."""
+        if self.verdict is not None:
+            return self.verdict.reason
+        return f"{self.index} is offline, and has kept nothing of it" if self.is_offline else ""
 
 
 class SeenMirrors(Protocol):
@@ -142,13 +155,18 @@ class Mirrored:
         if not verdict.is_shown:
             return MirrorLook(index.name, None, fingerprint=verdict.rule, verdict=verdict)
         now = self._now()
-        kept = self.cache.page(index.name, project)
+        kept = self._kept(index.name, project)
         valid_until = self._valid_until(WantedPage(index, project), kept, now)
         if kept is None or kept.content is None:
-            trouble = None
-            if kept is None and not self.is_offline(settings):
-                trouble = self.troubles.line(index.name, project)
-            return MirrorLook(index.name, None, valid_until=valid_until, trouble=trouble)
+            is_offline = self.is_offline(settings)
+            asks = kept is None and not is_offline
+            return MirrorLook(
+                index.name,
+                None,
+                valid_until=valid_until,
+                trouble=self.troubles.line(index, project) if asks else None,
+                is_offline=is_offline,
+            )
         page, hosts = self._page(kept, kept.content)
         verdicts = [policy.of_file(project, file, page.status, now) for file in page.files]
         files = [
@@ -173,7 +191,7 @@ class Mirrored:
     def file(self, index: Index, place: FilePlace) -> tuple[MirroredFile, Verdict, frozenset[str]]:
         """The file that a mirror lists at a place, whether it may be had, and from which hosts.
 
-        Raises NotStored, UpstreamNeeded.
+        Raises NotStored, Forbidden, UpstreamNeeded.
         """
         try:
             project, _ = split_filename(place.filename)
@@ -189,12 +207,13 @@ class Mirrored:
                 ):
                     verdict = policy.of_file(project, file, look.page.status, self._now())
                     return MirroredFile(index.name, project, file), verdict, look.hosts
-        why = look.trouble or (look.verdict.reason if look.verdict is not None else "")
-        raise NotStored(f"file {place.filename} in {index.name}", why)
+        if look.verdict is not None:
+            raise Forbidden(look.verdict.reason)
+        raise NotStored(f"file {place.filename} in {index.name}", look.trouble or look.advice)
 
     def verdicts(self, index: Index, project: ProjectName) -> list[tuple[MirrorFile, Verdict]]:
         """All that is known of a project's files, and what is ruled of each."""
-        page = self.kept_page(self.cache.page(index.name, project))
+        page = self.kept_page(self._kept(index.name, project))
         if page is None:
             return []
         policy, now = MirrorPolicy.of(_settings(index)), self._now()
@@ -207,7 +226,7 @@ class Mirrored:
         """
         kept = None
         while kept is None:
-            before = self.cache.page(told.index, told.project)
+            before = self._kept(told.index, told.project)
             page = make(before)
             content = None if page is None else mirror_page.encode(page)
             kept = self.cache.replace_page(replace(told, content=content), before)
@@ -223,6 +242,15 @@ class Mirrored:
     def is_offline(self, settings: MirrorSettings) -> bool:
         """Whether nobody may be asked."""
         return self._offline or settings.offline
+
+    def source_label(self, index: Index) -> str | None:
+        """The index that is mirrored, without secrets; None while nobody has looked for it."""
+        source = self._sources.known(_settings(index))
+        return None if source is None else source.label
+
+    def is_of_source(self, label: str, index: Index) -> bool:
+        """Whether the index that something was fetched from is the one that is mirrored now."""
+        return self.source_label(index) in (None, label)
 
     def wanted(self, index: Index, project: ProjectName) -> WantedPage | None:
         """The page, if upstream may be asked for it at all."""
@@ -243,18 +271,17 @@ class Mirrored:
         seconds: float | None = settings.mirror_cache_expiry_seconds
         if seconds is None:
             seconds = self._expiry_seconds
-        if kept is not None and self._is_of_its_source(kept, settings):
-            age = now - kept.checked_at
+        if kept is not None and self.is_of_source(kept.source, wanted.index):
             if is_absent:
                 # At least as long as it takes to tell it to those who have just asked for it.
-                seconds = max(_ASKED_SECONDS, min(seconds, _ABSENT_SECONDS))
+                seconds = max(_ASKED_SECONDS, min(seconds, ABSENT_SECONDS))
             lifetime = timedelta(seconds=seconds)
-            if timedelta(seconds=-_CLOCK_SECONDS_MAX) <= age < lifetime:
+            if is_younger(kept.checked_at, lifetime, now):
                 return kept.checked_at + lifetime
             may_be_told = not is_absent
         else:
             may_be_told = False
-        trouble_until = self.troubles.until(wanted.index.name, wanted.project)
+        trouble_until = self.troubles.until(wanted.index, wanted.project)
         if trouble_until is not None:
             return trouble_until
         if not may_be_told:
@@ -262,9 +289,16 @@ class Mirrored:
         self.wishes.append(wanted)
         return now + timedelta(seconds=_ASKED_SECONDS)
 
-    def _is_of_its_source(self, kept: KeptPage, settings: MirrorSettings) -> bool:
-        source = self._sources.known(settings)
-        return source is None or source.label == kept.source
+    def _kept(self, index: IndexName, project: ProjectName) -> KeptPage | None:
+        """What is kept of a page. One that cannot be read is forgotten, and so fetched again."""
+        kept = self.cache.page(index, project)
+        try:
+            self.kept_page(kept)
+        except ValueError as error:
+            _log.error("%s: what is kept of %s cannot be used: %s", index, project, error)
+            self.cache.forget_page(index, project)
+            return None
+        return kept
 
     def _page(self, kept: KeptPage, content: bytes) -> "_Page":
         key = (kept.index, kept.project)
@@ -274,6 +308,11 @@ class Mirrored:
             page = (decoded, _hosts(decoded))
             self._decoded.put(key, kept.serial, page)
         return page
+
+
+def is_younger(checked_at: datetime, lifetime: timedelta, now: datetime) -> bool:
+    """Whether what was checked then may be told now without asking again."""
+    return timedelta(seconds=-_CLOCK_SECONDS_MAX) <= now - checked_at < lifetime
 
 
 def as_dist_file(mirrored: MirroredFile) -> DistFile | None:
@@ -312,21 +351,23 @@ class Troubles:
         self._of_projects: OrderedDict[tuple[IndexName, ProjectName], _Trouble] = OrderedDict()
         self._of_indexes: dict[IndexName, _Trouble] = {}
 
-    def note(self, index: IndexName, project: ProjectName, line: str, *, is_down: bool) -> None:
+    def note(self, index: Index, project: ProjectName, line: str, *, is_down: bool) -> None:
         """Something went wrong; `is_down`: it would with every project."""
         now = self._now()
         with self._lock:
             if is_down:
-                before = self._of_indexes.get(index)
+                before = self._of_indexes.get(index.name)
                 seconds = _DOWN_SECONDS
                 if before is not None and now >= before.until:
                     seconds = min(before.seconds * 2, _DOWN_SECONDS_MAX)
                 elif before is not None:
                     seconds = before.seconds
-                self._of_indexes[index] = _Trouble(line, now + timedelta(seconds=seconds), seconds)
+                until = now + timedelta(seconds=seconds)
+                self._of_indexes[index.name] = _Trouble(index.serial, line, until, seconds)
                 return
             until = now + timedelta(seconds=_TROUBLE_SECONDS)
-            self._of_projects[index, project] = _Trouble(line, until, _TROUBLE_SECONDS)
+            trouble = _Trouble(index.serial, line, until, _TROUBLE_SECONDS)
+            self._of_projects[index.name, project] = trouble
             while len(self._of_projects) > _TROUBLES_MAX:
                 self._of_projects.popitem(last=False)
 
@@ -336,28 +377,28 @@ class Troubles:
             self._of_indexes.pop(index, None)
             self._of_projects.pop((index, project), None)
 
-    def until(self, index: IndexName, project: ProjectName) -> datetime | None:
+    def until(self, index: Index, project: ProjectName) -> datetime | None:
         """Until when there is no use in asking; None: it may be asked now."""
         found = self._current(index, project)
         return None if found is None else found.until
 
-    def line(self, index: IndexName, project: ProjectName) -> str | None:
+    def line(self, index: Index, project: ProjectName) -> str | None:
         """What is wrong, for people."""
         found = self._current(index, project)
         return None if found is None else found.line
 
-    def of_index(self, index: IndexName) -> str | None:
+    def of_index(self, index: Index) -> str | None:
         """What is wrong with all of an upstream, for people."""
         now = self._now()
         with self._lock:
-            found = self._of_indexes.get(index)
-        return found.line if found is not None and now < found.until else None
+            found = self._of_indexes.get(index.name)
+        return found.line if found is not None and found.stands(index, now) else None
 
-    def _current(self, index: IndexName, project: ProjectName) -> "_Trouble | None":
-        now = self._now()
+    def _current(self, index: Index, project: ProjectName) -> "_Trouble | None":
+        now, name = self._now(), index.name
         with self._lock:
-            found = (self._of_indexes.get(index), self._of_projects.get((index, project)))
-        current = [trouble for trouble in found if trouble is not None and now < trouble.until]
+            found = (self._of_indexes.get(name), self._of_projects.get((name, project)))
+        current = [each for each in found if each is not None and each.stands(index, now)]
         return max(current, key=lambda trouble: trouble.until, default=None)
 
 
@@ -369,9 +410,16 @@ _TROUBLES_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
+    index_serial: int
+    """Of the settings with which it came about: others may be the remedy."""
     line: str
     until: datetime
     seconds: float
+
+    def stands(self, index: Index, now: datetime) -> bool:
+        # Not longer than it was meant to: the clock may have been put back.
+        is_time = timedelta(0) < self.until - now <= timedelta(seconds=self.seconds)
+        return is_time and index.serial == self.index_serial
 
 
 _Page: TypeAlias = tuple[MirrorPage, frozenset[str]]

@@ -6,12 +6,13 @@ import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
 import anyio.to_thread
 
-from simpleindex.mirror.known import Mirrored
+from simpleindex.mirror.known import Mirrored, is_younger
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.policy import MirrorPolicy
 from simpleindex.upstream.client import NamesAnswer, NotModified, UpstreamTrouble
@@ -19,6 +20,7 @@ from simpleindex.wire.upstream_list import NamesInHtml, NamesInJson, names_parse
 from simpleindex.wire.upstream_page import BadPage
 from simpleindex_storage.cache import NamesWriter
 from simpleindex_storage.errors import NotStored, StoreError
+from simpleindex_storage.mirrored import KeptNames
 from simpleindex_storage.model import Index, MirrorSettings
 from simpleindex_storage.names import IndexName, ProjectName
 
@@ -50,7 +52,7 @@ class MirrorLists:
         self._expiry_seconds = expiry_seconds
         self._now = now
         self._flights: dict[IndexName, asyncio.Task[None]] = {}
-        self._troubles: dict[IndexName, tuple[datetime, str]] = {}
+        self._troubles: dict[IndexName, _Trouble] = {}
 
     async def ensure(self, mirrors: Sequence[Index], hops: tuple[str, ...]) -> dict[IndexName, str]:
         """See to it that the lists are here; why not, by index, for those that are not.
@@ -62,13 +64,14 @@ class MirrorLists:
             if not self._has_list(index):
                 continue
             kept = await anyio.to_thread.run_sync(self._mirrored.cache.names, index.name)
-            if kept is not None and self._now() - kept.checked_at < self._lifetime(index):
+            is_ours = kept is not None and self._mirrored.is_of_source(kept.source, index)
+            if kept is not None and is_ours and self._is_fresh(kept, index):
                 continue
             trouble = self._troubles.get(index.name)
-            if trouble is not None and self._now() < trouble[0]:
+            if trouble is not None and trouble.stands(index, self._now()):
                 continue
             flight = self._flight(index, hops)
-            if kept is None:
+            if not is_ours:
                 waiting.append(flight)
         if waiting:
             await asyncio.wait(waiting, timeout=_PATIENCE_SECONDS)
@@ -106,9 +109,10 @@ class MirrorLists:
         settings = _settings(index)
         return not (self._mirrored.is_offline(settings) or settings.mirror_no_project_list)
 
-    def _lifetime(self, index: Index) -> timedelta:
+    def _is_fresh(self, kept: KeptNames, index: Index) -> bool:
         seconds = _settings(index).mirror_cache_expiry_seconds
-        return timedelta(seconds=self._expiry_seconds if seconds is None else seconds)
+        lifetime = timedelta(seconds=self._expiry_seconds if seconds is None else seconds)
+        return is_younger(kept.checked_at, lifetime, self._now())
 
     async def _why_not(self, index: Index) -> str | None:
         if not self._has_list(index):
@@ -116,7 +120,7 @@ class MirrorLists:
         if await anyio.to_thread.run_sync(self._mirrored.cache.names, index.name) is not None:
             return None
         trouble = self._troubles.get(index.name)
-        return "it is being fetched; ask again in a while" if trouble is None else trouble[1]
+        return "it is being fetched; ask again in a while" if trouble is None else trouble.line
 
     def _flight(self, index: Index, hops: tuple[str, ...]) -> "asyncio.Task[None]":
         flight = self._flights.get(index.name)
@@ -131,8 +135,7 @@ class MirrorLists:
         except (UpstreamTrouble, BadPage, StoreError) as error:
             line = str(error)
             _log.warning("%s: list of projects not fetched: %s", index.name, line)
-            until = self._now() + timedelta(seconds=_TROUBLE_SECONDS)
-            self._troubles[index.name] = (until, line)
+            self._troubles[index.name] = _Trouble(index.serial, line, self._now())
         else:
             self._troubles.pop(index.name, None)
 
@@ -154,7 +157,8 @@ class MirrorLists:
             await self._keep(index, source.label, answer)
 
     async def _keep(self, index: Index, label: str, answer: NamesAnswer) -> None:
-        with ExitStack() as stack:
+        stack = ExitStack()
+        try:
             writer = await anyio.to_thread.run_sync(
                 stack.enter_context, self._mirrored.cache.names_writer(index.name)
             )
@@ -171,6 +175,20 @@ class MirrorLists:
             await anyio.to_thread.run_sync(
                 lambda: writer.finish(answer.etag, answer.last_modified, label, now)
             )
+        finally:
+            await anyio.to_thread.run_sync(stack.close)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    index_serial: int
+    """Of the settings with which it came about: others may be the remedy."""
+    line: str
+    since: datetime
+
+    def stands(self, index: Index, now: datetime) -> bool:
+        is_recent = timedelta(0) <= now - self.since < timedelta(seconds=_TROUBLE_SECONDS)
+        return is_recent and index.serial == self.index_serial
 
 
 async def _batches(answer: NamesAnswer) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from simpleindex.mirror.transfers import Room, Transfers
 from simpleindex.upstream.addresses import Addresses
 from simpleindex.upstream.client import Upstream
 from simpleindex_storage.cache import Cache
+from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import MirrorSettings
 from simpleindex_storage.ports import Catalog, Snapshot
 
@@ -53,10 +54,16 @@ def forget_gone_indexes(cache: Cache, seen: Snapshot) -> None:
 def open_mirroring(
     config: Config, catalog: Catalog, hop: str, now: Callable[[], datetime]
 ) -> Mirroring:
-    """Open what is kept of mirrors. `hop` names this server to others. Raises Unavailable."""
-    cache = Cache(config.serverdir / CACHE_FOLDER, now)
+    """Open what is kept of mirrors; `hop` names this server to others.
+
+    Raises Refused, also for a setting that cannot be used, and Unavailable.
+    """
     sources = Sources(config.upstream_url)
-    addresses = Addresses(config.private_upstreams)
+    try:
+        addresses = Addresses(config.private_upstreams)
+    except ValueError as error:
+        raise Refused("private_upstreams", str(error)) from None
+    cache = Cache(config.serverdir / CACHE_FOLDER, now)
 
     def make(trusted_host: str | None) -> Upstream:
         known = addresses if trusted_host is None else addresses.with_host(trusted_host)

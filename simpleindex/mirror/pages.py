@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
-from simpleindex.mirror.known import Mirrored, WantedPage
+from simpleindex.mirror.known import ABSENT_SECONDS, Mirrored, WantedPage
 from simpleindex.mirror.sources import Sources
 from simpleindex.upstream.client import (
     Absent,
@@ -30,6 +30,9 @@ from simpleindex_storage.names import IndexName, ProjectName
 
 _log = logging.getLogger("simpleindex")
 
+_ABSENT_ONES_MAX = 500
+"""After so many names that upstream had not, those that are out of date are forgotten."""
+
 UpstreamFor = Callable[[str | None], Upstream]
 """The client for upstreams; the host that is given may have a private address."""
 
@@ -41,12 +44,14 @@ class Upstreams:
         self._sources = sources
         self._make = make
         self._made: dict[str | None, Upstream] = {}
+        self._finding = asyncio.Lock()
 
     async def reach(self, settings: MirrorSettings) -> tuple[Source, Upstream]:
         """Where a mirror's upstream is, and who talks to it. Raises UpstreamTrouble."""
         source = self._sources.known(settings)
         if source is None:
-            source = await anyio.to_thread.run_sync(self._sources.find, settings)
+            async with self._finding:  # it may take long: one thread waits, and no more
+                source = await anyio.to_thread.run_sync(self._sources.find, settings)
         host = self._sources.trusted_host(settings)
         upstream = self._made.get(host)
         if upstream is None:
@@ -55,7 +60,7 @@ class Upstreams:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        for upstream in self._made.values():
+        for upstream in list(self._made.values()):
             await upstream.close()
 
 
@@ -69,6 +74,7 @@ class MirrorPages:
         self._upstreams = upstreams
         self._now = now
         self._flights: dict[tuple[IndexName, ProjectName], asyncio.Task[str | None]] = {}
+        self._absent_ones = 0
 
     async def ask(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
         """Ask upstream for pages, all at once. Trouble is noted, not raised.
@@ -80,7 +86,7 @@ class MirrorPages:
             page
             for page in wanted
             # It may just have turned out that there is no use in asking.
-            if troubles.until(page.index.name, page.project) is None
+            if troubles.until(page.index, page.project) is None
         ]
         await asyncio.gather(*(asyncio.shield(self._flight(page, hops)) for page in asked))
 
@@ -127,10 +133,17 @@ class MirrorPages:
             is_down = isinstance(error, UpstreamTrouble) and error.is_down
             line = str(error)
             _log.warning("%s: page of %s not fetched: %s", index, project, line)
-            self._mirrored.troubles.note(index, project, line, is_down=is_down)
+            self._mirrored.troubles.note(page.index, project, line, is_down=is_down)
             return line
         self._mirrored.troubles.forget(index, project)
         return None
+
+    async def _bound_absent_ones(self) -> None:
+        """Whoever asks for thousands of names that are not there shall not fill the disk."""
+        self._absent_ones += 1
+        if self._absent_ones % _ABSENT_ONES_MAX == 0:
+            outdated = self._now() - timedelta(seconds=ABSENT_SECONDS)
+            await anyio.to_thread.run_sync(self._mirrored.cache.forget_absent, outdated)
 
     async def _fetch_and_keep(self, page: WantedPage, hops: tuple[str, ...]) -> None:
         settings = page.index.settings
@@ -154,6 +167,7 @@ class MirrorPages:
                 await anyio.to_thread.run_sync(keeping.renew)
             case Absent():
                 await anyio.to_thread.run_sync(keeping.absent)
+                await self._bound_absent_ones()
             case Fetched():
                 await anyio.to_thread.run_sync(keeping.fetched, answer)
 

@@ -8,9 +8,10 @@ back until the digest is right: so wrong bytes are never a whole answer for anyb
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
+from typing import BinaryIO, TypeVar
 
 import anyio.to_thread
 
@@ -25,6 +26,8 @@ from simpleindex_storage.errors import NotStored, StoreError, Unavailable
 from simpleindex_storage.mirrored import KeptFile, PartNote
 from simpleindex_storage.model import MirrorSettings
 from simpleindex_storage.names import FilePlace
+
+T = TypeVar("T")
 
 _log = logging.getLogger("simpleindex")
 
@@ -143,12 +146,19 @@ class Transfers:
         transfer = Transfer(wanted)
         task = asyncio.create_task(self._run(transfer, hops))
         self._flights[wanted.place] = (transfer, task)
-        task.add_done_callback(lambda _: self._flights.pop(wanted.place, None))
+
+        def end(_: asyncio.Task[None]) -> None:
+            self._flights.pop(wanted.place, None)
+            if not transfer.is_over:  # it was cancelled, maybe before it began
+                transfer.failure = UpstreamFailed("the server is being stopped")
+            transfer.tell()
+
+        task.add_done_callback(end)
         return transfer
 
     def follow(self, transfer: Transfer) -> "Growing":
         """The file as it grows, for one reader."""
-        return Growing(self._cache, transfer.wanted.place)
+        return Growing(self._cache, transfer)
 
     async def close(self) -> None:
         """Give up what is under way; what has arrived is taken up again at the next request."""
@@ -167,14 +177,9 @@ class Transfers:
                     await self._receive(transfer, part, hops)
         except (StoreError, UpstreamFailed) as error:
             transfer.failure = error
-        except BaseException as error:
-            transfer.failure = UpstreamFailed("the server is being stopped")
-            if not isinstance(error, asyncio.CancelledError):
-                _log.exception("a transfer of %s failed", transfer.wanted.place.filename)
-                transfer.failure = UpstreamFailed("the file could not be fetched")
-            raise
-        finally:
-            transfer.tell()
+        except Exception:  # nobody awaits this: whoever waits does so for the transfer
+            _log.exception("a transfer of %s failed", transfer.wanted.place.filename)
+            transfer.failure = UpstreamFailed("the file could not be fetched")
 
     async def _follow(self, transfer: Transfer) -> None:
         """Read along while another process receives the file, until it is done or gone."""
@@ -209,9 +214,13 @@ class Transfers:
             await receiving.check()
             transfer.is_right = True
             transfer.tell()
-            transfer.kept = await anyio.to_thread.run_sync(part.keep, wanted.file.project)
+            transfer.kept = await _to_its_end(part.keep, wanted.file.project)
             if wanted.file.sha256 is None:
                 await anyio.to_thread.run_sync(self._pin, wanted.file, transfer.kept)
+            # Files that arrive together make room for themselves alone.
+            await _to_its_end(
+                self._cache.evict, self._room.cache_bytes_max, self._room.keep_free_bytes
+            )
         except UpstreamTrouble as error:
             line = f"{place.filename} cannot be fetched: {error}"
             _log.warning("%s: %s", place.index, line)
@@ -219,7 +228,7 @@ class Transfers:
                 raise NotStored(f"file {place.filename}", "upstream has it no more") from None
             raise UpstreamFailed(line) from None
         finally:
-            await anyio.to_thread.run_sync(part.close)
+            await _to_its_end(part.close)
 
     def _pin(self, file: MirroredFile, kept: KeptFile) -> None:
         """From now on these are the bytes that go by this name: upstream tells no digest."""
@@ -270,7 +279,7 @@ class _Receiving:
             except NoRanges:  # the rest cannot be had, but maybe the whole
                 if not tries_left or not before:
                     raise
-                await anyio.to_thread.run_sync(self.part.drop)
+                await _to_its_end(self.part.drop)
             except UpstreamTrouble:
                 self.transfer.tell()
                 made_progress = self.part.size_bytes > before
@@ -284,9 +293,9 @@ class _Receiving:
         if promised is None:
             return
         algorithm, digest = promised
-        found = await anyio.to_thread.run_sync(self.part.digest, algorithm)
+        found = await _to_its_end(self.part.digest, algorithm)
         if found != digest:
-            await anyio.to_thread.run_sync(self.part.drop)
+            await _to_its_end(self.part.drop)
             raise UpstreamTrouble(
                 f"upstream sent other bytes than it promised: their {algorithm} is {found}, not "
                 f"{digest}",
@@ -316,7 +325,7 @@ class _Receiving:
         ) as answer:
             await self._begin(answer)
             async for chunk in answer.chunks:
-                await anyio.to_thread.run_sync(self._take, chunk)
+                await _to_its_end(self._take, chunk)
                 self.transfer.received_bytes = self.part.size_bytes
                 self.transfer.tell()
         # An answer that tells no length ends where its connection does, however that came.
@@ -329,7 +338,7 @@ class _Receiving:
             self.part.drop()
             raise UpstreamTrouble("upstream sends more of it than its page says", is_down=False)
         if size_bytes is None and received_bytes % _ROOM_BYTES < len(chunk):
-            self._make_room(_ROOM_BYTES)
+            self._make_room(_ROOM_BYTES, received_bytes)
         self.part.write(chunk)
 
     async def _begin(self, answer: FileAnswer) -> None:
@@ -337,17 +346,19 @@ class _Receiving:
         check_answer(file, answer)
         size_bytes = answer.size_bytes if file.size_bytes is None else file.size_bytes
         if answer.first_byte == 0:
-            await anyio.to_thread.run_sync(self._make_room, size_bytes or 0)
+            await _to_its_end(self._make_room, size_bytes or 0)
             note = PartNote(size_bytes, answer.validator, _url_digest(file))
-            await anyio.to_thread.run_sync(self.part.begin, note)
+            await _to_its_end(self.part.begin, note)
         transfer.size_bytes = size_bytes
         transfer.received_bytes = self.part.size_bytes
         transfer.tell()
 
-    def _make_room(self, size_bytes: int) -> None:
+    def _make_room(self, size_bytes: int, received_bytes: int = 0) -> None:
         """Let older files go. Raises Unavailable if there is no room all the same."""
         room, filename = self.room, self.transfer.wanted.place.filename
-        if room.cache_bytes_max is not None and size_bytes > room.cache_bytes_max:
+        known_bytes = max(size_bytes, received_bytes)
+        if room.cache_bytes_max is not None and known_bytes > room.cache_bytes_max:
+            self.part.drop()
             raise Unavailable(
                 f"{filename} is larger than all that mirrors may keep (cache_bytes_max)", full=True
             )
@@ -381,11 +392,13 @@ def promised_digest(file: PageFile) -> tuple[str, str] | None:
 class Growing:
     """A file that is arriving, or has just arrived, as one reader sees it. Blocks."""
 
-    def __init__(self, cache: Cache, place: FilePlace) -> None:
+    def __init__(self, cache: Cache, transfer: Transfer) -> None:
         self._cache = cache
-        self._place = place
-        self._watch = cache.watch(place)
+        self._transfer = transfer
+        self._place = transfer.wanted.place
+        self._watch = cache.watch(self._place)
         self._file: BinaryIO | None = None
+        self._is_right = False
 
     def read(self, start: int, count: int) -> bytes:
         """Bytes that have arrived. Raises UpstreamFailed, NotStored, Unavailable.
@@ -395,7 +408,7 @@ class Growing:
         while True:
             file = self._opened()
             chunk = _read_at(file, start, count)
-            if chunk and self._watch.is_current(file):
+            if chunk and (self._is_right or self._watch.is_current(file) or self._is_all(file)):
                 return chunk
             self._file = None
             with file:
@@ -408,6 +421,17 @@ class Growing:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _is_all(self, file: BinaryIO) -> bool:
+        """Whether it is the whole file, which has made room for others since it came."""
+        kept = self._transfer.kept
+        if kept is not None:
+            file.seek(0)
+            digest = hashlib.sha256()
+            while block := file.read(_CHUNK_BYTES):
+                digest.update(block)
+            self._is_right = digest.hexdigest() == kept.sha256
+        return self._is_right
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
@@ -446,6 +470,16 @@ async def read_along(transfer: Transfer, growing: Growing) -> AsyncGenerator[byt
             raise transfer.failure
         if transfer.readable_bytes <= done:
             await transfer.changed()
+
+
+async def _to_its_end(job: Callable[..., T], *arguments: object) -> T:
+    """Do in a thread what uses a part. Who is cancelled waits for it: only one may use a part."""
+    doing = asyncio.ensure_future(anyio.to_thread.run_sync(partial(job, *arguments)))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])
+        raise
 
 
 def _url_digest(file: PageFile) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import anyio.to_thread
 from packaging.utils import canonicalize_name
 
 from simpleindex_storage.errors import Refused
@@ -55,7 +56,8 @@ async def fetch_metadata(filename: str, size_bytes: int | None, fetch: FetchRang
             raise Refused(filename, "upstream tells different sizes of it")
         seen.add(first, content)
         try:
-            return metadata_in(seen, filename)
+            # In a thread: a directory may have very many entries.
+            return await anyio.to_thread.run_sync(metadata_in, seen, filename)
         except _Missing as missing:
             first, last = missing.first, min(missing.last, size_bytes - 1)
     raise Refused(filename, "its metadata is scattered over the file")
@@ -96,7 +98,8 @@ def _metadata_member(
         for member in wheel.infolist()
         if member.filename.count("/") == 1
         and member.filename.endswith(".dist-info/METADATA")
-        and canonicalize_name(member.filename.partition("-")[0]) == project
+        # Old tools left dashes in it; pip goes by the beginning, too.
+        and canonicalize_name(member.filename).startswith(f"{project}-")
     ]
     if len(found) != 1:
         raise Refused(filename, f"it has {len(found)} files of metadata instead of one")

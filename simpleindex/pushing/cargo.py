@@ -8,6 +8,7 @@ from simpleindex_storage.model import (
     AttachmentKind,
     DistFile,
     JsonValue,
+    MirrorSettings,
     ProjectStatus,
     Release,
 )
@@ -64,6 +65,12 @@ def load(
     releases = tuple(
         each for each in seen.releases(index, project) if same_version(each.version, version)
     )
+    source = seen.index(index)
+    if source is not None and isinstance(source.settings, MirrorSettings):
+        raise Refused(
+            f"{project} {version}",
+            f"{index} mirrors another index; the devpi client pushes out of it, through the server",
+        )
     if known is None or not releases:
         raise Refused(f"{project} {version}", f"{index} has no such release of its own")
     if known.status is ProjectStatus.QUARANTINED:

@@ -122,7 +122,8 @@ class DevpiDoor:
                     "pages": usage.pages,
                     "files": usage.files,
                     "bytes": usage.size_bytes,
-                    "trouble": self.mirrored.troubles.of_index(index.name),
+                    "upstream": self.mirrored.source_label(index),
+                    "trouble": self.mirrored.troubles.of_index(index),
                 }
         return figures
 

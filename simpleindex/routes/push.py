@@ -104,7 +104,7 @@ class PushDoor:
         with ExitStack() as opened:
             copies = []
             for file in files:
-                copy = await self._here(file, hops_of(request))
+                copy = await self._here(request, file)
                 copies.append((file, opened.enter_context(copy.content)))
             who = principal.name or ""
             steps = await in_thread(
@@ -112,10 +112,12 @@ class PushDoor:
             )
         return _reply(steps)
 
-    async def _here(self, file: MirroredFile, hops: tuple[str, ...]) -> KeptCopy:
+    async def _here(self, request: Request, file: MirroredFile) -> KeptCopy:
         """A mirror's file, fetched if it is not here. Raises UpstreamFailed, NotStored, ..."""
-        found = await in_thread(lambda: self.mirror_files.find(file.place))
-        return found if isinstance(found, KeptCopy) else await self.mirror_files.whole(found, hops)
+        found = await self.readers.read(request, lambda _: self.mirror_files.find(file.place))
+        if isinstance(found, KeptCopy):
+            return found
+        return await self.mirror_files.whole(found, hops_of(request))
 
     def _source(
         self, principal: Principal, source: IndexName, project: ProjectName

@@ -211,13 +211,19 @@ class SimpleDoor:
         self, agreed: Hashable, recipe: "_Recipe", reader: Reader
     ) -> tuple[tuple[Hashable, Hashable], RenderedPage]:
         """The page, and the key of all pages like it: readers share what they all may see."""
+        looked_at = self.now()
         with self.catalog.snapshot() as seen:
             view = library.look(seen, recipe.index, reader, recipe.project)
             key = (recipe.key, view.restricted)
             before = self.pages.maybe((*key, False))
             state = recipe.state(seen, view) if before is not None else None
             if before is not None and state is not None and before.fingerprint == state.fingerprint:
-                page = replace(before, is_public=view.is_public, valid_until=state.valid_until)
+                page = replace(
+                    before,
+                    is_public=view.is_public,
+                    valid_until=state.valid_until,
+                    looked_at=looked_at,
+                )
             else:
                 made = recipe.render(seen, view)
                 page = RenderedPage(
@@ -227,6 +233,7 @@ class SimpleDoor:
                     differs_by_origin=made.differs_by_origin,
                     is_public=view.is_public,
                     valid_until=made.state.valid_until,
+                    looked_at=looked_at,
                 )
         self.pages.keep((*key, False), agreed, page)
         return key, page

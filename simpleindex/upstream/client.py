@@ -707,7 +707,7 @@ def _told(source: Source) -> Iterator[None]:
     except TimeoutError as error:
         raise UpstreamTrouble(f"{source.label} took too long", is_down=True) from error
     except AddressRefused as error:
-        raise UpstreamTrouble(str(error)) from error
+        raise UpstreamTrouble(str(error), is_down=True) from error
     except httpx2.InvalidURL:
         # Without the cause: it shows parts of what may be a password.
         raise UpstreamTrouble(f"{source.label} leads to what is no URL") from None

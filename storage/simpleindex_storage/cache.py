@@ -154,10 +154,22 @@ class Cache:
                 return
             after = names[-1]
 
-    def forget_project(self, index: IndexName, project: ProjectName) -> None:
-        """Forget a page, and delete its files and what lies beside them. Raises Unavailable."""
+    def forget_page(self, index: IndexName, project: ProjectName) -> None:
+        """Forget a page; its files stay. Raises Unavailable."""
         with self._records.change() as change:
             change.remove_page(index, project)
+
+    def forget_absent(self, before: datetime) -> None:
+        """Forget that upstream had no such project when it was asked before a time.
+
+        Raises Unavailable.
+        """
+        with self._records.change() as change:
+            change.remove_absent_pages(before)
+
+    def forget_project(self, index: IndexName, project: ProjectName) -> None:
+        """Forget a page, and delete its files and what lies beside them. Raises Unavailable."""
+        self.forget_page(index, project)
         self._upkeep.forget(index, project)
 
     def forget_index(self, index: IndexName) -> None:
@@ -319,8 +331,7 @@ class Cache:
         Parts that are younger than a day stay: whoever receives the file goes on with them. What
         upstream had not got when somebody asked a day ago is forgotten. Raises Unavailable.
         """
-        with self._records.change() as change:
-            change.remove_absent_pages(self._now() - _ABSENT_KEPT_FOR)
+        self.forget_absent(self._now() - _ABSENT_KEPT_FOR)
         with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
             for folder in self._lists.glob("*.draft"):
                 with suppress(FileNotFoundError):

@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -79,7 +80,8 @@ class CacheReading:
             return None
         source, is_packed, content, etag, last_modified, checked_at, serial = row
         if is_packed:
-            content = zlib.decompress(content)
+            with suppress(zlib.error):  # damaged: whoever wants to know what it says finds that out
+                content = zlib.decompress(content)
         checked = time_from_text(checked_at)
         return KeptPage(index, project, source, content, etag, last_modified, checked, serial)
 

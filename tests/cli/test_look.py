@@ -100,3 +100,12 @@ def test_what_is_not_there_is_told_in_one_line(
 def test_an_empty_index_lists_nothing(cli: Cli, data: Path) -> None:
     cli.must("index", "create", "root/empty", f"--serverdir={data}")
     assert cli.must("list", "--index=root/empty", f"--serverdir={data}") == ""
+
+
+@pytest.mark.parametrize("words", [("list",), ("list", "demo"), ("show", "demo")])
+def test_what_a_mirror_shows_is_looked_at_otherwise(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    cli.init(tmp_path / "data")
+    where = (f"--serverdir={tmp_path / 'data'}", "--index=root/pypi")
+    assert "it mirrors another index; `why NAME" in cli(*words, *where).complaint

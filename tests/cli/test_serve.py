@@ -417,3 +417,14 @@ def signalled(server, sockets=None):
 uvicorn.Server.run = signalled
 sys.exit(main(sys.argv[2:]))
 """
+
+
+@pytest.mark.parametrize("entry", ["10.1.0.0/99", "http://corp/", "corp:80", "*"])
+def test_a_private_upstream_that_is_no_host_is_told_in_one_line(
+    cli: Cli, tmp_path: Path, entry: str
+) -> None:
+    cli.init(tmp_path / "data")
+    where = (f"--serverdir={tmp_path / 'data'}", "--port=0")
+    complaint = cli("serve", *where, f"--private-upstreams={entry}").complaint
+    assert complaint.startswith("private_upstreams: ")
+    assert entry in complaint

@@ -174,11 +174,13 @@ def test_all_files_of_an_approved_release_are_shown(site: MirrorSite) -> None:
 
 def test_why_tells_what_is_held_back(site: MirrorSite) -> None:
     assert site.verb("why", "demo", f"--index={site.index}").startswith(
-        f"{site.index}: has not been asked for it yet\n"
+        f"{site.index}: has not heard of it yet\n"
     )
     site.page("demo")
     told = site.verb("why", "demo", f"--index={site.index}").splitlines()
-    assert told[0].startswith(f"{site.index}: shows 1 of 2 files, as upstream had them at ")
+    assert told[0].startswith(
+        f"{site.index}: shows 1 of 2 files, as {site.upstream.url} had them at "
+    )
     assert told[1].startswith(f"  {YOUNG.filename} is held back until ")
     assert len(told) == 2
 
@@ -280,3 +282,14 @@ def test_a_project_in_quarantine_offers_no_file(site: MirrorSite) -> None:
     answer = site.get(url)
     assert answer.status_code == 403
     assert "in quarantine" in answer.text
+
+
+def test_a_file_of_a_denied_project_is_refused_as_one_of_a_denied_release_is(
+    site: MirrorSite,
+) -> None:
+    site.upstream.add(YOUNG)
+    url = site.file_url("demo", YOUNG.filename)
+    site.change("deny=demo")
+    for answer in (site.get(url, "*/*"), site.get(f"{url}.metadata", "*/*")):
+        assert answer.status_code == 403
+        assert "demo is denied" in answer.text

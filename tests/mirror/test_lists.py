@@ -255,6 +255,28 @@ def test_a_list_has_no_names_that_rules_keep_out(rule: str, site: MirrorSite) ->
     assert site.get(site.simple_url, if_none_match=etag).status_code == 200
 
 
+def test_the_list_of_another_upstream_is_told_at_once(
+    shared_server: RunningServer, site: MirrorSite
+) -> None:
+    site.upstream.add(DEMO)
+    assert names_of(site) == ["demo"]
+    with a_mirror(shared_server) as elsewhere:
+        elsewhere.upstream.add(a_wheel("other"))
+        site.change(f"mirror_url={elsewhere.upstream.url}")
+        assert names_of(site) == ["other"]
+
+
+def test_a_list_is_asked_for_at_once_where_settings_have_changed(
+    shared_server: RunningServer, site: MirrorSite
+) -> None:
+    site.upstream.unplug()
+    assert site.get(site.simple_url).status_code == 504
+    with a_mirror(shared_server) as elsewhere:
+        elsewhere.upstream.add(a_wheel("other"))
+        site.change(f"mirror_url={elsewhere.upstream.url}")
+        assert names_of(site) == ["other"]
+
+
 def test_a_list_is_told_by_a_server_that_has_just_started_without_upstream(tmp_path: Path) -> None:
     with a_site(tmp_path / "data") as before:
         before.upstream.add(DEMO)

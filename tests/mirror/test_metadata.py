@@ -117,6 +117,28 @@ def test_metadata_that_is_announced_and_missing_is_taken_out_of_the_wheel(site: 
 # Taken out of the wheel
 
 
+def test_metadata_that_upstream_has_put_right_is_fetched_again(site: MirrorSite) -> None:
+    built = a_wheel()
+    site.upstream.add(built)
+    assert beside(site, built.filename).content == metadata_of(built)
+    right = metadata_of(built) + b"Requires-Dist: other\n"
+    site.upstream.add(built, metadata=right)
+    site.refresh("demo")
+    told = site.files("demo")[built.filename]["core-metadata"]
+    assert told == {"sha256": hashlib.sha256(right).hexdigest()}
+    for _ in range(2):
+        assert beside(site, built.filename).content == right
+    assert site.upstream.requests.count(".metadata$") == 2
+
+
+def test_metadata_that_is_taken_out_is_what_was_announced_or_refused(site: MirrorSite) -> None:
+    built = a_wheel()
+    site.upstream.add(built, metadata=b"Metadata-Version: 2.1\n")
+    site.upstream.behave(".metadata$", Status(404))
+    assert beside(site, built.filename).status_code == 502
+    assert kept_filenames(site) == []
+
+
 def test_metadata_that_upstream_lacks_is_taken_out_by_a_few_ranges(site: MirrorSite) -> None:
     name = "big-1.0-py3-none-any.whl"
     site.upstream.add_big(name, 12 * MB, metadata=False)
@@ -200,6 +222,15 @@ def test_metadata_of_an_offline_mirror_comes_out_of_what_is_kept(site: MirrorSit
 
 
 # Signatures and provenance
+
+
+def test_an_offline_mirror_takes_no_metadata_out_of_an_sdist(site: MirrorSite) -> None:
+    built = an_sdist()
+    site.upstream.add(built, metadata=b"Metadata-Version: 2.1\n")
+    url = site.file_url("demo", built.filename)
+    site.get(url, "*/*")
+    site.change("offline=True")
+    assert site.get(f"{url}.metadata", "*/*").status_code == 404
 
 
 def test_provenance_is_passed_on_and_kept(site: MirrorSite) -> None:

@@ -92,3 +92,13 @@ def test_an_index_that_is_online_again_asks_again(tmp_path: Path) -> None:
         assert site.page("demo").status_code == 404
         site.change("offline=False")
         assert site.filenames("demo") == [KEPT.filename]
+
+
+def test_who_asks_an_offline_mirror_for_what_it_has_not_is_told_that_it_is_offline(
+    site: MirrorSite,
+) -> None:
+    site.change("offline=True")
+    answer = site.page("demo")
+    assert answer.status_code == 404
+    assert f"{site.index} is offline, and has kept nothing of it" in answer.text
+    assert "is offline" in site.verb("why", "demo", f"--index={site.index}")

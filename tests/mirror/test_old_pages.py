@@ -1,6 +1,9 @@
 """Pages that are kept: how long they count, and what becomes of them when upstream is not there."""
 
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -253,6 +256,40 @@ def test_another_upstream_is_asked_at_once_and_without_validators_of_the_first(
         assert "if-none-match" not in asked.headers
 
 
+def test_who_names_another_upstream_need_not_wait_for_the_one_that_is_down(
+    shared_server: RunningServer, site: MirrorSite
+) -> None:
+    site.upstream.unplug()
+    assert site.page("demo").status_code == 504
+    with a_mirror(shared_server) as elsewhere:
+        elsewhere.upstream.add(DEMO)
+        site.change(f"mirror_url={elsewhere.upstream.url}")
+        assert site.filenames("demo") == [DEMO.filename]
+
+
+@pytest.mark.parametrize("damage", ["a letter is another one", "it has another form"])
+def test_a_page_that_cannot_be_read_any_more_is_fetched_again(damage: str, tmp_path: Path) -> None:
+    with a_site(tmp_path / "data") as site:
+        site.upstream.add(DEMO)
+        assert site.download("demo", DEMO.filename).content == DEMO.content
+        site.server.stop()
+        _damage(tmp_path / "data" / "cache" / "cache.sqlite", damage)
+        with a_site(tmp_path / "data", upstream=site.upstream) as after:
+            assert after.filenames("demo") == [DEMO.filename]
+            assert after.download("demo", DEMO.filename).content == DEMO.content
+        assert site.upstream.requests.count(PAGE) == 2
+        assert site.upstream.requests.count(DEMO.filename + "$") == 1
+
+
+def _damage(path: Path, damage: str) -> None:
+    """Spoil the one page that is kept."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (content,) = connection.execute("SELECT content FROM contents").fetchone()
+        is_packed = damage == "a letter is another one"
+        content = content[:30] + bytes([content[30] ^ 1]) + content[31:] if is_packed else b"{}"
+        connection.execute("UPDATE contents SET content = ?, is_packed = ?", (content, is_packed))
+
+
 def _asked(site: MirrorSite) -> int:
     return site.upstream.requests.count(PAGE)
 
@@ -261,3 +298,12 @@ def _figures(site: MirrorSite) -> dict[str, object]:
     status = site.get("/+status", "application/json").json()
     figures: dict[str, object] = status["result"]["mirrors"][site.index]
     return figures
+
+
+def test_the_status_tells_what_a_mirror_shows_and_what_is_wrong_with_it(site: MirrorSite) -> None:
+    site.upstream.unplug()
+    site.page("demo")
+    figures = site.get("/+status").json()["result"]["mirrors"][site.index]
+    assert figures["upstream"] == site.upstream.url
+    assert "cannot be reached" in figures["trouble"]
+    assert (figures["pages"], figures["files"], figures["bytes"]) == (0, 0, 0)

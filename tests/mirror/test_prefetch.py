@@ -150,7 +150,7 @@ def test_what_is_held_back_is_not_fetched(site: MirrorSite) -> None:
     assert prefetched(site, "demo") == [NEW.filename, NEW_SDIST.filename]
     called = prefetch(site, "demo==3.0")
     assert called.exit_code == 1
-    assert "`why demo==3.0` tells what is known of it" in called.out
+    assert "demo-3.0-py3-none-any.whl is held back until" in called.out
 
 
 def test_without_upstream_only_what_is_here_is_had(site: MirrorSite) -> None:
@@ -232,3 +232,22 @@ def test_pip_installs_from_what_was_prefetched_when_nobody_else_is_there(
                 "app-1.0.dist-info",
                 "needed-1.0.dist-info",
             }
+
+
+def test_a_list_may_have_what_resolvers_and_pip_write_into_it(
+    site: MirrorSite, tmp_path: Path
+) -> None:
+    wishes = tmp_path / "wishes.txt"
+    wishes.write_text(
+        "# by a resolver\n"
+        "--index-url https://packages.example/simple\n"
+        "demo==2.0 ; python_version >= '3.8' \\\n"
+        "    --hash=sha256:0123\n"
+        "    # via other\n"
+        "-e git+https://git.example/other\n"
+        "other @ file:///home/other\n"
+    )
+    called = prefetch(site, "--from-file", str(wishes))
+    assert called.exit_code == 0, called
+    assert "other @ file:///home/other comes from no index" in called.err
+    assert NEW.filename in kept_filenames(site)

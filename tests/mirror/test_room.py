@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -10,7 +11,7 @@ import pytest
 
 from tests.builders import BuiltFile, a_wheel
 from tests.clients.server_side import run_verb
-from tests.hostile.behaviours import CutAfter, WrongBytes
+from tests.hostile.behaviours import CutAfter, Rate, WrongBytes
 from tests.mirror.kept import figures, kept_filenames, parts
 from tests.mirror.sites import MirrorSite, a_site, until
 
@@ -103,6 +104,31 @@ def test_who_is_reading_a_file_that_goes_gets_all_of_it(tmp_path: Path) -> None:
             site.download("other", "other-1.0-py3-none-any.whl")
             until(lambda: large not in kept_filenames(site), "it has gone")
             assert first + b"".join(chunks) == content
+
+
+def test_who_reads_a_file_as_it_comes_gets_all_of_it_though_it_goes(tmp_path: Path) -> None:
+    large, other = "large-1.0-py3-none-any.whl", "other-1.0-py3-none-any.whl"
+    with a_site(tmp_path / "data", f"--cache-bytes-max={21_000_000}") as site:
+        offered = site.upstream.add_big(large, 20_000_000)
+        site.upstream.add_big(other, 20_000_000)
+        with site.client.stream("GET", site.file_url("large", large)) as answer:
+            chunks = answer.iter_raw()
+            digest = hashlib.sha256(next(chunks))
+            until(lambda: kept_filenames(site) == [large], "it is kept")
+            site.download("other", other)
+            until(lambda: large not in kept_filenames(site), "it has gone")
+            for chunk in chunks:
+                digest.update(chunk)
+        assert digest.hexdigest() == offered.hashes["sha256"]
+
+
+def test_files_that_come_together_have_no_more_room_than_others(narrow: MirrorSite) -> None:
+    files = (ONE, TWO, THREE, FOUR)
+    urls = [narrow.file_url(file.filename.partition("-")[0], file.filename) for file in files]
+    narrow.upstream.behave(".whl$", Rate(4 * FILE_BYTES))
+    answers = narrow.meanwhile(*(partial(narrow.get, url, "*/*") for url in urls)).all()
+    assert [answer.content for answer in answers] == [file.content for file in files]
+    until(lambda: figures(narrow)["files"] == 3, "one of them has gone")
 
 
 # A full disk

@@ -5,7 +5,9 @@ import random
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+import anyio.lowlevel
 import pytest
 
 from simpleindex.mirror.wheel_ranges import fetch_metadata, metadata_in
@@ -107,13 +109,43 @@ async def test_metadata_comes_byte_for_byte(compression: int) -> None:
         ["demo/_vendor/demo-1.0.dist-info/METADATA", "demo-1.0.dist-info/METADATA"],
         ["other-1.0.dist-info/METADATA", "demo-1.0.dist-info/METADATA"],
         ["Demo-1.0.dist-info/METADATA"],
+        ["demonstrator-1.0.dist-info/METADATA", "demo-1.0.dist-info/METADATA"],
     ],
-    ids=["deeper inside", "of another project", "in another spelling"],
+    ids=["deeper inside", "of another project", "in another spelling", "of a longer name"],
 )
 async def test_the_metadata_is_that_of_the_project_itself(names: list[str]) -> None:
     members = {name: b"of another" for name in names[:-1]} | {names[-1]: METADATA}
     content = a_zip(members)
     assert await fetch_metadata(NAME, len(content), Elsewhere(content).fetch) == METADATA
+
+
+async def test_a_name_with_dashes_in_the_wheel_is_found_as_pip_finds_it() -> None:
+    content = a_zip({"my-demo-1.0.dist-info/METADATA": METADATA})
+    name = "my_demo-1.0-py3-none-any.whl"
+    assert await fetch_metadata(name, len(content), Elsewhere(content).fetch) == METADATA
+
+
+async def test_others_are_not_kept_waiting_while_a_directory_is_read() -> None:
+    elsewhere, turns = Elsewhere(LONG_FIRST), 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    before: list[int] = []
+
+    async def fetch(first: int, last: int) -> tuple[bytes, int]:
+        before.append(turns)
+        return await elsewhere.fetch(first, last)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take_turns)
+        await anyio.lowlevel.checkpoint()
+        await fetch_metadata(NAME, len(LONG_FIRST), fetch)
+        group.cancel_scope.cancel()
+    assert all(later - earlier >= 2 for earlier, later in pairwise([*before, turns]))
 
 
 @pytest.mark.parametrize(

@@ -475,3 +475,15 @@ def test_a_part_may_be_left_after_the_cache_was_closed(tmp_path: Path) -> None:
     part.close()
     with a_cache(tmp_path) as again:
         keep(again, a_place())
+
+
+def test_what_upstream_had_not_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
+    clock, nobody = Clock(), parse_project_name("nobody")
+    with a_cache(tmp_path, clock) as cache:
+        cache.keep_page(a_page("demo", checked_at=clock()))
+        cache.keep_page(a_page("nobody", None, checked_at=clock()))
+        cache.forget_absent(clock())
+        assert cache.page(MIRROR, nobody) is not None
+        cache.forget_absent(clock() + timedelta(seconds=1))
+        assert cache.page(MIRROR, nobody) is None
+        assert cache.page(MIRROR, DEMO) is not None
