@@ -26,11 +26,12 @@ from simpleindex.cli.options import (
     warn_of_ignored,
 )
 from simpleindex.config import Config
+from simpleindex.errors import RequestError
 from simpleindex.initialise import PASSWORD_FILE, initialise
 from simpleindex.protocol import IndexProtocol
 from simpleindex.version import __version__
 from simpleindex.wire.origin import host_to_trust
-from simpleindex_storage.errors import Refused
+from simpleindex_storage.errors import Refused, StoreError
 from simpleindex_storage.opening import FolderState, state_of, utc_now
 
 _KEEP_ALIVE_SECONDS = 30
@@ -223,8 +224,21 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Tell of an answer that had to be cut, because upstream failed, without a traceback.
+
+    To raise is the only way in which ASGI lets a connection be cut.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, RequestError | StoreError):
+        record.msg, record.args = "an answer was cut: %s", (str(error),)
+        record.exc_info = None
+    return True
+
+
 def _log_to_stderr(access_log: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_in_one_line)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     for name, level in (
         ("simpleindex", logging.INFO),

@@ -385,11 +385,15 @@ def test_other_bytes_of_a_small_file_are_a_clean_refusal(site: MirrorSite) -> No
 def test_other_bytes_of_a_large_file_are_a_whole_answer_for_nobody(
     site: MirrorSite, big: bytes
 ) -> None:
+    told_before = len(site.log())
     site.upstream.behave(BIG, WrongBytes())
     assert file_fails(site) < len(big)
     assert (kept_filenames(site), figures(site)["files"]) == ([], 0)
     site.upstream.behave(BIG, None)
     assert site.download("big", BIG).content == big
+    told = site.log()[told_before:]
+    assert "an answer was cut: " in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(
