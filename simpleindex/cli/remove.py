@@ -65,6 +65,8 @@ def command(
     key = None if filename is None else parse_filename(filename).key
 
     def remove(change: Change) -> list[DistFile]:
+        if change.index(index) is None:
+            raise NotStored(f"index {index}")
         if change.project(index, name) is None:
             if not (give_up_name and change.had_project(index, name)):
                 raise NotStored(f"project {name} in {index}")
@@ -95,9 +97,7 @@ def command(
 
 def _check_removable(change: Change, name: IndexName, force: bool) -> None:
     index = change.index(name)
-    if index is None:
-        raise NotStored(f"index {name}")
-    if not index.settings.volatile and not force:
+    if index is not None and not index.settings.volatile and not force:
         raise Refused(name, "it never removes files (volatile=False); --force does it all the same")
 
 

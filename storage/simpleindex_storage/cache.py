@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from .cache_files import CacheFiles
@@ -88,6 +89,7 @@ class Cache:
                 self._parts.close()
                 raise
         self._upkeep = Upkeep(folder, self._records, self._files, self._parts)
+        self._evicting = Lock()
         self._uses = Uses(self._write_uses)
 
     # Pages
@@ -313,13 +315,14 @@ class Cache:
         received stays, and so do pages. If all files together are too few, none goes. Raises
         Unavailable.
         """
-        needed_bytes = self._needed_bytes(bytes_max, keep_free_bytes, room_for_bytes)
-        with self._records.reading() as seen:
-            kept_bytes = seen.size_bytes
-        if not 0 < needed_bytes <= kept_bytes:
-            return ()
-        self._uses.write()
-        return self._upkeep.evict(needed_bytes, dry_run=dry_run)
+        with self._evicting:  # two at once would each make the room that both see missing
+            needed_bytes = self._needed_bytes(bytes_max, keep_free_bytes, room_for_bytes)
+            with self._records.reading() as seen:
+                kept_bytes = seen.size_bytes
+            if not 0 < needed_bytes <= kept_bytes:
+                return ()
+            self._uses.write()
+            return self._upkeep.evict(needed_bytes, dry_run=dry_run)
 
     def has_room(self, size_bytes: int, keep_free_bytes: int) -> bool:
         """Whether the disk has `keep_free_bytes` free besides this. Raises Unavailable."""
