@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from simpleindex.upstream.pip_index import find_pip_index
+from tests.clients.programs import program
 from tests.mirror.sites import JSON
 from tests.server import clean_environment, server_environment, server_of, simpleindex
 
@@ -55,7 +56,8 @@ def resolve(index_url: str, folder: Path) -> Mapping[str, str]:
     """What uv chooses for the application: versions by name. Only wheels, so that none is built."""
     told = _run(
         [
-            "uv", "pip", "compile", "--no-header", "--no-annotate", "--only-binary", ":all:",
+            str(program("uv")), "pip", "compile", "--no-header", "--no-annotate",
+            "--only-binary", ":all:",
             "--cache-dir", str(folder / "uv-cache"), "--refresh", "--default-index", index_url,
             "--python", sys.executable, "-",
         ],
