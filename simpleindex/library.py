@@ -318,6 +318,8 @@ def _known(
 
 def _admitted(seen: Snapshot, view: View, project: ProjectName) -> tuple[Index, ...]:
     """The indexes that may show a project, of those that the reader sees; mirrors last."""
+    if not any(map(_is_mirror, view.indexes)):
+        return view.indexes
     # Mirrors come last, so that what is hidden stands before them all.
     chain = sorted((*view.indexes, *view.hidden), key=_is_mirror)
 

@@ -182,7 +182,7 @@ async def _prefetch(
 
             async def fetch(file: MirroredFile) -> _Result:
                 async with turn:
-                    result = await _fetch(mirroring, file)
+                    result = await _fetch(mirroring, index, file)
                 progress.update(file.known.file.size_bytes or 0)
                 return result
 
@@ -237,11 +237,11 @@ def _newest(files: Iterable[MirroredFile]) -> Version | None:
     return None if best is None else best[2]
 
 
-async def _fetch(mirroring: Mirroring, file: MirroredFile) -> _Result:
+async def _fetch(mirroring: Mirroring, index: Index, file: MirroredFile) -> _Result:
     """Fetch one file. Its metadata is in it, for whoever asks for that later."""
     filename = file.known.file.filename
     try:
-        found = await asyncio.to_thread(mirroring.files.find, file.place)
+        found = await asyncio.to_thread(mirroring.files.find, index, file.place)
         was_here = isinstance(found, KeptCopy)
         copy = found if isinstance(found, KeptCopy) else await mirroring.files.whole(found, ())
         copy.content.close()

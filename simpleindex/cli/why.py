@@ -135,14 +135,14 @@ def _of_mirror(
     mirrors: OpenMirrors, index: Index, project: ProjectName, version: Version | None
 ) -> _Finding:
     mirrored = mirrors.mirroring.mirrored
-    kept = mirrored.cache.page(index.name, project)
+    kept = mirrored.cache.page_head(index.name, project)
     settings = index.settings
     is_offline = isinstance(settings, MirrorSettings) and mirrored.is_offline(settings)
     if kept is None:
         line = "is offline, and has kept nothing of it" if is_offline else "has not heard of it yet"
         return _Finding(index.name, line, is_asked=not is_offline)
     checked = time_text(kept.checked_at)
-    if kept.content is None:
+    if not kept.has_content:
         line = f"{kept.source} had no such project at {checked}"
         return _Finding(index.name, line, is_asked=True)
     verdicts = [

@@ -10,17 +10,17 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from simpleindex.errors import Forbidden, UpstreamFailed
-from simpleindex.mirror.known import Mirrored, MirroredFile
+from simpleindex.mirror.known import Mirrored, MirroredFile, settings_of
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.mirror.passing import passed_along
 from simpleindex.mirror.transfers import Growing, Transfer, Transfers, WantedFile
 from simpleindex.mirror.wheel_ranges import fetch_metadata, metadata_in
 from simpleindex.upstream.client import NoRanges, UpstreamTrouble
-from simpleindex.wire import mirror_page
+from simpleindex.wire.mirror_page import with_metadata
 from simpleindex_storage.errors import NotStored, Refused, Unavailable
 from simpleindex_storage.metadata import METADATA_BYTES_MAX
 from simpleindex_storage.mirrored import KeptFile
-from simpleindex_storage.model import MirrorSettings, Sidecar
+from simpleindex_storage.model import Index, MirrorSettings, Sidecar
 from simpleindex_storage.names import FilePlace, IndexName
 from simpleindex_storage.ports import Catalog
 
@@ -65,18 +65,19 @@ class MirrorFiles:
         self._transfers = transfers
         self._sidecars: dict[tuple[FilePlace, Sidecar], asyncio.Task[bytes]] = {}
 
-    def is_mirror(self, name: IndexName) -> bool:
-        """Whether an index mirrors another one."""
+    def mirror(self, name: IndexName) -> Index | None:
+        """An index, if it mirrors another one."""
         with self._catalog.snapshot() as seen:
             index = seen.index(name)
-        return index is not None and isinstance(index.settings, MirrorSettings)
+        is_mirror = index is not None and isinstance(index.settings, MirrorSettings)
+        return index if is_mirror else None
 
-    def find(self, place: FilePlace) -> KeptCopy | WantedFile:
+    def find(self, mirror: Index, place: FilePlace) -> KeptCopy | WantedFile:
         """A file that a mirror lists, if it may be had: as it is kept, or as it is to be fetched.
 
-        Raises NotStored, also for an index that mirrors nothing; Forbidden, UpstreamNeeded.
+        Raises NotStored, Forbidden, UpstreamNeeded.
         """
-        wanted = self._listed(place)
+        wanted = self._listed(mirror, place)
         try:
             kept, content = self._mirrored.cache.open(place)
         except NotStored:
@@ -118,9 +119,11 @@ class MirrorFiles:
         """A file that there is no room for, as upstream sends it. Raises UpstreamFailed."""
         return passed_along(self._upstreams, wanted, hops)
 
-    def find_sidecar(self, place: FilePlace, sidecar: Sidecar) -> LyingBeside | WantedFile:
+    def find_sidecar(
+        self, mirror: Index, place: FilePlace, sidecar: Sidecar
+    ) -> LyingBeside | WantedFile:
         """What lies beside a file, or the file for which it is to be fetched. As `find`."""
-        wanted = self._listed(place)
+        wanted = self._listed(mirror, place)
         kept = self._mirrored.cache.sidecar(place, sidecar)
         if kept is not None and _is_as_announced(kept, wanted.file, sidecar):
             return LyingBeside(wanted.file, kept)
@@ -137,17 +140,13 @@ class MirrorFiles:
         except Refused as error:
             raise NotStored(f"file {place.filename}{sidecar}", str(error)) from None
 
-    def _listed(self, place: FilePlace) -> WantedFile:
+    def _listed(self, mirror: Index, place: FilePlace) -> WantedFile:
         """A file that a mirror lists, if it may be had, whether it is here or not. As `find`."""
-        with self._catalog.snapshot() as seen:
-            index = seen.index(place.index)
-        if index is None or not isinstance(index.settings, MirrorSettings):
-            raise NotStored(f"file {place.filename}")
-        file, verdict, hosts = self._mirrored.file(index, place)
+        file, verdict, hosts = self._mirrored.file(mirror, place)
         if not verdict.may_be_served:
-            _log.warning("%s: %s refused: %s", index.name, place.filename, verdict.reason)
+            _log.warning("%s: %s refused: %s", mirror.name, place.filename, verdict.reason)
             raise Forbidden(verdict.reason)
-        return WantedFile(file, index.settings, hosts)
+        return WantedFile(file, settings_of(mirror), hosts)
 
     async def sidecar(
         self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]
@@ -228,16 +227,11 @@ class MirrorFiles:
             return metadata_in(content, file.place.filename)
 
     def _keep(self, file: MirroredFile, sidecar: Sidecar, content: bytes) -> None:
-        cache, filename = self._mirrored.cache, file.place.filename
-        cache.keep_sidecar(file.place, file.project, sidecar, content)
+        filename = file.place.filename
+        self._mirrored.cache.keep_sidecar(file.place, file.project, sidecar, content)
         if sidecar is Sidecar.METADATA and not isinstance(file.known.file.metadata, dict):
             sha256 = hashlib.sha256(content).hexdigest()
-
-            def told(page: bytes) -> bytes:
-                known = mirror_page.decode(page)
-                return mirror_page.encode(mirror_page.with_metadata(known, filename, sha256))
-
-            cache.change_page(file.index, file.project, told)
+            self._mirrored.change_page(file, lambda page: with_metadata(page, filename, sha256))
 
 
 def _may_have(file: MirroredFile, sidecar: Sidecar) -> bool:

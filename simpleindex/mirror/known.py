@@ -6,11 +6,11 @@ upstream was asked (`pages` does it). So a page that is kept never waits for any
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Protocol, TypeAlias
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from simpleindex.errors import Forbidden
@@ -20,7 +20,7 @@ from simpleindex.wire import mirror_page
 from simpleindex.wire.mirror_page import MirrorFile, MirrorPage
 from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.mirrored import KeptPage
+from simpleindex_storage.mirrored import KeptPage, PageHead
 from simpleindex_storage.model import DistFile, Index, MirrorSettings
 from simpleindex_storage.names import FilePlace, IndexName, ProjectName, split_filename
 
@@ -85,8 +85,6 @@ class MirrorLook:
     page: MirrorPage | None
     """None: there is no such project, or nobody can tell."""
     files: tuple[MirroredFile, ...] = ()
-    hosts: frozenset[str] = frozenset()
-    """Those that the page names as hosts of its files."""
     fingerprint: Hashable = None
     """Equal for two looks that show the same."""
     valid_until: datetime | None = None
@@ -145,21 +143,21 @@ class Mirrored:
         self._expiry_seconds = expiry_seconds
         self._offline = offline
         self._now = now
-        self._decoded = _Decoded()
+        self._decoded = _DecodedPages()
 
     def look(self, index: Index, project: ProjectName) -> MirrorLook:
         """What a mirror shows of a project. Raises UpstreamNeeded."""
-        settings = _settings(index)
+        settings = settings_of(index)
         policy = MirrorPolicy.of(settings)
         verdict = policy.of_project(project)
         if not verdict.is_shown:
             return MirrorLook(index.name, None, fingerprint=verdict.rule, verdict=verdict)
         now = self._now()
-        kept = self._kept(index.name, project)
-        valid_until = self._valid_until(WantedPage(index, project), kept, now)
-        if kept is None or kept.content is None:
+        known = self._known(index.name, project)
+        valid_until = self._valid_until(WantedPage(index, project), known, now)
+        if known is None or known.page is None:
             is_offline = self.is_offline(settings)
-            asks = kept is None and not is_offline
+            asks = known is None and not is_offline
             return MirrorLook(
                 index.name,
                 None,
@@ -167,7 +165,7 @@ class Mirrored:
                 trouble=self.troubles.line(index, project) if asks else None,
                 is_offline=is_offline,
             )
-        page, hosts = self._page(kept, kept.content)
+        page = known.page
         verdicts = [policy.of_file(project, file, page.status, now) for file in page.files]
         files = [
             MirroredFile(index.name, project, file)
@@ -183,8 +181,7 @@ class Mirrored:
             index.name,
             page,
             tuple(files),
-            hosts,
-            fingerprint=(kept.serial, hash(shown)),
+            fingerprint=(known.head.serial, hash(shown)),
             valid_until=min((moment for moment in moments if moment is not None), default=None),
         )
 
@@ -197,47 +194,54 @@ class Mirrored:
             project, _ = split_filename(place.filename)
         except Refused:
             raise NotStored(f"file {place.filename}") from None
-        policy = MirrorPolicy.of(_settings(index))
-        look = self.look(index, project)
-        if look.page is not None:
-            for file in look.page.files:
-                if (file.file.filename, file.sha256_prefix) == (
-                    place.filename,
-                    place.sha256_prefix,
-                ):
-                    verdict = policy.of_file(project, file, look.page.status, self._now())
-                    return MirroredFile(index.name, project, file), verdict, look.hosts
-        if look.verdict is not None:
-            raise Forbidden(look.verdict.reason)
-        raise NotStored(f"file {place.filename} in {index.name}", look.trouble or look.advice)
+        policy, now = MirrorPolicy.of(settings_of(index)), self._now()
+        ruling = policy.of_project(project)
+        if not ruling.is_shown:
+            raise Forbidden(ruling.reason)
+        # Of this one file, without a look at all the others: there may be thousands.
+        known = self._known(index.name, project)
+        self._valid_until(WantedPage(index, project), known, now)
+        decoded = None if known is None else known.decoded
+        file = None if decoded is None else decoded.files.get(place.filename)
+        if decoded is None or file is None or file.sha256_prefix != place.sha256_prefix:
+            look = self.look(index, project)
+            raise NotStored(f"file {place.filename} in {index.name}", look.trouble or look.advice)
+        verdict = policy.of_file(project, file, decoded.page.status, now)
+        return MirroredFile(index.name, project, file), verdict, decoded.hosts
 
     def verdicts(self, index: Index, project: ProjectName) -> list[tuple[MirrorFile, Verdict]]:
         """All that is known of a project's files, and what is ruled of each."""
-        page = self.kept_page(self._kept(index.name, project))
-        if page is None:
+        known = self._known(index.name, project)
+        if known is None or known.page is None:
             return []
-        policy, now = MirrorPolicy.of(_settings(index)), self._now()
+        policy, now, page = MirrorPolicy.of(settings_of(index)), self._now(), known.page
         return [(file, policy.of_file(project, file, page.status, now)) for file in page.files]
 
-    def keep(self, told: KeptPage, make: Callable[[KeptPage | None], MirrorPage | None]) -> None:
+    def keep(self, told: KeptPage, make: Callable[["Known | None"], MirrorPage | None]) -> None:
         """Keep what upstream tells: what `make` makes of what is kept; None: no such project.
 
         It is made again if somebody has changed what is kept meanwhile.
         """
         kept = None
         while kept is None:
-            before = self._kept(told.index, told.project)
-            page = make(before)
+            known = self._known(told.index, told.project)
+            page = make(known)
             content = None if page is None else mirror_page.encode(page)
+            before = None if known is None else known.head.serial
             kept = self.cache.replace_page(replace(told, content=content), before)
         if page is not None:
-            self._decoded.put((kept.index, kept.project), kept.serial, (page, _hosts(page)))
+            self._decoded.put((kept.index, kept.project), kept.serial, Decoded.of(page))
 
-    def kept_page(self, kept: KeptPage | None) -> MirrorPage | None:
-        """The record of a page that was read from the cache; None where upstream has none."""
-        if kept is None or kept.content is None:
-            return None
-        return self._page(kept, kept.content)[0]
+    def change_page(self, file: MirroredFile, change: Callable[[MirrorPage], MirrorPage]) -> None:
+        """Change what is kept of the page of a file, while nobody else does. Blocks.
+
+        Raises Unavailable.
+        """
+
+        def changed(content: bytes) -> bytes:
+            return mirror_page.encode(change(mirror_page.decode(content)))
+
+        self.cache.change_page(file.index, file.project, changed)
 
     def is_offline(self, settings: MirrorSettings) -> bool:
         """Whether nobody may be asked."""
@@ -245,7 +249,7 @@ class Mirrored:
 
     def source_label(self, index: Index) -> str | None:
         """The index that is mirrored, without secrets; None while nobody has looked for it."""
-        source = self._sources.known(_settings(index))
+        source = self._sources.known(settings_of(index))
         return None if source is None else source.label
 
     def is_of_source(self, label: str, index: Index) -> bool:
@@ -254,31 +258,31 @@ class Mirrored:
 
     def wanted(self, index: Index, project: ProjectName) -> WantedPage | None:
         """The page, if upstream may be asked for it at all."""
-        settings = _settings(index)
+        settings = settings_of(index)
         if self.is_offline(settings) or not MirrorPolicy.of(settings).of_project(project).is_shown:
             return None
         return WantedPage(index, project)
 
-    def _valid_until(self, wanted: WantedPage, kept: KeptPage | None, now: datetime) -> datetime:
+    def _valid_until(self, wanted: WantedPage, known: "Known | None", now: datetime) -> datetime:
         """Until when what is kept may be told. Raises UpstreamNeeded if it may not be told at all.
 
         Whatever trouble there is with upstream, what is kept is told.
         """
-        settings = _settings(wanted.index)
+        settings = settings_of(wanted.index)
         if self.is_offline(settings):
             return now + timedelta(seconds=_OFFLINE_SECONDS)
-        is_absent = kept is not None and kept.content is None
+        is_absent = known is not None and known.is_absent
         seconds: float | None = settings.mirror_cache_expiry_seconds
         if seconds is None:
             seconds = self._expiry_seconds
-        if kept is not None and self.is_of_source(kept.source, wanted.index):
+        if known is not None and self.is_of_source(known.head.source, wanted.index):
             if is_absent:
                 # At least as long as it takes to tell it to those who have just asked for it.
                 seconds = max(_ASKED_SECONDS, min(seconds, ABSENT_SECONDS))
             lifetime = timedelta(seconds=seconds)
-            if is_younger(kept.checked_at, lifetime, now):
-                return kept.checked_at + lifetime
-            may_be_told = not is_absent
+            if is_younger(known.head.checked_at, lifetime, now):
+                return known.head.checked_at + lifetime
+            may_be_told = known.page is not None
         else:
             may_be_told = False
         trouble_until = self.troubles.until(wanted.index, wanted.project)
@@ -289,25 +293,68 @@ class Mirrored:
         self.wishes.append(wanted)
         return now + timedelta(seconds=_ASKED_SECONDS)
 
-    def _kept(self, index: IndexName, project: ProjectName) -> KeptPage | None:
-        """What is kept of a page. One that cannot be read is forgotten, and so fetched again."""
+    def _known(self, index: IndexName, project: ProjectName) -> "Known | None":
+        """What is kept of a page. One that cannot be read is forgotten, and so fetched again.
+
+        Its content is read only if it is not in memory: every request for a file comes here.
+        """
+        head = self.cache.page_head(index, project)
+        if head is None or not head.has_content:
+            return None if head is None else Known(head)
+        decoded = self._decoded.get((index, project), head.serial)
+        if decoded is not None:
+            return Known(head, decoded)
         kept = self.cache.page(index, project)
+        if kept is None or kept.content is None:  # it has changed in this moment
+            return self._known(index, project)
         try:
-            self.kept_page(kept)
+            decoded = Decoded.of(mirror_page.decode(kept.content))
         except ValueError as error:
             _log.error("%s: what is kept of %s cannot be used: %s", index, project, error)
             self.cache.forget_page(index, project)
             return None
-        return kept
+        self._decoded.put((index, project), kept.serial, decoded)
+        validators = (kept.etag, kept.last_modified)
+        head = PageHead(kept.source, True, *validators, kept.checked_at, kept.serial)
+        return Known(head, decoded)
 
-    def _page(self, kept: KeptPage, content: bytes) -> "_Page":
-        key = (kept.index, kept.project)
-        page = self._decoded.get(key, kept.serial)
-        if page is None:
-            decoded = mirror_page.decode(content)
-            page = (decoded, _hosts(decoded))
-            self._decoded.put(key, kept.serial, page)
-        return page
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A page as a record, with what is looked up in it."""
+
+    page: MirrorPage
+    files: Mapping[str, MirrorFile]
+    """By name."""
+    hosts: frozenset[str]
+    """Those that it names as hosts of its files."""
+
+    @classmethod
+    def of(cls, page: MirrorPage) -> "Decoded":
+        """Reads the page once, for all that look things up in it."""
+        return cls(page, {file.file.filename: file for file in page.files}, _hosts(page))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is kept of a project, at one serial."""
+
+    head: PageHead
+    decoded: Decoded | None = None
+    """None: upstream has no such project."""
+
+    @property
+    def page(self) -> MirrorPage | None:
+        """What upstream has, and once had."""
+        return None if self.decoded is None else self.decoded.page
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether upstream had no such project when it was last asked, maybe by mistake."""
+        page = self.page
+        return page is None or (
+            bool(page.files) and not page.versions and all(file.gone for file in page.files)
+        )
 
 
 def is_younger(checked_at: datetime, lifetime: timedelta, now: datetime) -> bool:
@@ -348,8 +395,8 @@ class Troubles:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._lock = Lock()
-        self._of_projects: OrderedDict[tuple[IndexName, ProjectName], _Trouble] = OrderedDict()
-        self._of_indexes: dict[IndexName, _Trouble] = {}
+        self._of_projects: OrderedDict[tuple[IndexName, ProjectName], Trouble] = OrderedDict()
+        self._of_indexes: dict[IndexName, Trouble] = {}
 
     def note(self, index: Index, project: ProjectName, line: str, *, is_down: bool) -> None:
         """Something went wrong; `is_down`: it would with every project."""
@@ -363,10 +410,10 @@ class Troubles:
                 elif before is not None:
                     seconds = before.seconds
                 until = now + timedelta(seconds=seconds)
-                self._of_indexes[index.name] = _Trouble(index.serial, line, until, seconds)
+                self._of_indexes[index.name] = Trouble(index.serial, line, until, seconds)
                 return
             until = now + timedelta(seconds=_TROUBLE_SECONDS)
-            trouble = _Trouble(index.serial, line, until, _TROUBLE_SECONDS)
+            trouble = Trouble(index.serial, line, until, _TROUBLE_SECONDS)
             self._of_projects[index.name, project] = trouble
             while len(self._of_projects) > _TROUBLES_MAX:
                 self._of_projects.popitem(last=False)
@@ -394,7 +441,7 @@ class Troubles:
             found = self._of_indexes.get(index.name)
         return found.line if found is not None and found.stands(index, now) else None
 
-    def _current(self, index: Index, project: ProjectName) -> "_Trouble | None":
+    def _current(self, index: Index, project: ProjectName) -> "Trouble | None":
         now, name = self._now(), index.name
         with self._lock:
             found = (self._of_indexes.get(name), self._of_projects.get((name, project)))
@@ -409,7 +456,9 @@ _TROUBLES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
+class Trouble:
+    """What is wrong with an upstream, and how long there is no use in trying again."""
+
     index_serial: int
     """Of the settings with which it came about: others may be the remedy."""
     line: str
@@ -417,24 +466,21 @@ class _Trouble:
     seconds: float
 
     def stands(self, index: Index, now: datetime) -> bool:
+        """Whether it is to be believed still."""
         # Not longer than it was meant to: the clock may have been put back.
         is_time = timedelta(0) < self.until - now <= timedelta(seconds=self.seconds)
         return is_time and index.serial == self.index_serial
 
 
-_Page: TypeAlias = tuple[MirrorPage, frozenset[str]]
-"""A page, and the hosts of its files."""
-
-
-class _Decoded:
+class _DecodedPages:
     """A bounded memory of pages as records."""
 
     def __init__(self) -> None:
-        self._pages: OrderedDict[Hashable, tuple[int, _Page]] = OrderedDict()
+        self._pages: OrderedDict[Hashable, tuple[int, Decoded]] = OrderedDict()
         self._files = 0
         self._lock = Lock()
 
-    def get(self, key: Hashable, serial: int) -> _Page | None:
+    def get(self, key: Hashable, serial: int) -> Decoded | None:
         with self._lock:
             found = self._pages.get(key)
             if found is None or found[0] != serial:
@@ -442,19 +488,20 @@ class _Decoded:
             self._pages.move_to_end(key)
             return found[1]
 
-    def put(self, key: Hashable, serial: int, page: _Page) -> None:
+    def put(self, key: Hashable, serial: int, page: Decoded) -> None:
         with self._lock:
             before = self._pages.pop(key, None)
             if before is not None:
-                self._files -= len(before[1][0].files)
+                self._files -= len(before[1].files)
             self._pages[key] = (serial, page)
-            self._files += len(page[0].files)
+            self._files += len(page.files)
             while self._files > _DECODED_FILES_MAX and self._pages:
                 _, (_, oldest) = self._pages.popitem(last=False)
-                self._files -= len(oldest[0].files)
+                self._files -= len(oldest.files)
 
 
-def _settings(index: Index) -> MirrorSettings:
+def settings_of(index: Index) -> MirrorSettings:
+    """Of an index that is known to be a mirror."""
     assert isinstance(index.settings, MirrorSettings)
     return index.settings
 

@@ -6,13 +6,12 @@ import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
 import anyio.to_thread
 
-from simpleindex.mirror.known import Mirrored, is_younger
+from simpleindex.mirror.known import Mirrored, Trouble, is_younger, settings_of
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.policy import MirrorPolicy
 from simpleindex.upstream.client import NamesAnswer, NotModified, UpstreamTrouble
@@ -21,7 +20,7 @@ from simpleindex.wire.upstream_page import BadPage
 from simpleindex_storage.cache import NamesWriter
 from simpleindex_storage.errors import NotStored, StoreError
 from simpleindex_storage.mirrored import KeptNames
-from simpleindex_storage.model import Index, MirrorSettings
+from simpleindex_storage.model import Index
 from simpleindex_storage.names import IndexName, ProjectName
 
 _log = logging.getLogger("simpleindex")
@@ -52,7 +51,7 @@ class MirrorLists:
         self._expiry_seconds = expiry_seconds
         self._now = now
         self._flights: dict[IndexName, asyncio.Task[None]] = {}
-        self._troubles: dict[IndexName, _Trouble] = {}
+        self._troubles: dict[IndexName, Trouble] = {}
 
     async def ensure(self, mirrors: Sequence[Index], hops: tuple[str, ...]) -> dict[IndexName, str]:
         """See to it that the lists are here; why not, by index, for those that are not.
@@ -82,7 +81,7 @@ class MirrorLists:
         names = Names()
         names.add("own", iter(own))  # in order already
         for index in mirrors:
-            settings = _settings(index)
+            settings = settings_of(index)
             policy = MirrorPolicy.of(settings)
             lines: Iterator[ProjectName] | None = None
             if self._has_list(index):
@@ -106,11 +105,11 @@ class MirrorLists:
         await asyncio.gather(*flights, return_exceptions=True)
 
     def _has_list(self, index: Index) -> bool:
-        settings = _settings(index)
+        settings = settings_of(index)
         return not (self._mirrored.is_offline(settings) or settings.mirror_no_project_list)
 
     def _is_fresh(self, kept: KeptNames, index: Index) -> bool:
-        seconds = _settings(index).mirror_cache_expiry_seconds
+        seconds = settings_of(index).mirror_cache_expiry_seconds
         lifetime = timedelta(seconds=self._expiry_seconds if seconds is None else seconds)
         return is_younger(kept.checked_at, lifetime, self._now())
 
@@ -135,13 +134,14 @@ class MirrorLists:
         except (UpstreamTrouble, BadPage, StoreError) as error:
             line = str(error)
             _log.warning("%s: list of projects not fetched: %s", index.name, line)
-            self._troubles[index.name] = _Trouble(index.serial, line, self._now())
+            until = self._now() + timedelta(seconds=_TROUBLE_SECONDS)
+            self._troubles[index.name] = Trouble(index.serial, line, until, _TROUBLE_SECONDS)
         else:
             self._troubles.pop(index.name, None)
 
     async def _fetch_and_keep(self, index: Index, hops: tuple[str, ...]) -> None:
         cache = self._mirrored.cache
-        source, upstream = await self._upstreams.reach(_settings(index))
+        source, upstream = await self._upstreams.reach(settings_of(index))
         kept = await anyio.to_thread.run_sync(cache.names, index.name)
         if kept is not None and kept.source != source.label:
             kept = None
@@ -177,18 +177,6 @@ class MirrorLists:
             )
         finally:
             await anyio.to_thread.run_sync(stack.close)
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    index_serial: int
-    """Of the settings with which it came about: others may be the remedy."""
-    line: str
-    since: datetime
-
-    def stands(self, index: Index, now: datetime) -> bool:
-        is_recent = timedelta(0) <= now - self.since < timedelta(seconds=_TROUBLE_SECONDS)
-        return is_recent and index.serial == self.index_serial
 
 
 async def _batches(answer: NamesAnswer) -> AsyncIterator[bytes]:
@@ -240,8 +228,3 @@ class Names:
         """Close all files."""
         for file in self._files:
             file.close()
-
-
-def _settings(index: Index) -> MirrorSettings:
-    assert isinstance(index.settings, MirrorSettings)
-    return index.settings

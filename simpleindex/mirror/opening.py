@@ -77,7 +77,7 @@ def open_mirroring(
         now=now,
     )
     upstreams = Upstreams(sources, make)
-    transfers = Transfers(cache, upstreams, Room(config.cache_bytes_max, config.keep_free_bytes))
+    transfers = Transfers(mirrored, upstreams, Room(config.cache_bytes_max, config.keep_free_bytes))
     return Mirroring(
         cache=cache,
         mirrored=mirrored,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
-from simpleindex.mirror.known import ABSENT_SECONDS, Mirrored, WantedPage
+from simpleindex.mirror.known import ABSENT_SECONDS, Known, Mirrored, WantedPage
 from simpleindex.mirror.sources import Sources
 from simpleindex.upstream.client import (
     Absent,
@@ -150,15 +150,15 @@ class MirrorPages:
         assert isinstance(settings, MirrorSettings)
         cache = self._mirrored.cache
         source, upstream = await self._upstreams.reach(settings)
-        kept = await anyio.to_thread.run_sync(cache.page, page.index.name, page.project)
+        head = await anyio.to_thread.run_sync(cache.page_head, page.index.name, page.project)
         # A validator is good for the upstream that gave it, and for a page that is still here.
-        asked = kept if kept is not None and kept.source == source.label else None
-        has_content = asked is not None and asked.content is not None
+        if head is not None and not (head.has_content and head.source == source.label):
+            head = None
         answer = await upstream.page(
             source,
             page.project,
-            etag=asked.etag if asked is not None and has_content else None,
-            last_modified=asked.last_modified if asked is not None and has_content else None,
+            etag=None if head is None else head.etag,
+            last_modified=None if head is None else head.last_modified,
             hops=hops,
         )
         keeping = _Keeping(self._mirrored, page, source.label, self._now())
@@ -189,9 +189,9 @@ class _Keeping:
         """No such project. What it once had stays known: a name's bytes are never others."""
         nothing = ProjectPage(self._project, files=(), versions=())
 
-        def make(kept: KeptPage | None) -> MirrorPage | None:
-            is_unknown = kept is None or kept.content is None
-            return None if is_unknown else self._merged(kept, nothing)
+        def make(known: Known | None) -> MirrorPage | None:
+            is_unknown = known is None or known.page is None
+            return None if is_unknown else self._merged(known, nothing)
 
         self._mirrored.keep(self._told, make)
 
@@ -199,14 +199,14 @@ class _Keeping:
         """Raises BadPage."""
         page = parse_page(answer.body, answer.content_type, answer.url, self._project)
         told = replace(self._told, etag=answer.etag, last_modified=answer.last_modified)
-        self._mirrored.keep(told, lambda kept: self._merged(kept, page))
+        self._mirrored.keep(told, lambda known: self._merged(known, page))
 
-    def _merged(self, kept: KeptPage | None, page: ProjectPage) -> MirrorPage:
-        before, now = self._mirrored.kept_page(kept), self._told.checked_at
-        if kept is None or before is None:
+    def _merged(self, known: Known | None, page: ProjectPage) -> MirrorPage:
+        now = self._told.checked_at
+        if known is None or known.page is None:
             return mirror_page.merged(None, None, page, now)
-        merged = mirror_page.merged(before, kept.checked_at, page, now)
-        _log_changes(self._index, before, merged)
+        merged = mirror_page.merged(known.page, known.head.checked_at, page, now)
+        _log_changes(self._index, known.page, merged)
         return merged
 
 

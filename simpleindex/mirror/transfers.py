@@ -16,10 +16,10 @@ from typing import BinaryIO, TypeVar
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
-from simpleindex.mirror.known import MirroredFile
+from simpleindex.mirror.known import Mirrored, MirroredFile
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.upstream.client import FileAnswer, NoRanges, Source, Upstream, UpstreamTrouble
-from simpleindex.wire import mirror_page
+from simpleindex.wire.mirror_page import with_digest
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.cache import Cache, Part, Watch
 from simpleindex_storage.errors import NotStored, StoreError, Unavailable
@@ -132,8 +132,9 @@ class Transfer:
 class Transfers:
     """All files that are on their way to this process. Belongs to one event loop."""
 
-    def __init__(self, cache: Cache, upstreams: Upstreams, room: Room = Room()) -> None:
-        self._cache = cache
+    def __init__(self, mirrored: Mirrored, upstreams: Upstreams, room: Room = Room()) -> None:
+        self._mirrored = mirrored
+        self._cache = mirrored.cache
         self._upstreams = upstreams
         self._room = room
         self._flights: dict[FilePlace, tuple[Transfer, asyncio.Task[None]]] = {}
@@ -232,13 +233,8 @@ class Transfers:
 
     def _pin(self, file: MirroredFile, kept: KeptFile) -> None:
         """From now on these are the bytes that go by this name: upstream tells no digest."""
-
-        def pinned(content: bytes) -> bytes:
-            page = mirror_page.decode(content)
-            filename = kept.place.filename
-            return mirror_page.encode(mirror_page.with_digest(page, filename, kept.sha256))
-
-        self._cache.change_page(file.index, file.project, pinned)
+        filename, sha256 = kept.place.filename, kept.sha256
+        self._mirrored.change_page(file, lambda page: with_digest(page, filename, sha256))
 
 
 @dataclass(frozen=True, slots=True)

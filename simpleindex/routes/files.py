@@ -35,7 +35,7 @@ from simpleindex.wire.conditional import (
 )
 from simpleindex.wire.locations import FileAt
 from simpleindex_storage.errors import NotStored, Unavailable
-from simpleindex_storage.model import AttachmentKind, Sidecar
+from simpleindex_storage.model import AttachmentKind, Index, Sidecar
 from simpleindex_storage.names import FilePlace
 from simpleindex_storage.store import Store
 
@@ -62,9 +62,10 @@ class FilesDoor:
             try:
                 return is_public, self._stored(place, at.sidecar)
             except NotStored:
-                if not self.mirror_files.is_mirror(place.index):
+                mirror = self.mirror_files.mirror(place.index)
+                if mirror is None:
                     raise
-            return is_public, self._mirrored(place, at.sidecar)
+            return is_public, self._mirrored(mirror, place, at.sidecar)
 
         is_public, found = await self.readers.read(request, find)
         if isinstance(found, _Opened):
@@ -87,14 +88,16 @@ class FilesDoor:
             return _opened(told, content)
         return _opened(_Told.of(file.sha256, file.uploaded_at), content)
 
-    def _mirrored(self, place: FilePlace, sidecar: Sidecar | None) -> "_Opened | WantedFile":
+    def _mirrored(
+        self, mirror: Index, place: FilePlace, sidecar: Sidecar | None
+    ) -> "_Opened | WantedFile":
         """What a mirror has kept at a place, or has to fetch."""
         if sidecar is None:
-            found = self.mirror_files.find(place)
+            found = self.mirror_files.find(mirror, place)
             if isinstance(found, WantedFile):
                 return found
             return _opened(_Told.of(found.kept.sha256, found.file.changed_at), found.content)
-        lying = self.mirror_files.find_sidecar(place, sidecar)
+        lying = self.mirror_files.find_sidecar(mirror, place, sidecar)
         if isinstance(lying, WantedFile):
             return lying
         return _opened_sidecar(sidecar, lying)

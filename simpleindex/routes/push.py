@@ -104,7 +104,7 @@ class PushDoor:
         with ExitStack() as opened:
             copies = []
             for file in files:
-                copy = await self._here(request, file)
+                copy = await self._here(request, mirror, file)
                 copies.append((file, opened.enter_context(copy.content)))
             who = principal.name or ""
             steps = await in_thread(
@@ -112,9 +112,10 @@ class PushDoor:
             )
         return _reply(steps)
 
-    async def _here(self, request: Request, file: MirroredFile) -> KeptCopy:
+    async def _here(self, request: Request, mirror: Index, file: MirroredFile) -> KeptCopy:
         """A mirror's file, fetched if it is not here. Raises UpstreamFailed, NotStored, ..."""
-        found = await self.readers.read(request, lambda _: self.mirror_files.find(file.place))
+        find = self.mirror_files.find
+        found = await self.readers.read(request, lambda _: find(mirror, file.place))
         if isinstance(found, KeptCopy):
             return found
         return await self.mirror_files.whole(found, hops_of(request))

@@ -148,7 +148,7 @@ class ReleasesDoor:
             """Whether it is a mirror's, which has nothing of it in the catalog."""
             index = self._index(change, name, project, principal)
             is_mirrored = isinstance(index.settings, MirrorSettings)
-            known = self.mirrored.cache.page if is_mirrored else change.project
+            known = self.mirrored.cache.page_head if is_mirrored else change.project
             if known(name, project) is None:
                 raise NotStored(f"project {project} in {name}")
             _check_may_go(index, request)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
@@ -16,7 +15,7 @@ from simpleindex import library
 from simpleindex.errors import NotAcceptable, NothingKnown
 from simpleindex.library import SightState, View
 from simpleindex.mirror.known import Mirrored
-from simpleindex.mirror.lists import MirrorLists
+from simpleindex.mirror.lists import MirrorLists, Names
 from simpleindex.project_page import page_of
 from simpleindex.reading import Reader
 from simpleindex.rendered import RenderedPage, RenderedPages
@@ -75,9 +74,6 @@ class SimpleDoor:
         if not at.slash:
             return _redirect(request, "", at.below or at.index)
         href_prefix = "" if at.below else "+simple/"
-        mirrors = await self._mirrors(request, index)
-        if mirrors:
-            return await self._long_list(request, form, index, href_prefix, mirrors)
 
         def render(seen: Snapshot, view: View) -> _Rendering:
             page = library.shown_projects(seen, view)
@@ -88,7 +84,13 @@ class SimpleDoor:
 
         key = (index, href_prefix, form)
         recipe = _Recipe(form, key, index, None, state, render)
-        return _answer(request, recipe, await self._page(request, recipe))
+        page = self._remembered(request, recipe, self._agreed())
+        if page is None:  # lists of mirrors never are remembered
+            mirrors = await self._mirrors(request, index)
+            if mirrors:
+                return await self._long_list(request, form, index, href_prefix, mirrors)
+            page = await self._page(request, recipe)
+        return _answer(request, recipe, page)
 
     async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
         """One project. Other spellings of its name lead to the normalised one (PEP 503)."""
@@ -121,17 +123,26 @@ class SimpleDoor:
         return _answer(request, recipe, page)
 
     async def _page(self, request: Request, recipe: "_Recipe") -> RenderedPage:
-        zipped = takes_gzip(joined(request, "accept-encoding"))
         # Read before the snapshot: what was agreed only afterwards might not be in it.
         agreed = self._agreed()
-        if agreed is not None:
-            key = (recipe.key, _NOTHING_RESTRICTED, zipped)
-            page = self.pages.current(key, agreed, self.now())
-            if page is not None and (page.is_public or credentials_of(request) is None):
-                return page
+        page = self._remembered(request, recipe, agreed)
+        if page is not None:
+            return page
+        zipped = _is_zipped(request)
         return await self.readers.read(
             request, lambda reader: self._page_now(agreed, recipe, reader, zipped)
         )
+
+    def _remembered(
+        self, request: Request, recipe: "_Recipe", agreed: Hashable
+    ) -> RenderedPage | None:
+        """The page as it was made before, if it is true still, and for whoever is asking."""
+        if agreed is None:
+            return None
+        key = (recipe.key, _NOTHING_RESTRICTED, _is_zipped(request))
+        page = self.pages.current(key, agreed, self.now())
+        is_for_them = page is not None and (page.is_public or credentials_of(request) is None)
+        return page if is_for_them else None
 
     def _agreed(self) -> Hashable:
         """The serials of all that pages show, if nothing of it is being changed."""
@@ -181,10 +192,10 @@ class SimpleDoor:
         else:
             parts = simple_html.list_parts(names, href_prefix=href_prefix)
         headers["content-type"] = form.content_type
-        if takes_gzip(joined(request, "accept-encoding")):
+        if _is_zipped(request):
             headers["content-encoding"] = "gzip"
             parts = _zipped(parts)
-        return await _sent(parts, headers, names.close)
+        return await _sent(request.method, _closing(names, parts), headers)
 
     def _page_now(
         self, agreed: Hashable, recipe: "_Recipe", reader: Reader, zipped: bool
@@ -292,24 +303,39 @@ def _zipped(parts: Iterator[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-async def _sent(
-    parts: Iterator[bytes], headers: dict[str, str], close: Callable[[], None]
-) -> Response:
+def _closing(names: Names, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The parts; the names' files are closed after the last, or when nobody wants more."""
+    try:
+        yield from parts
+    finally:
+        names.close()
+
+
+async def _sent(method: str, parts: Iterator[bytes], headers: dict[str, str]) -> Response:
     """The answer that the parts make up; a long one is made while it is sent."""
 
     def begin() -> tuple[list[bytes], bool]:
         first: list[bytes] = []
+        size_bytes = 0
         for part in parts:
             first.append(part)
-            if sum(map(len, first)) > _SENT_WHOLE_BYTES_MAX:
+            size_bytes += len(part)
+            if size_bytes > _SENT_WHOLE_BYTES_MAX:
                 return first, False
-        close()
         return first, True
 
     first, is_all = await in_thread(begin)
     if is_all:
         return Response(b"".join(first), headers=headers)
-    return StreamingResponse(chain(first, parts), headers=headers, background=BackgroundTask(close))
+    if method == "HEAD":  # the rest would be made for nobody
+        answer = Response(headers=headers)
+        del answer.headers["content-length"]
+        return answer
+    return StreamingResponse(chain(first, parts), headers=headers)
+
+
+def _is_zipped(request: Request) -> bool:
+    return takes_gzip(joined(request, "accept-encoding"))
 
 
 def _form(request: Request) -> Form:

@@ -30,7 +30,7 @@ from .cache_upkeep import Upkeep, names_file
 from .cache_uses import Uses
 from .durable import unavailable_on_failure
 from .errors import NotStored, StoreError
-from .mirrored import Evicted, KeptFile, KeptNames, KeptPage, Orphan, PartNote, Usage
+from .mirrored import Evicted, KeptFile, KeptNames, KeptPage, Orphan, PageHead, PartNote, Usage
 from .model import Sidecar
 from .names import FilePlace, IndexName, ProjectName
 from .plain_files import open_plainly
@@ -107,6 +107,11 @@ class Cache:
         with self._records.reading() as seen:
             return seen.page(index, project)
 
+    def page_head(self, index: IndexName, project: ProjectName) -> PageHead | None:
+        """As `page`, without reading the content. Raises Unavailable."""
+        with self._records.reading() as seen:
+            return seen.page_head(index, project)
+
     def keep_page(self, page: KeptPage) -> KeptPage:
         """Keep what upstream says; with its serial, new only if something changed.
 
@@ -116,8 +121,8 @@ class Cache:
         with self._records.change() as change:
             return change.put_page(page, content)
 
-    def replace_page(self, page: KeptPage, before: KeptPage | None) -> KeptPage | None:
-        """As `keep_page`, but None if somebody has changed it since it was read as `before`.
+    def replace_page(self, page: KeptPage, before: int | None) -> KeptPage | None:
+        """As `keep_page`, but None unless its serial still is `before` (None: there was no page).
 
         Then nothing is kept: the page is to be made anew, from what is kept now.
         """

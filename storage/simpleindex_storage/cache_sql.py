@@ -80,6 +80,10 @@ PAGE = """
     FROM pages LEFT JOIN contents ON page_id = id
     WHERE index_name = ? AND project = ?
 """
+PAGE_HEAD = """
+    SELECT source, content_sha256 IS NOT NULL, etag, last_modified, checked_at, serial
+    FROM pages WHERE index_name = ? AND project = ?
+"""
 PAGE_STATE = """
     SELECT id, source, content_sha256, serial FROM pages WHERE index_name = ? AND project = ?
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cache_sql as sql
-from .mirrored import KeptFile, KeptNames, KeptPage, Usage
+from .mirrored import KeptFile, KeptNames, KeptPage, PageHead, Usage
 from .model import Sidecar
 from .names import FilePlace, IndexName, ProjectName
 from .records import time_from_text, time_text
@@ -84,6 +84,15 @@ class CacheReading:
                 content = zlib.decompress(content)
         checked = time_from_text(checked_at)
         return KeptPage(index, project, source, content, etag, last_modified, checked, serial)
+
+    def page_head(self, index: IndexName, project: ProjectName) -> PageHead | None:
+        """Likewise, without what it was."""
+        row = self._one(sql.PAGE_HEAD, index, project)
+        if row is None:
+            return None
+        source, has_content, etag, last_modified, checked_at, serial = row
+        checked = time_from_text(checked_at)
+        return PageHead(source, bool(has_content), etag, last_modified, checked, serial)
 
     def is_same(self, page: KeptPage, content: Content | None) -> bool:
         """Whether it is on record who said it, and what."""
@@ -204,11 +213,10 @@ class CacheChange(CacheReading):
             self._put_content(page_id, content)
         return replace(page, serial=serial)
 
-    def is_still(self, page: KeptPage, before: KeptPage | None) -> bool:
-        """Whether nobody has changed a page since it was read as `before`."""
-        state = self._one(sql.PAGE_STATE, page.index, page.project)
-        serial = None if state is None else state[3]
-        return bool(serial == (None if before is None else before.serial))
+    def is_still(self, page: KeptPage, serial: int | None) -> bool:
+        """Whether a page has this serial; None: whether there is none."""
+        head = self.page_head(page.index, page.project)
+        return serial == (None if head is None else head.serial)
 
     def renew_page(self, index: IndexName, project: ProjectName, checked_at: datetime) -> None:
         """Upstream has confirmed what is on record."""

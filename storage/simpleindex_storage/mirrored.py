@@ -29,6 +29,18 @@ class KeptPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PageHead:
+    """A page but for its content, which may be long."""
+
+    source: str
+    has_content: bool
+    etag: str | None
+    last_modified: str | None
+    checked_at: datetime
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeptFile:
     """A file of an upstream whose bytes are here."""
 

@@ -70,6 +70,10 @@ def upstreams() -> Upstreams:
     return Upstreams(Sources(None), lambda _: Upstream(addresses, "this-server"))
 
 
+def mirrored(cache: Cache) -> Mirrored:
+    return Mirrored(cache, Sources(None), expiry_seconds=60, offline=False, now=Clock())
+
+
 def wanted(url: str) -> WantedFile:
     told = PageFile(BUILT.filename, f"{url}/{BUILT.filename}", {"sha256": BUILT.sha256})
     known = MirrorFile(told, "1.0", BUILT.sha256[:16], NOW, None)
@@ -80,7 +84,7 @@ def wanted(url: str) -> WantedFile:
 async def test_who_waits_for_a_transfer_that_is_given_up_before_it_begins_is_told(
     cache: Cache,
 ) -> None:
-    transfers = Transfers(cache, upstreams())
+    transfers = Transfers(mirrored(cache), upstreams())
     transfer = transfers.begin(wanted("http://127.0.0.1:9"))
     await transfers.close()
     with pytest.raises(UpstreamFailed, match="is being stopped"):
@@ -95,7 +99,7 @@ async def test_what_nobody_expects_is_told_to_who_waits_and_to_the_log_once(
 
     told: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what["message"]))
-    transfers = Transfers(cache, Upstreams(Sources(None), fail))
+    transfers = Transfers(mirrored(cache), Upstreams(Sources(None), fail))
     with caplog.at_level(logging.ERROR), pytest.raises(UpstreamFailed, match="could not be"):
         await asyncio.wait_for(transfers.begin(wanted("http://127.0.0.1:9")).whole(), WAIT_SECONDS)
     await transfers.close()
@@ -111,7 +115,7 @@ async def test_a_transfer_that_is_given_up_ends_after_what_it_has_begun(
     with running_upstream() as upstream:
         upstream.add(BUILT)
         reach = upstreams()
-        transfers = Transfers(cache, reach, Room(cache_bytes_max=1 << 30))
+        transfers = Transfers(mirrored(cache), reach, Room(cache_bytes_max=1 << 30))
         url = f"{upstream.root_url}/files/demo"
         transfer = transfers.begin(wanted(url))
         assert await asyncio.to_thread(disk.is_asked.wait, WAIT_SECONDS)
@@ -144,9 +148,8 @@ async def test_a_file_that_goes_before_it_is_opened_is_fetched_again(
     with running_upstream() as upstream, closing(cache):
         upstream.add(BUILT)
         reach, url = upstreams(), f"{upstream.root_url}/files/demo"
-        transfers = Transfers(cache, reach)
-        mirrored = Mirrored(cache, Sources(None), expiry_seconds=60, offline=False, now=Clock())
-        files = MirrorFiles(FakeCatalog(), mirrored, reach, transfers)
+        transfers = Transfers(mirrored(cache), reach)
+        files = MirrorFiles(FakeCatalog(), mirrored(cache), reach, transfers)
         copy = await asyncio.wait_for(files.whole(wanted(url), ()), WAIT_SECONDS)
         with copy.content:
             assert copy.content.read() == BUILT.content
@@ -163,7 +166,7 @@ async def test_a_file_of_untold_size_is_not_kept_beyond_all_that_mirrors_may_kee
         upstream.add(a_wheel(extra_files={"demo/noise.bin": NOISE}).content, BUILT.filename)
         upstream.behave(".whl$", Chunked())
         reach = upstreams()
-        transfers = Transfers(cache, reach, Room(cache_bytes_max=3 << 20))
+        transfers = Transfers(mirrored(cache), reach, Room(cache_bytes_max=3 << 20))
         asked = wanted(f"{upstream.root_url}/files/demo")
         with pytest.raises(Unavailable, match="larger than all that mirrors may keep"):
             await asyncio.wait_for(transfers.begin(asked).whole(), WAIT_SECONDS)
