@@ -16,7 +16,15 @@ from typing import Protocol
 from benchmarks.asking import ANSWER_SECONDS_MAX, FILE_HEADERS, read_answer
 from benchmarks.load import login_headers
 from benchmarks.mirror_upstream import Upstream
-from benchmarks.peers import CHECKOUT, ROOT_PASSWORD, Served, our_environment, serve_command
+from benchmarks.peers import (
+    CHECKOUT,
+    ROOT_PASSWORD,
+    Measured,
+    Served,
+    our_environment,
+    our_version,
+    serve_command,
+)
 from benchmarks.processes import PeerFailed, free_port, pinned, run_to_end, running
 from tests.server import clean_environment
 
@@ -28,21 +36,8 @@ _INSTALL_SECONDS_MAX = 600.0
 _PROXPI_THREADS = 40
 
 
-class MirrorPeer(Protocol):
-    """A mirror that can be measured."""
-
-    @property
-    def name(self) -> str:
-        """The head of its column."""
-        ...
-
-    def missing(self) -> str | None:
-        """Why it cannot be measured; None when it can. Installs it if need be."""
-        ...
-
-    def version(self) -> str:
-        """The version, in its own words."""
-        ...
+class MirrorPeer(Measured, Protocol):
+    """A mirror that can be measured. To ask what is missing installs it if need be."""
 
     def serving(
         self, upstream: Upstream, folder: Path, core: int | None
@@ -61,8 +56,7 @@ class SimpleindexMirror:
         return None
 
     def version(self) -> str:
-        printed = run_to_end([sys.executable, "-m", "simpleindex", "--version"], our_environment())
-        return printed.strip()
+        return our_version()
 
     @contextmanager
     def serving(self, upstream: Upstream, folder: Path, core: int | None) -> Iterator[Served]:

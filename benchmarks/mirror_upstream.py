@@ -2,10 +2,7 @@
 
 import gzip
 import hashlib
-import os
-import pwd
 import random
-import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 
 from benchmarks.asking import FILE_HEADERS
+from benchmarks.nginx import find_nginx, worker_user
 from benchmarks.processes import free_port, pinned, run_to_end, running
 from tests.builders import BuiltFile, a_big_wheel, a_wheel, core_metadata
 from tests.hostile import pages
@@ -76,7 +74,7 @@ def big_filename(project: str) -> str:
 @contextmanager
 def upstream_serving(folder: Path, core: int | None) -> Iterator[Upstream]:
     """The index for the time of a `with` block. `folder` is a new one."""
-    serving = _nginx_serving if _nginx() else _python_serving
+    serving = _nginx_serving if find_nginx() else _python_serving
     with serving(folder, core) as upstream:
         yield upstream
 
@@ -84,11 +82,11 @@ def upstream_serving(folder: Path, core: int | None) -> Iterator[Upstream]:
 @contextmanager
 def _nginx_serving(folder: Path, core: int | None) -> Iterator[Upstream]:
     _write_site(folder)
-    program, port = _nginx() or "nginx", free_port()
+    program, port = find_nginx() or "nginx", free_port()
     settings, log = folder / "nginx.conf", folder / "access.log"
     settings.write_text(
         _NGINX_SETTINGS.format(
-            user=_user_line(),
+            user=worker_user(),
             folder=folder,
             port=port,
             slow_file=big_filename(SLOW_PROJECT),
@@ -220,18 +218,6 @@ def _write_projects(folder: Path, files: Sequence[OfferedFile]) -> list[str]:
 def _write_page(path: Path, page: bytes) -> None:
     path.write_bytes(page)
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(page, mtime=0))
-
-
-def _nginx() -> str | None:
-    # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-
-
-def _user_line() -> str:
-    if os.geteuid() != 0:
-        return ""
-    # Started by root, the worker would become a user who cannot read our folder.
-    return f"user {pwd.getpwuid(os.geteuid()).pw_name};"
 
 
 # Captures have names where `$form` is used: finding that out matches anew, and forgets `$1`.

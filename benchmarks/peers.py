@@ -1,8 +1,6 @@
 """The servers that are compared: how each is filled, started and addressed."""
 
-import grp
 import os
-import pwd
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from typing import Protocol
 
 from benchmarks.asking import FILE_HEADERS, HTML_PAGE_HEADERS, JSON_PAGE_HEADERS, ask, file_paths
 from benchmarks.corpus import Corpus, write_devpi_dump
+from benchmarks.nginx import find_nginx, worker_user
 from benchmarks.processes import PeerFailed, Server, free_port, pinned, run_to_end, running
 
 ROOT_PASSWORD = "a-password-of-the-benchmarks"
@@ -48,8 +47,8 @@ class Served:
         return path
 
 
-class Peer(Protocol):
-    """A server that can be measured."""
+class Measured(Protocol):
+    """What a table has a column for."""
 
     @property
     def name(self) -> str:
@@ -57,12 +56,16 @@ class Peer(Protocol):
         ...
 
     def missing(self) -> str | None:
-        """What has to be installed first; None when nothing is missing."""
+        """Why it cannot be measured, or what has to be installed first; None when it can."""
         ...
 
     def version(self) -> str:
         """The version, in its own words."""
         ...
+
+
+class Peer(Measured, Protocol):
+    """A server that can be measured."""
 
     def serving(
         self, corpus: Corpus, folder: Path, core: int | None
@@ -81,8 +84,7 @@ class SimpleindexPeer:
         return None
 
     def version(self) -> str:
-        printed = run_to_end([sys.executable, "-m", "simpleindex", "--version"], our_environment())
-        return printed.strip()
+        return our_version()
 
     @contextmanager
     def serving(self, corpus: Corpus, folder: Path, core: int | None) -> Iterator[Served]:
@@ -110,10 +112,10 @@ class NginxPeer:
     name: str = "nginx"
 
     def missing(self) -> str | None:
-        return None if _nginx() else "nginx (apt install nginx)"
+        return None if find_nginx() else "nginx (apt install nginx)"
 
     def version(self) -> str:
-        return run_to_end([_nginx() or "nginx", "-v"]).strip().removeprefix("nginx version: ")
+        return run_to_end([find_nginx() or "nginx", "-v"]).strip().removeprefix("nginx version: ")
 
     @contextmanager
     def serving(self, corpus: Corpus, folder: Path, core: int | None) -> Iterator[Served]:
@@ -121,7 +123,7 @@ class NginxPeer:
         port = free_port()
         settings = folder / "nginx.conf"
         settings.write_text(_nginx_settings(corpus, folder, port, compressed=compressed))
-        command = [_nginx() or "nginx", "-p", str(folder), "-c", str(settings), "-e", "stderr"]
+        command = [find_nginx() or "nginx", "-p", str(folder), "-c", str(settings), "-e", "stderr"]
         with running(pinned(command, core)) as server:
             server.wait_for_answer(port, "/", FILE_HEADERS)
             yield Served(
@@ -192,6 +194,12 @@ def our_environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
+def our_version() -> str:
+    """The version of this checkout's server."""
+    printed = run_to_end([sys.executable, "-m", "simpleindex", "--version"], our_environment())
+    return printed.strip()
+
+
 def fill_simpleindex(serverdir: Path, *wheels: Path) -> None:
     """Make a new server directory that holds these wheels."""
     program = [sys.executable, "-m", "simpleindex"]
@@ -209,11 +217,6 @@ def serve_command(serverdir: Path) -> list[str]:
         *(sys.executable, "-m", "simpleindex", "serve", "--serverdir", str(serverdir)),
         *("--host", "127.0.0.1", "--port", "0", "--no-access-log"),
     ]
-
-
-def _nginx() -> str | None:
-    # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 def _capture_pages(ours: Served, corpus: Corpus, folder: Path) -> bool:
@@ -237,19 +240,12 @@ def _capture_pages(ours: Served, corpus: Corpus, folder: Path) -> bool:
 
 def _nginx_settings(corpus: Corpus, folder: Path, port: int, *, compressed: bool) -> str:
     return _NGINX_SETTINGS.format(
-        # Started by root, the worker would become a user who cannot read our folder.
-        user=_worker_user() if os.geteuid() == 0 else "",
+        user=worker_user(),
         folder=folder,
         port=port,
         wheels=corpus.wheels.resolve(),
         gzip_static="on" if compressed else "off",
     )
-
-
-def _worker_user() -> str:
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    group = grp.getgrgid(os.getegid()).gr_name
-    return f"user {user} {group};"
 
 
 _NGINX_SETTINGS = """\
