@@ -10,6 +10,7 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from simpleindex.errors import Forbidden, UpstreamFailed
+from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import Mirrored, MirroredFile, settings_of
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.mirror.passing import passed_along
@@ -63,7 +64,7 @@ class MirrorFiles:
         self._mirrored = mirrored
         self._upstreams = upstreams
         self._transfers = transfers
-        self._sidecars: dict[tuple[FilePlace, Sidecar], asyncio.Task[bytes]] = {}
+        self._sidecars = Flights[tuple[FilePlace, Sidecar], bytes]()
 
     def mirror(self, name: IndexName) -> Index | None:
         """An index, if it mirrors another one."""
@@ -152,20 +153,14 @@ class MirrorFiles:
         self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]
     ) -> LyingBeside:
         """What belongs to a file, from upstream. Raises NotStored, UpstreamFailed, Unavailable."""
-        key = (wanted.place, sidecar)
-        task = self._sidecars.get(key)
-        if task is None:
-            task = asyncio.create_task(self._fetch_sidecar(wanted, sidecar, hops))
-            self._sidecars[key] = task
-            task.add_done_callback(lambda _: self._sidecars.pop(key, None))
-        return LyingBeside(wanted.file, await asyncio.shield(task))
+        fetching = self._sidecars.join(
+            (wanted.place, sidecar), lambda: self._fetch_sidecar(wanted, sidecar, hops)
+        )
+        return LyingBeside(wanted.file, await asyncio.shield(fetching))
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._sidecars.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sidecars.close()
 
     async def _fetch_sidecar(
         self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]

@@ -7,10 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import BinaryIO
 
 import anyio.to_thread
 
+from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import Mirrored, Trouble, is_younger, settings_of
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.policy import MirrorPolicy
@@ -50,7 +52,7 @@ class MirrorLists:
         self._upstreams = upstreams
         self._expiry_seconds = expiry_seconds
         self._now = now
-        self._flights: dict[IndexName, asyncio.Task[None]] = {}
+        self._flights = Flights[IndexName, None]()
         self._troubles: dict[IndexName, Trouble] = {}
 
     async def ensure(self, mirrors: Sequence[Index], hops: tuple[str, ...]) -> dict[IndexName, str]:
@@ -69,7 +71,7 @@ class MirrorLists:
             trouble = self._troubles.get(index.name)
             if trouble is not None and trouble.stands(index, self._now()):
                 continue
-            flight = self._flight(index, hops)
+            flight = self._flights.join(index.name, partial(self._fetch, index, hops))
             if not is_ours:
                 waiting.append(flight)
         if waiting:
@@ -99,10 +101,7 @@ class MirrorLists:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await self._flights.close()
 
     def _has_list(self, index: Index) -> bool:
         settings = settings_of(index)
@@ -120,13 +119,6 @@ class MirrorLists:
             return None
         trouble = self._troubles.get(index.name)
         return "it is being fetched; ask again in a while" if trouble is None else trouble.line
-
-    def _flight(self, index: Index, hops: tuple[str, ...]) -> "asyncio.Task[None]":
-        flight = self._flights.get(index.name)
-        if flight is None:
-            flight = self._flights[index.name] = asyncio.create_task(self._fetch(index, hops))
-            flight.add_done_callback(lambda _: self._flights.pop(index.name, None))
-        return flight
 
     async def _fetch(self, index: Index, hops: tuple[str, ...]) -> None:
         try:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
+from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import ABSENT_SECONDS, Known, Mirrored, WantedPage
 from simpleindex.mirror.sources import Sources
 from simpleindex.upstream.client import (
@@ -73,7 +74,7 @@ class MirrorPages:
         self._mirrored = mirrored
         self._upstreams = upstreams
         self._now = now
-        self._flights: dict[tuple[IndexName, ProjectName], asyncio.Task[str | None]] = {}
+        self._flights = Flights[tuple[IndexName, ProjectName], str | None]()
         self._absent_ones = 0
 
     async def ask(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
@@ -105,24 +106,17 @@ class MirrorPages:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await self._flights.close()
 
     async def _ask_from_now(self, page: WantedPage, hops: tuple[str, ...]) -> str | None:
         """As `_fetch`; what was asked for before may be answered as it was then."""
-        before = self._flights.get((page.index.name, page.project))
+        before = self._flights.under_way((page.index.name, page.project))
         line = None if before is None else await asyncio.shield(before)
         return line or await asyncio.shield(self._flight(page, hops))
 
     def _flight(self, page: WantedPage, hops: tuple[str, ...]) -> "asyncio.Task[str | None]":
         key = (page.index.name, page.project)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.create_task(self._fetch(page, hops))
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        return flight
+        return self._flights.join(key, lambda: self._fetch(page, hops))
 
     async def _fetch(self, page: WantedPage, hops: tuple[str, ...]) -> str | None:
         """Fetch and keep one page; the line that says what went wrong, if anything did."""

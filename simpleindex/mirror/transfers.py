@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
+from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import Mirrored, MirroredFile
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.upstream.client import FileAnswer, NoRanges, Source, Upstream, UpstreamTrouble
@@ -137,19 +138,19 @@ class Transfers:
         self._cache = mirrored.cache
         self._upstreams = upstreams
         self._room = room
-        self._flights: dict[FilePlace, tuple[Transfer, asyncio.Task[None]]] = {}
+        self._transfers: dict[FilePlace, Transfer] = {}
+        self._flights = Flights[FilePlace, None]()
 
     def begin(self, wanted: WantedFile, hops: tuple[str, ...] = ()) -> Transfer:
         """Let a file come, or join those who wait for it."""
-        known = self._flights.get(wanted.place)
+        known = self._transfers.get(wanted.place)
         if known is not None:
-            return known[0]
-        transfer = Transfer(wanted)
-        task = asyncio.create_task(self._run(transfer, hops))
-        self._flights[wanted.place] = (transfer, task)
+            return known
+        transfer = self._transfers[wanted.place] = Transfer(wanted)
+        task = self._flights.join(wanted.place, lambda: self._run(transfer, hops))
 
         def end(_: asyncio.Task[None]) -> None:
-            self._flights.pop(wanted.place, None)
+            self._transfers.pop(wanted.place, None)
             if not transfer.is_over:  # it was cancelled, maybe before it began
                 transfer.failure = UpstreamFailed("the server is being stopped")
             transfer.tell()
@@ -163,10 +164,7 @@ class Transfers:
 
     async def close(self) -> None:
         """Give up what is under way; what has arrived is taken up again at the next request."""
-        tasks = [task for _, task in self._flights.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._flights.close()
 
     async def _run(self, transfer: Transfer, hops: tuple[str, ...]) -> None:
         try:
