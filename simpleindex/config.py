@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from simpleindex.secrets_in_urls import without_account
+
 ENVIRONMENT_PREFIX = "SIMPLEINDEX_"
 FILE_NAME = "simpleindex.toml"
 
@@ -119,8 +121,12 @@ def _upstream_url(value: object) -> str | None:
     text = _text(value)
     if not text:
         return None
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in text:
+    try:
+        parts = urlsplit(text)
+        is_complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete or " " in text:
         raise ValueError("a URL like https://packages.example/simple is needed")
     return text
 
@@ -277,7 +283,8 @@ def _parsed(entry: Field[Any], value: object, source: str) -> Any:
     try:
         return entry.metadata["parse"](value)
     except ValueError as error:
-        raise ConfigError(f"{entry.name} = {value!r} ({source}): {error}") from None
+        shown = without_account(f"{value!r}")
+        raise ConfigError(f"{entry.name} = {shown} ({source}): {error}") from None
 
 
 def _read_file(

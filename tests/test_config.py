@@ -274,3 +274,18 @@ def refuses(error: ConfigError, *wanted: str) -> None:
     assert line.isprintable()
     for words in wanted:
         assert words in line or re.search(words, line), f"{words!r} is not in {line!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://bob:secret@x/simple",
+        "https://bob:secret@",
+        "https://bob:secret@[x/",
+        "https://b:secret@x:0",
+    ],
+)
+def test_a_wrong_url_of_an_upstream_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="a URL like https:") as refused:
+        read_config({"upstream_url": url}, {})
+    assert "secret" not in str(refused.value)

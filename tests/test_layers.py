@@ -46,7 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.policy",),
     ("simpleindex.wire", "simpleindex.errors"),
     ("simpleindex.config",),
-    ("simpleindex.version",),
+    ("simpleindex.version", "simpleindex.secrets_in_urls"),
     ("simpleindex_storage.opening",),
     (
         "simpleindex_storage.store",

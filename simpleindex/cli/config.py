@@ -7,6 +7,7 @@ import click
 
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.config import settings
+from simpleindex.secrets_in_urls import without_account
 
 
 @click.group("config", no_args_is_help=False)
@@ -40,7 +41,7 @@ def show(config_file: Path | None, as_json: bool, **flags: object) -> None:
 
 
 def _text(value: object) -> str:
-    """A value as it would be written in the environment."""
+    """A value as it would be written in the environment, but for a password in it."""
     if value is None or value == ():
         return "-"
     if isinstance(value, bool):
@@ -49,4 +50,4 @@ def _text(value: object) -> str:
         return ",".join(
             f"{part[0]}:{part[1]}" if isinstance(part, tuple) else str(part) for part in value
         )
-    return str(value)
+    return without_account(str(value))

@@ -8,6 +8,7 @@ import click
 
 from simpleindex.access import ROOT
 from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.mirrors import opened
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.wire.index_settings import index_config, parse_index_change, parse_new_index
@@ -137,9 +138,10 @@ def remove(
         return count
 
     config = config_from(config_file, flags)
-    with open_as_owner(config.serverdir) as store:
-        count = store.catalog.change(work, who=ROOT, what="remove index")
-        store.sweep_if_possible()
+    with opened(config) as mirrors:
+        count = mirrors.store.catalog.change(work, who=ROOT, what="remove index")
+        mirrors.store.sweep_if_possible()
+        mirrors.mirroring.cache.forget_index_if_possible(index_name)
     tell(
         {"removed": index_name, "projects": count},
         [f"index {index_name} removed, with {count_text(count, 'project')}"],

@@ -7,6 +7,7 @@ import click
 
 from simpleindex.access import ROOT, check_new_password, hash_password
 from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.mirrors import opened
 from simpleindex.cli.options import (
     ask_for_password,
     config_from,
@@ -17,7 +18,7 @@ from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex_storage import upkeep
 from simpleindex_storage.errors import AlreadyStored, Refused
 from simpleindex_storage.model import JsonValue, User
-from simpleindex_storage.names import UserName, owner_of, parse_user_name
+from simpleindex_storage.names import IndexName, UserName, owner_of, parse_user_name
 from simpleindex_storage.opening import utc_now
 from simpleindex_storage.ports import Change
 from simpleindex_storage.records import time_text
@@ -109,7 +110,7 @@ def remove(
     """Remove the user NAME with all indexes and files, for good."""
     user_name = parse_user_name(name)
 
-    def work(change: Change) -> list[str]:
+    def work(change: Change) -> list[IndexName]:
         if user_name == ROOT:
             raise Refused(ROOT, "root cannot be removed")
         owned = [index for index in change.indexes() if owner_of(index.name) == user_name]
@@ -124,9 +125,11 @@ def remove(
         return [index.name for index in owned]
 
     config = config_from(config_file, flags)
-    with open_as_owner(config.serverdir) as store:
-        removed = store.catalog.change(work, who=ROOT, what="remove user")
-        store.sweep_if_possible()
+    with opened(config) as mirrors:
+        removed = mirrors.store.catalog.change(work, who=ROOT, what="remove user")
+        mirrors.store.sweep_if_possible()
+        for index in removed:
+            mirrors.mirroring.cache.forget_index_if_possible(index)
     tell(
         {"removed": user_name, "indexes": list(removed)},
         [f"user {user_name} removed, with {count_text(len(removed), 'index', 'indexes')}"],

@@ -103,7 +103,9 @@ class IndexesDoor:
 
         await changed(self.store.catalog, remove, principal, "remove index")
         await in_thread(self.store.sweep_if_possible)
-        await in_thread(lambda: self.cache.forget_index(name))  # what it kept, if it was a mirror
+        await in_thread(
+            lambda: self.cache.forget_index_if_possible(name)
+        )  # what it kept, if it was a mirror
         return told(f"index {name} is removed", 201)
 
     def _changeable(self, change: Change, name: IndexName, principal: Principal) -> Index:

@@ -134,7 +134,7 @@ class UsersDoor:
             return [index.name for index in owned]
 
         for index in await changed(self.store.catalog, remove, principal, "remove user"):
-            await in_thread(partial(self.cache.forget_index, index))
+            await in_thread(partial(self.cache.forget_index_if_possible, index))
         await in_thread(self.store.sweep_if_possible)
         return told(f"user {name} is removed, with all indexes of that name")
 

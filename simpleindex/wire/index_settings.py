@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from simpleindex.secrets_in_urls import without_account
 from simpleindex.wire.devpi_json import parse_json, parse_object
 from simpleindex.wire.patterns import parse_project_pattern
 from simpleindex.wire.release_rules import parse_approval, parse_release_rule, split_rules
@@ -27,7 +28,6 @@ from simpleindex_storage.names import (
     parse_project_name,
 )
 
-_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _DAYS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
 _DAYS_MAX = 3650
 _LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -48,7 +48,7 @@ def index_config(index: Index, *, with_secrets: bool = False) -> dict[str, JsonV
         elif isinstance(value, Mapping):
             value = {name: list(acl) for name, acl in value.items()}
         elif setting is _URL and value is not None and not with_secrets:
-            value = _USERINFO.sub("", value)
+            value = without_account(value)
         config[key] = value
     return config | dict(settings.extra)
 

@@ -179,6 +179,11 @@ class Cache:
         self.forget_page(index, project)
         self._upkeep.forget(index, project)
 
+    def forget_index_if_possible(self, index: IndexName) -> None:
+        """As `forget_index`, for an index that is gone. What is left, `gc` finds."""
+        with suppress(StoreError):
+            self.forget_index(index)
+
     def forget_index(self, index: IndexName) -> None:
         """Forget all pages of an index, its files, and the list of its names.
 

@@ -111,3 +111,12 @@ def rows(out: str) -> dict[str, tuple[str, str]]:
         assert source[0] + source[-1] == "()", line
         found[name] = (value, source[1:-1])
     return found
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_a_password_in_a_url_is_not_shown(cli: Cli, tmp_path: Path, how: tuple[str, ...]) -> None:
+    url = "--upstream-url=https://bob:hunter2@packages.example/simple"
+    shown = cli.must("config", "show", f"--serverdir={tmp_path}", url, *how)
+    assert "https://packages.example/simple" in shown
+    assert "hunter2" not in shown
+    assert "bob" not in shown

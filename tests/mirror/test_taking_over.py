@@ -116,3 +116,16 @@ def test_a_name_that_is_given_up_lets_the_mirror_in_again(filled: MirrorSite) ->
     assert "--give-up-name" in filled.verb("why", "demo", "--index", stage)
     filled.verb("remove", "demo", "--index", stage, "--give-up-name")
     assert NEWER.filename in filled.filenames("demo", index=stage)
+
+
+def test_a_mirror_that_is_made_again_on_the_command_line_remembers_nothing(
+    filled: MirrorSite,
+) -> None:
+    filled.download("demo", WHEEL.filename)
+    filled.verb("index", "remove", filled.index, "--force")
+    assert kept_filenames(filled) == []
+    url = f"mirror_url={filled.upstream.url}"
+    filled.verb("index", "create", filled.index, "type=mirror", url)
+    asked = filled.upstream.requests.count("/simple/demo/")
+    assert filled.page("demo").status_code == 200
+    assert filled.upstream.requests.count("/simple/demo/") == asked + 1
