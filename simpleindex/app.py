@@ -78,7 +78,7 @@ class Application:
             secret = read_secret(self._config.secretfile or root / SECRET_FILE)
             hop = self._store.catalog.uuid
             self._mirroring = open_mirroring(self._config, self._store.catalog, hop, self._now)
-            self._mirroring.cache.tidy()
+            self._mirroring.cache.tidy_if_possible()
             self._front = _join(self._config, self._store, self._mirroring, secret, self._now)
         except BaseException:
             self.close()

@@ -16,10 +16,8 @@ from simpleindex.upstream.client import Upstream
 from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import MirrorSettings
+from simpleindex_storage.opening import open_cache
 from simpleindex_storage.ports import Catalog, Snapshot
-
-CACHE_FOLDER = "cache"
-"""Below the server directory. All in it can be fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def open_mirroring(
         addresses = Addresses(config.private_upstreams)
     except ValueError as error:
         raise Refused("private_upstreams", str(error)) from None
-    cache = Cache(config.serverdir / CACHE_FOLDER, now)
+    cache = open_cache(config.serverdir, now)
 
     def make(trusted_host: str | None) -> Upstream:
         known = addresses if trusted_host is None else addresses.with_host(trusted_host)

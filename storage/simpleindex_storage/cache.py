@@ -338,6 +338,11 @@ class Cache:
         """Whether the disk has `keep_free_bytes` free besides this. Raises Unavailable."""
         return self._free() - size_bytes >= keep_free_bytes
 
+    def tidy_if_possible(self) -> None:
+        """As `tidy`; a full disk must not keep anybody from reading."""
+        with suppress(StoreError):
+            self.tidy()
+
     def tidy(self) -> int:
         """Delete what processes that died have left; how many parts. To be called at the start.
 

@@ -6,7 +6,9 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
+from typing import TypeVar
 
+from .cache import Cache
 from .catalog_sqlite import SqliteCatalog, create_catalog
 from .durable import unavailable_on_failure, write_file
 from .errors import Refused, Unavailable
@@ -16,6 +18,8 @@ from .journal import Journal
 from .ports import Change
 from .sqlite_file import prepare_catalog
 from .store import Store
+
+T = TypeVar("T")
 
 # What an interrupted initialisation, an admin who wrote the settings first, or a fresh disk leave.
 _MAY_BE_THERE = {
@@ -31,6 +35,8 @@ _MAY_BE_THERE = {
     "catalog.sqlite.new-shm",
     "lost+found",
 }
+
+_CACHE_FOLDER = "cache"
 
 _BALLAST = "ballast"
 _BALLAST_BYTES = 256 << 10
@@ -87,15 +93,15 @@ def open_store(root: Path, now: Callable[[], datetime] = utc_now) -> Store:
         raise Refused(str(root), "this is not a directory of simpleindex-server")
     if not os.access(root, os.W_OK):
         raise Refused(str(root), "the directory cannot be written; give its owner the right to")
-    with unavailable_on_failure(f"{root} cannot be written"):
-        try:
-            store = _open(root, now)
-        except Unavailable:
-            if not _drop_ballast(root):
-                raise
-            store = _open(root, now)
-    _take_ballast(root)
-    return store
+    return _with_room(root, lambda: _open(root, now))
+
+
+def open_cache(root: Path, now: Callable[[], datetime] = utc_now) -> Cache:
+    """Open what mirrors have kept, of a server directory that is open.
+
+    On a full disk too, and several processes may. Raises Refused, Unavailable.
+    """
+    return _with_room(root, lambda: Cache(root / _CACHE_FOLDER, now))
 
 
 def _open(root: Path, now: Callable[[], datetime]) -> Store:
@@ -114,6 +120,19 @@ def _open(root: Path, now: Callable[[], datetime]) -> Store:
         store.recover()
         if_it_fails.pop_all()
     return store
+
+
+def _with_room(root: Path, open_part: Callable[[], T]) -> T:
+    """Open a part of a server directory, if need be in the room that is set aside for that."""
+    with unavailable_on_failure(f"{root} cannot be written"):
+        try:
+            opened = open_part()
+        except Unavailable:
+            if not _drop_ballast(root):
+                raise
+            opened = open_part()
+    _take_ballast(root)
+    return opened
 
 
 def _drop_ballast(root: Path) -> bool:

@@ -628,3 +628,33 @@ def test_a_catalog_of_another_version_is_not_written(
     monkeypatch.setattr(catalog_sql, "MIGRATIONS", steps)
     with pytest.raises(Refused, match=words):
         open_store(tmp_path)
+
+
+def test_a_cache_is_opened_on_a_full_disk_by_dropping_ballast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ballast = tmp_path / "ballast"
+
+    class FullDisk(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            if ballast.exists():
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, parameters)
+
+    connect = sqlite3.connect
+    with a_store(tmp_path):
+        assert ballast.exists()
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                sqlite3, "connect", lambda *where, **how: connect(*where, factory=FullDisk, **how)
+            )
+            cache = opening.open_cache(tmp_path)
+            cache.close()
+        assert ballast.exists()  # taken in again: there was room after all
+
+
+def test_a_cache_that_cannot_be_opened_for_other_reasons_is_not(tmp_path: Path) -> None:
+    with a_store(tmp_path):
+        (tmp_path / "cache").write_bytes(b"")
+        with pytest.raises(Unavailable):
+            opening.open_cache(tmp_path)
