@@ -1,3 +1,5 @@
 """The version, where every room can read it."""
 
-__version__ = "0.1.0.dev0"
+from simpleindex_storage.version import __version__
+
+__all__ = ["__version__"]

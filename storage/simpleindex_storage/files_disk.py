@@ -14,7 +14,6 @@ import errno
 import filecmp
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,6 +27,7 @@ from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace, IndexName
 from .plain_files import open_plainly
+from .processes import folder_of, marks, new_mark
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -138,8 +138,8 @@ class DiskFiles:
         """Drop the drafts of processes that died, and what they had published but not recorded."""
         dropped = 0
         with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
-            for mark in self._incoming.glob("*.lock"):
-                if mark.with_suffix("") != self._own:
+            for mark in marks(self._incoming):
+                if folder_of(mark) != self._own:
                     dropped += self._drop_if_dead(mark, is_recorded)
         return dropped
 
@@ -235,7 +235,7 @@ class DiskFiles:
         lock, dropped, is_done = FileLock(mark), 0, False
         try:
             if lock.try_keep():
-                dropped = self._drop_folder(mark.with_suffix(""), is_recorded)
+                dropped = self._drop_folder(folder_of(mark), is_recorded)
                 is_done = True
         finally:
             lock.close(delete=is_done)
@@ -289,19 +289,13 @@ class DiskDraft:
 
 def _own_folder(incoming: Path) -> tuple[Path, FileLock]:
     """A new folder for this process's drafts, and the lock that says the process is alive."""
-    while True:
-        folder = incoming / f"{os.getpid()}-{secrets.token_hex(4)}"
-        mark = folder.with_suffix(".lock")
-        lock = FileLock(mark)
-        # Another process that starts now may have taken our new mark for a dead one's.
-        if lock.try_keep() and mark.exists():
-            try:
-                folder.mkdir()
-            except OSError:
-                lock.close(delete=True)
-                raise
-            return folder, lock
-        lock.close()
+    folder, lock = new_mark(incoming)
+    try:
+        folder.mkdir()
+    except OSError:
+        lock.close(delete=True)
+        raise
+    return folder, lock
 
 
 def _noted_place(name: Path) -> FilePlace | None:

@@ -16,6 +16,7 @@ from .files_disk import DiskFiles
 from .generation import Generation
 from .journal import Journal
 from .ports import Change
+from .processes import check_one_version
 from .sqlite_file import prepare_catalog
 from .store import Store
 
@@ -37,6 +38,7 @@ _MAY_BE_THERE = {
 }
 
 _CACHE_FOLDER = "cache"
+_INCOMING = "incoming"
 
 _BALLAST = "ballast"
 _BALLAST_BYTES = 256 << 10
@@ -85,14 +87,15 @@ def create_store(root: Path, first: Callable[[Change], None], now: datetime) -> 
 def open_store(root: Path, now: Callable[[], datetime] = utc_now) -> Store:
     """Open a server directory for reading and writing, and tidy up after a crash.
 
-    Several processes may have it open. The time it takes does not depend on the number of files.
-    Raises Refused for a directory that is not ours or that a newer version made, and Unavailable
-    for one that cannot be read or written.
+    Several processes of one version may have it open. The time it takes does not depend on the
+    number of files. Raises Refused for a directory that is not ours, that a newer version made, or
+    that a process of another version has open; Unavailable for one that cannot be read or written.
     """
     if state_of(root) is not FolderState.OURS:
         raise Refused(str(root), "this is not a directory of simpleindex-server")
     if not os.access(root, os.W_OK):
         raise Refused(str(root), "the directory cannot be written; give its owner the right to")
+    check_one_version(root / _INCOMING)  # before anything is brought up to date
     return _with_room(root, lambda: _open(root, now))
 
 
@@ -116,6 +119,7 @@ def _open(root: Path, now: Callable[[], datetime]) -> Store:
         if_it_fails.callback(catalog.close)
         files = DiskFiles(root)
         if_it_fails.callback(files.close)
+        check_one_version(root / _INCOMING)  # again: another one may have begun with us
         store = Store(files, catalog, now)
         store.recover()
         if_it_fails.pop_all()

@@ -1,0 +1,61 @@
+"""Which processes have a server directory open: each keeps a locked mark while it lives.
+
+    root/incoming/<process>-<random>@<version>.lock
+
+Processes of one version may work side by side. Those of two versions may not: they could
+disagree about what the catalog, the journal or the shared memory mean.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import Refused
+from .locks import FileLock
+from .version import __version__
+
+_SUFFIX = ".lock"
+
+
+def new_mark(incoming: Path) -> tuple[Path, FileLock]:
+    """A name that only this process has, below `incoming`, and the lock that says that it lives."""
+    while True:
+        name = f"{os.getpid()}-{secrets.token_hex(4)}@{__version__}"
+        mark = incoming / f"{name}{_SUFFIX}"
+        lock = FileLock(mark)
+        # Another process that starts now may have taken our new mark for a dead one's.
+        if lock.try_keep() and mark.exists():
+            return incoming / name, lock
+        lock.close()
+
+
+def marks(incoming: Path) -> Iterator[Path]:
+    """The marks of all processes, also of those that died."""
+    yield from incoming.glob(f"*{_SUFFIX}")
+
+
+def folder_of(mark: Path) -> Path:
+    """The folder in which the process of a mark has its drafts."""
+    return mark.with_name(mark.name.removesuffix(_SUFFIX))
+
+
+def check_one_version(incoming: Path) -> None:
+    """Raises Refused if a process of another version has the directory open."""
+    for mark in marks(incoming):
+        process, _, version = folder_of(mark).name.partition("@")
+        if version != __version__ and _is_alive(mark):
+            raise Refused(
+                str(incoming.parent),
+                f"simpleindex-server {version or '(an older one)'}, process "
+                f"{process.partition('-')[0]}, has this directory open, and this is version "
+                f"{__version__}; stop that one first",
+            )
+
+
+def _is_alive(mark: Path) -> bool:
+    lock = FileLock(mark)
+    try:
+        return not lock.try_keep()
+    finally:
+        lock.close()
