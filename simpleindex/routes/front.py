@@ -94,9 +94,12 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
+        # Of a read, the serial from before: what is shown is that new at least. Of a change, the
+        # one after it.
+        serial = self.catalog.settled_serial() if request.method in _READING else None
         response = await self._response(request)
         if response is not None:
-            await response(scope, receive, self._with_devpi_headers(send))
+            await response(scope, receive, self._with_devpi_headers(send, serial))
 
     async def _response(self, request: Request) -> Response | None:
         location = locate(path_of(request))
@@ -276,17 +279,18 @@ class Front:
             return await self.releases.file(request, at)
         return await self.files.file(request, at)
 
-    def _with_devpi_headers(self, send: Send) -> Send:
+    def _with_devpi_headers(self, send: Send, known_serial: int | None) -> Send:
         """devpi-client warns at every command about a server that does not send these."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 uuid = self.catalog.uuid.encode()
+                serial = self.catalog.settled_serial() if known_serial is None else known_serial
                 message["headers"] = [
                     *message["headers"],
                     (b"x-devpi-api-version", b"2"),
                     (b"x-devpi-server-version", __version__.encode()),
-                    (b"x-devpi-serial", b"%d" % self.catalog.settled_serial()),
+                    (b"x-devpi-serial", b"%d" % serial),
                     (b"x-devpi-uuid", uuid),
                     (b"x-devpi-master-uuid", uuid),
                     (b"x-devpi-primary-uuid", uuid),
