@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
@@ -49,48 +50,47 @@ class Application:
     def __init__(self, config: Config, now: Callable[[], datetime]) -> None:
         self._config = config
         self._now = now
-        self._store: Store | None = None
-        self._mirroring: Mirroring | None = None
-        self._front: ASGIApp | None = None
+        self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+        """What was opened with other settings, and still answers requests."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the server's lifespan."""
         if scope["type"] == "lifespan":
             await self._follow_lifespan(receive, send)
         elif scope["type"] == "http":
-            front = self._front
-            if front is None:
+            if self._opened is None:
                 async with self._opening:
-                    if self._front is None:
+                    if self._opened is None:
                         await in_thread(self.open)
-                    front = self._front
-            assert front is not None
-            await front(scope, receive, send)
+            assert self._opened is not None
+            await self._opened.answer(scope, receive, send)
 
     def open(self) -> None:
         """Open the server directory. Raises Refused, Unavailable."""
         root = self._config.serverdir
         if state_of(root) is FolderState.EMPTY:
             initialise(root, self._now())
-        self._store = open_store(root, self._now)
-        try:
-            secret = read_secret(self._config.secretfile or root / SECRET_FILE)
-            hop = self._store.catalog.uuid
-            self._mirroring = open_mirroring(self._config, self._store.catalog, hop, self._now)
-            self._mirroring.cache.tidy_if_possible()
-            self._front = _join(self._config, self._store, self._mirroring, secret, self._now)
-        except BaseException:
-            self.close()
-            raise
+        self._opened = _open(self._config, self._now)
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
-        if self._mirroring is not None:
-            self._mirroring.cache.close()
-        if self._store is not None:
-            self._store.close()
-        self._store = self._mirroring = self._front = None
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None
+
+    async def reload(self, config: Config) -> None:
+        """Answer as these settings say from now on; requests under way end as they began.
+
+        The server directory stays the same. Raises Refused, Unavailable; then nothing changes.
+        """
+        opened = await in_thread(lambda: _open(config, self._now))
+        before, self._opened, self._config = self._opened, opened, config
+        if before is not None:
+            retiring = asyncio.create_task(before.retire())
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
 
     async def _follow_lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -98,11 +98,59 @@ class Application:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                if self._mirroring is not None:
-                    await self._mirroring.stop()
-                await in_thread(self.close)
+                await asyncio.gather(*self._retiring)
+                if self._opened is not None:
+                    await self._opened.retire()
+                self._opened = None
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+class _Opened:
+    """A server directory that is open, and the doors to what is in it."""
+
+    def __init__(self, store: Store, mirroring: Mirroring, front: Front) -> None:
+        self.store = store
+        self.mirroring = mirroring
+        self.front = front
+        self._inside = 0
+        self._is_left = asyncio.Event()
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        self._inside += 1
+        try:
+            await self.front(scope, receive, send)
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._is_left.set()
+
+    async def retire(self) -> None:
+        """Close, once the last request is answered. No more must come."""
+        while self._inside:
+            self._is_left.clear()
+            await self._is_left.wait()
+        await self.mirroring.stop()
+        await in_thread(self.close)
+
+    def close(self) -> None:
+        """Finish what is being written, and let go of the directory."""
+        self.mirroring.cache.close()
+        self.store.close()
+
+
+def _open(config: Config, now: Callable[[], datetime]) -> _Opened:
+    with ExitStack() as if_it_fails:
+        store = open_store(config.serverdir, now)
+        if_it_fails.callback(store.close)
+        secret = read_secret(config.secretfile or config.serverdir / SECRET_FILE)
+        mirroring = open_mirroring(config, store.catalog, store.catalog.uuid, now)
+        if_it_fails.callback(mirroring.cache.close)
+        mirroring.cache.tidy_if_possible()
+        opened = _Opened(store, mirroring, _join(config, store, mirroring, secret, now))
+        if_it_fails.pop_all()
+    return opened
 
 
 def _join(

@@ -17,6 +17,8 @@ from simpleindex.secrets_in_urls import without_account
 ENVIRONMENT_PREFIX = "SIMPLEINDEX_"
 FILE_NAME = "simpleindex.toml"
 
+_WORKERS_MAX = 64
+
 
 class ConfigError(Exception):
     """A setting that cannot be used; the text says which, where it came from, and what would do."""
@@ -71,6 +73,13 @@ def _number(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
         return int(value)
     raise ValueError("a whole number is needed")
+
+
+def _workers(value: object) -> int:
+    number = _number(value)
+    if not 1 <= number <= _WORKERS_MAX:
+        raise ValueError(f"a number from 1 to {_WORKERS_MAX} is needed")
+    return number
 
 
 def _not_negative(value: object) -> int:
@@ -132,13 +141,25 @@ def _upstream_url(value: object) -> str | None:
 
 
 def _setting(
-    default: Any, parse: Callable[[object], Any], help_text: str, *also: str, metavar: str = ""
+    default: Any,
+    parse: Callable[[object], Any],
+    help_text: str,
+    *also: str,
+    metavar: str = "",
+    needs_restart: bool = False,
 ) -> Any:
-    """A setting: how its value is read, what it is for, and other options that mean it."""
-    return field(
-        default=default,
-        metadata={"parse": parse, "help": help_text, "also": also, "metavar": metavar},
-    )
+    """A setting: how its value is read, what it is for, and other options that mean it.
+
+    `needs_restart`: a server that runs cannot take another value.
+    """
+    metadata = {
+        "parse": parse,
+        "help": help_text,
+        "also": also,
+        "metavar": metavar,
+        "needs_restart": needs_restart,
+    }
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +171,27 @@ class Config:
         _path,
         "Folder for the packages and all that is known about them.",
         metavar="DIR",
+        needs_restart=True,
     )
-    host: str = _setting("127.0.0.1", _text, "Address to listen on; 0.0.0.0 for all.")
-    port: int = _setting(3141, _port, "Port to listen on; 0 for any free one.")
+    host: str = _setting(
+        "127.0.0.1", _text, "Address to listen on; 0.0.0.0 for all.", needs_restart=True
+    )
+    port: int = _setting(3141, _port, "Port to listen on; 0 for any free one.", needs_restart=True)
     listen: tuple[tuple[str, int], ...] = _setting(
-        (), _addresses, "HOST:PORT to listen on, instead of --host and --port; repeatable."
+        (),
+        _addresses,
+        "HOST:PORT to listen on, instead of --host and --port; repeatable.",
+        needs_restart=True,
     )
     unix_socket: Path | None = _setting(
-        None, _optional_path, "Also listen on this socket.", metavar="PATH"
+        None, _optional_path, "Also listen on this socket.", metavar="PATH", needs_restart=True
+    )
+    workers: int = _setting(
+        1,
+        _workers,
+        "Processes that answer requests; each may use a core, and takes some 50 MB.",
+        metavar="NUMBER",
+        needs_restart=True,
     )
     outside_url: str | None = _setting(
         None, _outside_url, "URL under which clients see this server, when a proxy is in front."
@@ -224,6 +258,15 @@ class Config:
 def settings() -> tuple[Field[Any], ...]:
     """All settings, in the order in which people are shown them."""
     return tuple(entry for entry in fields(Config) if entry.metadata)
+
+
+def differences(before: Config, after: Config) -> tuple[list[str], list[str]]:
+    """Names of settings that differ: what a running server takes over, and what it cannot."""
+    names: tuple[list[str], list[str]] = ([], [])
+    for entry in settings():
+        if getattr(before, entry.name) != getattr(after, entry.name):
+            names[bool(entry.metadata["needs_restart"])].append(entry.name)
+    return names
 
 
 def read_config(

@@ -80,6 +80,7 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
             (("::1", 80), ("0.0.0.0", 81), ("0.0.0.0", 82)),
         ),
         "unix_socket": ("/run/x", "/run/x", Path("/run/x")),
+        "workers": (4, " 4 ", 4),
         "outside_url": ("https://x/index/", "https://x/index/", "https://x/index"),
         "trusted_proxy": (["::1", "10.0.0.1"], "::1,10.0.0.1", ("::1", "10.0.0.1")),
         "restrict_modify": ([], "", ()),

@@ -1,21 +1,15 @@
 """`serve`: answer requests until told to stop."""
 
-import errno
-import logging
 import os
-import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import uvicorn
 
-from simpleindex.app import Application, create_app
-from simpleindex.cli.memory import give_memory_back
+from simpleindex.app import create_app
 from simpleindex.cli.options import (
     ROOT_PASSWORD_VARIABLE,
     config_from,
@@ -26,16 +20,18 @@ from simpleindex.cli.options import (
     warn_of_ignored,
 )
 from simpleindex.config import Config
-from simpleindex.errors import RequestError
 from simpleindex.initialise import PASSWORD_FILE, initialise
-from simpleindex.protocol import IndexProtocol
+from simpleindex.serving.hangup import on_hangup
+from simpleindex.serving.logs import log_to_stderr
+from simpleindex.serving.memory import give_memory_back
+from simpleindex.serving.server import Server
+from simpleindex.serving.settings import Settings
+from simpleindex.serving.sockets import bind
+from simpleindex.serving.workers import WorkerFailed, Workers
 from simpleindex.version import __version__
 from simpleindex.wire.origin import host_to_trust
-from simpleindex_storage.errors import Refused, StoreError
+from simpleindex_storage.errors import Refused
 from simpleindex_storage.opening import FolderState, state_of, utc_now
-
-_KEEP_ALIVE_SECONDS = 30
-_GRACE_SECONDS = 10
 
 
 @click.command("serve")
@@ -54,15 +50,13 @@ def command(
     if state_of(config.serverdir) is FolderState.FOREIGN:
         raise Refused(str(config.serverdir), _why_foreign(config.serverdir))
     require_owner(config.serverdir)
-    sockets = _bind(config)  # before anything is made: the port may be in use
+    sockets = bind(config)  # before anything is made: the port may be in use
     try:
         if state_of(config.serverdir) is FolderState.EMPTY:
             password = os.environ.get(ROOT_PASSWORD_VARIABLE)
             initialise(config.serverdir, utc_now(), password=password, with_pypi=not no_root_pypi)
-        app = create_app(config)
-        app.open()
-        _log_to_stderr(config.access_log)
-        _serve(app, config, sockets)
+        log_to_stderr(access_log=config.access_log)
+        _serve(config, sockets, lambda: config_from(config_file, flags))
     finally:
         for listening in sockets:
             listening.close()
@@ -81,112 +75,28 @@ def _why_foreign(serverdir: Path) -> str:
     )
 
 
-class _Server(uvicorn.Server):
-    """Says where it listens once it does."""
+def _serve(
+    config: Config, sockets: Sequence[socket.socket], read_again: Callable[[], Config]
+) -> None:
+    def greet() -> None:
+        click.echo(_greeting(config, sockets))
+        sys.stdout.flush()
 
-    def __init__(self, config: uvicorn.Config, greeting: str) -> None:
-        super().__init__(config)
-        self._greeting = greeting
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
-        await super().startup(sockets)
-        if self.started:
-            click.echo(self._greeting)
-            sys.stdout.flush()
-
-
-def _serve(app: Application, config: Config, sockets: list[socket.socket]) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=IndexProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=config.access_log,
-            server_header=False,
-            proxy_headers=False,  # else every local process could say that it speaks for others
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        ),
-        _greeting(config, sockets),
-    )
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    # For a signal that comes before uvicorn listens to them. And uvicorn raises the signal that
-    # ended it again when all is done; ending so is no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    server.run(sockets)
-
-
-def _bind(config: Config) -> list[socket.socket]:
-    """Take the addresses. Nothing is answered there yet, but nobody else can have them."""
-    with ExitStack() as taken:
-        sockets = []
-        for address in config.listen or [(config.host, config.port)]:
-            sockets.append(taken.enter_context(_bind_tcp(*address)))
-        if config.unix_socket is not None:
-            sockets.append(taken.enter_context(_bind_unix(config.unix_socket)))
-        taken.pop_all()
-    return sockets
-
-
-def _bind_tcp(host: str, port: int) -> socket.socket:
+    settings = Settings(config, read_again)
+    if config.workers == 1:
+        server = Server(config, sockets, greet)
+        on_hangup(lambda: server.reload(settings.read, settings.take), server.stop)
+        server.run()
+        return
+    app = create_app(config)  # what is wrong with the directory is said once, not by each worker
+    app.open()
+    app.close()
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:  # the latter from names that DNS could not have
+        Workers(settings, sockets).run(greet)
+    except WorkerFailed:
         raise click.ClickException(
-            f"{host} is no address to listen on ({_why(error)}); see --host"
+            "a worker could not be started; the lines above say why"
         ) from None
-    try:
-        if sys.platform != "win32":  # there it means that two servers may share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        # Now, not when the server is ready: a port that is bound only can be bound twice.
-        listening.listen(2048)
-    except OSError as error:
-        listening.close()
-        advice = "another program may have the port: stop it, or choose another one with --port"
-        if error.errno == errno.EADDRNOTAVAIL:
-            advice = "it is no address of this computer; 0.0.0.0 stands for all that it has"
-        raise click.ClickException(
-            f"cannot listen on {host}:{port} ({_why(error)}); {advice}"
-        ) from None
-    return listening
-
-
-def _bind_unix(path: Path) -> socket.socket:
-    if not hasattr(socket, "AF_UNIX"):
-        raise click.ClickException("this system has no Unix sockets; leave --unix-socket away")
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if path.is_socket() and not _is_answered(path):
-            path.unlink(missing_ok=True)  # of a server that was killed
-        listening.bind(str(path))
-        listening.listen(2048)
-    except OSError as error:
-        listening.close()
-        raise click.ClickException(
-            f"cannot listen on {path} ({_why(error)}); another program may have it: stop it, or "
-            "choose another path with --unix-socket"
-        ) from None
-    return listening
-
-
-def _is_answered(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
-        return caller.connect_ex(str(path)) == 0
-
-
-def _why(error: OSError | UnicodeError) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
@@ -222,31 +132,3 @@ def _url(listening: socket.socket) -> str:
         return f"unix:{address}"
     host, port = address[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def _in_one_line(record: logging.LogRecord) -> bool:
-    """Tell of an answer that had to be cut, because upstream failed, without a traceback.
-
-    To raise is the only way in which ASGI lets a connection be cut.
-    """
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, RequestError | StoreError):
-        record.msg, record.args = "an answer was cut: %s", (str(error),)
-        record.exc_info = None
-    return True
-
-
-def _log_to_stderr(access_log: bool) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_in_one_line)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for name, level in (
-        ("simpleindex", logging.INFO),
-        ("uvicorn.error", logging.WARNING),
-        ("uvicorn.access", logging.INFO if access_log else logging.WARNING),
-        ("python_multipart", logging.ERROR),  # it warns of each body that the sender got wrong
-    ):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.propagate = False
-        logger.addHandler(handler)

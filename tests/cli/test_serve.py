@@ -355,6 +355,19 @@ def test_a_new_directory_on_a_read_only_disk_is_told_of(
     assert listing(tmp_path) == {}
 
 
+def test_what_is_wrong_is_told_once_and_not_by_each_worker(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    called = cli("serve", f"--serverdir={tmp_path}", "--port=0", "--workers=2")
+    assert (called.exit_code, called.err.count("thesis"), called.err.count("\n")) == (1, 0, 1)
+    assert called.complaint.startswith(f"{tmp_path}: other things lie in this folder")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "65", "many"])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(cli: Cli, number: str) -> None:
+    called = cli("serve", "--port=0", f"--workers={number}")
+    assert (called.exit_code, called.complaint.partition(" =")[0]) == (1, "workers")
+
+
 @contextmanager
 def greeting_of(*arguments: str) -> Iterator[list[str]]:
     """What a server says at its start, for as long as the block."""

@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 import pytest
 from starlette.requests import Request
 
-from simpleindex.routes.front import Front
 from simpleindex.wire.locations import AuthCheck, Location, locate
 from simpleindex_storage.model import ApiToken, TokenAction, User
 from simpleindex_storage.names import UserName
@@ -435,10 +434,10 @@ def test_every_method_of_every_location_has_a_row_and_no_row_is_of_the_past(
 
 def methods(asker: Asker, route: Route) -> set[str]:
     """What the front door offers at the URL of a row."""
-    front = asker.site.app._front
-    assert isinstance(front, Front)
+    opened = asker.site.app._opened
+    assert opened is not None
     request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
-    return set(front._handlers(request, location(route.target)))
+    return set(opened.front._handlers(request, location(route.target)))
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["restricted", "unrestricted"])

@@ -523,10 +523,10 @@ def test_a_store_that_cannot_is_told_apart_from_a_bad_upload(
         raise error
 
     site.get("/")
-    store = site.app._store
-    assert store is not None
+    opened = site.app._opened
+    assert opened is not None
     before = site.stored()
-    monkeypatch.setattr(store, "admit", fail)
+    monkeypatch.setattr(opened.store, "admit", fail)
     refusal = site.upload(WHEEL)
     assert (refusal.status, refusal.line) == (status, str(error))
     assert refusal.header("retry-after") is not None

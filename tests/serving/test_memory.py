@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from simpleindex.cli.memory import give_memory_back
+from simpleindex.serving.memory import give_memory_back
 from tests.server import server_environment
 
 _MB = 1 << 20
@@ -36,7 +36,7 @@ def grown_bytes(*, gives_back: bool) -> int:
 _HASH_IN_MANY_THREADS = """\
 import sys, threading
 from simpleindex.access import hash_password
-from simpleindex.cli.memory import give_memory_back
+from simpleindex.serving.memory import give_memory_back
 
 def resident_bytes():
     with open("/proc/self/statm") as file:

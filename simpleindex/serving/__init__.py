@@ -1,0 +1,1 @@
+"""What `serve` runs: sockets, one process that answers, or several."""

@@ -1,0 +1,111 @@
+"""One process that answers requests, until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
+
+import uvicorn
+
+from simpleindex.app import Application, create_app
+from simpleindex.config import Config, ConfigError
+from simpleindex.protocol import IndexProtocol
+from simpleindex.serving.settings import log_unusable
+from simpleindex_storage.errors import StoreError
+
+_KEEP_ALIVE_SECONDS = 30
+
+GRACE_SECONDS = 8
+"""For requests that are under way when the server is to stop; what takes longer is cut."""
+
+_Errand: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Server:
+    """An application on its sockets. Can be stopped, and given other settings, by any thread."""
+
+    def __init__(
+        self, config: Config, sockets: Sequence[socket.socket], when_ready: Callable[[], None]
+    ) -> None:
+        """`when_ready` is called once requests are answered."""
+        self._sockets = list(sockets)
+        self._app = create_app(config)
+        self._uvicorn = _Uvicorn(_uvicorn_config(self._app, config), when_ready)
+
+    def run(self) -> None:
+        """Open the directory, and answer until `stop` or a signal. Raises Refused, Unavailable.
+
+        To be called in the main thread.
+        """
+        # For a signal that comes before uvicorn listens to them. And uvicorn raises the signal
+        # that ended it again when all is done; ending so is no failure.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        self._app.open()
+        try:
+            self._uvicorn.run(self._sockets)
+        finally:
+            self._app.close()
+
+    def stop(self) -> None:
+        """Take no more requests, finish those under way, and return from `run`."""
+        self._uvicorn.should_exit = True
+
+    def reload(
+        self, read: Callable[[], Config], take: Callable[[Config], None] = lambda _: None
+    ) -> None:
+        """Answer as `read` says, from the next request on; `take` is called then.
+
+        Where the settings cannot be used, the log says why, and those in effect stay.
+        """
+        self._uvicorn.errands.append(lambda: self._reload(read, take))
+
+    async def _reload(self, read: Callable[[], Config], take: Callable[[Config], None]) -> None:
+        try:
+            config = read()
+            await self._app.reload(config)
+        except (ConfigError, StoreError) as error:
+            log_unusable(error)
+        else:
+            take(config)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server, which says when it listens, and does what other threads ask of it."""
+
+    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_ready = when_ready
+        self.errands: deque[_Errand] = deque()
+        """Done one after the other, in the event loop, as soon as there is one."""
+        self._errand: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._when_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called by uvicorn ten times a second; whether it is time to stop."""
+        if self.errands and (self._errand is None or self._errand.done()):
+            self._errand = asyncio.create_task(self.errands.popleft()())
+        return await super().on_tick(counter)
+
+
+def _uvicorn_config(app: Application, config: Config) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=IndexProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=config.access_log,
+        server_header=False,
+        proxy_headers=False,  # else every local process could say that it speaks for others
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        workers=config.workers,  # for Windows, where several processes have to share a socket
+    )
