@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 import time
 from base64 import urlsafe_b64encode
@@ -41,8 +42,14 @@ _log = logging.getLogger(__name__)
 
 PASSWORD_BYTES_MAX = 1024
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 1
-_NOBODYS_HASH = f"scrypt${_SCRYPT_N}${_SCRYPT_R}${_SCRYPT_P}${'00' * 16}${'00' * 32}"
-"""Nobody can know a password for it. To compare with it takes as long as with any other."""
+_SCRYPT_N_MAX = 1 << 20
+_DIGEST_BYTES = 32
+_SCRYPT_HASH = re.compile(
+    r"scrypt\$(\d{1,7})\$([1-9]\d?)\$([1-9]\d?)\$((?:[0-9a-f]{2})+)\$([0-9a-f]{64})", re.ASCII
+)
+_NOBODYS_HASH = ""
+"""No password fits it. To find that out takes as long as with any other."""
+_NOBODYS_PARTS = (bytes(16), _SCRYPT_N, _SCRYPT_R, _SCRYPT_P, bytes(32))
 _VERIFIED_SECONDS = 60.0
 _VERIFIED_MAX = 1000
 _TOKEN_PREFIX = "si1"  # noqa: S105  devpi-client treats "devpi-" and "pypi-" as other kinds
@@ -82,19 +89,22 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, stored: str) -> bool:
-    """Whether the hash was made from the password. A hash of an unknown kind fits none."""
+    """Whether the hash was made from the password. A hash of an unknown kind fits none.
+
+    Whatever is stored, one hash is computed: names of users, and which of them have a password,
+    could be found out by the clock if some were refused sooner.
+    """
     try:
         if not 0 < len(password.encode()) <= PASSWORD_BYTES_MAX:  # devpi-server has empty ones
             return False
-        if is_argon2(stored):
-            return fits_argon2(password, stored)
-        kind, n, r, p, salt, digest = stored.split("$")
-        if kind != "scrypt":
-            return False
-        made = _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p))
-    except ValueError:  # also what text that is not valid Unicode raises
+    except ValueError:  # text that is not valid Unicode
         return False
-    return hmac.compare_digest(made, bytes.fromhex(digest))
+    if is_argon2(stored) and is_available():
+        return fits_argon2(password, stored)
+    known = _scrypt_parts(stored)
+    salt, n, r, p, digest = known or _NOBODYS_PARTS
+    made = _scrypt(password, salt, n, r, p)
+    return hmac.compare_digest(made, digest) and known is not None
 
 
 class Logins:
@@ -140,11 +150,15 @@ class Authenticator:
     """Finds out who a request is from. Blocks for as long as a hash takes."""
 
     def __init__(
-        self, catalog: Catalog, logins: Logins, clock: Callable[[], float] = time.monotonic
+        self,
+        catalog: Catalog,
+        logins: Logins,
+        limits: FailureLimits,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self.logins = logins
-        self._limits = FailureLimits(clock)
+        self._limits = limits
         self._clock = clock
         self._verified_key = secrets.token_bytes(32)
         self._verified: dict[bytes, float] = {}
@@ -194,7 +208,6 @@ class Authenticator:
         # Tokens are not guessed at by name, and all their users have this one.
         name = None if credentials.user == TOKEN_USER else credentials.user
         self._limits.check(name, address)
-        # Names of users could be found out by the clock if unknown ones were refused sooner.
         stored = _NOBODYS_HASH if user is None else user.password_hash
         if not verify_password(credentials.secret, stored) or user is None:
             self._limits.count(name, address)
@@ -203,7 +216,12 @@ class Authenticator:
         if is_argon2(stored):
             user = self._hash_anew(user, credentials.secret)
         self._remember(user, credentials, address)
+        self._limits.remember(user.name, address)
         return user
+
+    def is_at_home(self, credentials: Credentials, address: str | None) -> bool:
+        """Whether the user was right there before, or sits at this computer."""
+        return self._limits.is_known(credentials.user, address)
 
     def _hash_anew(self, user: User, password: str) -> User:
         """Let a hash that devpi-server has made be one of ours; logins go on."""
@@ -403,8 +421,19 @@ def _reaches(
     return principal.token is None or allows(principal.token, action, index.name, project)
 
 
+def _scrypt_parts(stored: str) -> tuple[bytes, int, int, int, bytes] | None:
+    """Salt, costs and digest of one of our hashes; None for anything else."""
+    match = _SCRYPT_HASH.fullmatch(stored)
+    if match is None:
+        return None
+    n, r, p = map(int, match.group(1, 2, 3))
+    if n.bit_count() != 1 or not 1 < n <= _SCRYPT_N_MAX:
+        return None
+    return bytes.fromhex(match[4]), n, r, p, bytes.fromhex(match[5])
+
+
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     memory_bytes = 128 * n * r * p + (1 << 20)
     return hashlib.scrypt(
-        password.encode(), salt=salt, n=n, r=r, p=p, maxmem=memory_bytes, dklen=32
+        password.encode(), salt=salt, n=n, r=r, p=p, maxmem=memory_bytes, dklen=_DIGEST_BYTES
     )

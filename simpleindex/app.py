@@ -1,6 +1,8 @@
 """Puts the parts together. Nothing is opened, read or listened to before the first request."""
 
 import asyncio
+import hmac
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -10,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
+from simpleindex.limits import FailureLimits
 from simpleindex.mirror.opening import Mirroring, open_mirroring
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
@@ -29,8 +32,16 @@ from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.users import UsersDoor
 from simpleindex.routes.web import WebDoor
-from simpleindex_storage.opening import FolderState, open_store, state_of, utc_now
+from simpleindex_storage.opening import (
+    FolderState,
+    open_login_notes,
+    open_store,
+    state_of,
+    utc_now,
+)
 from simpleindex_storage.store import Store
+
+_FAILURES_KEY = b"simpleindex failed logins"
 
 
 def create_app(
@@ -109,10 +120,13 @@ class Application:
 class _Opened:
     """A server directory that is open, and the doors to what is in it."""
 
-    def __init__(self, store: Store, mirroring: Mirroring, front: Front) -> None:
+    def __init__(
+        self, store: Store, mirroring: Mirroring, front: Front, to_close: ExitStack
+    ) -> None:
         self.store = store
         self.mirroring = mirroring
         self.front = front
+        self._to_close = to_close
         self._inside = 0
         self._is_left = asyncio.Event()
 
@@ -136,33 +150,35 @@ class _Opened:
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
-        self.mirroring.cache.close()
-        self.store.close()
+        self._to_close.close()
 
 
 def _open(config: Config, now: Callable[[], datetime]) -> _Opened:
-    with ExitStack() as if_it_fails:
-        store = open_store(config.serverdir, now)
-        if_it_fails.callback(store.close)
-        secret = read_secret(config.secretfile or config.serverdir / SECRET_FILE)
+    root = config.serverdir
+    with ExitStack() as opened:
+        store = open_store(root, now)
+        opened.callback(store.close)
+        secret = read_secret(config.secretfile or root / SECRET_FILE)
         mirroring = open_mirroring(config, store.catalog, store.catalog.uuid, now)
-        if_it_fails.callback(mirroring.cache.close)
+        opened.callback(mirroring.cache.close)
         mirroring.cache.tidy_if_possible()
-        opened = _Opened(store, mirroring, _join(config, store, mirroring, secret, now))
-        if_it_fails.pop_all()
-    return opened
+        notes = open_login_notes(root)
+        opened.callback(notes.close)
+        limits = FailureLimits(notes, time.time, hmac.digest(secret, _FAILURES_KEY, "sha256"))
+        logins = Logins(secret, config.login_seconds, now)
+        doorkeeper = Doorkeeper(Authenticator(store.catalog, logins, limits), config.trusted_proxy)
+        front = _join(config, store, mirroring, doorkeeper, now)
+        return _Opened(store, mirroring, front, opened.pop_all())
 
 
 def _join(
     config: Config,
     store: Store,
     mirroring: Mirroring,
-    secret: bytes,
+    doorkeeper: Doorkeeper,
     now: Callable[[], datetime],
 ) -> Front:
     catalog = store.catalog
-    logins = Logins(secret, config.login_seconds, now)
-    doorkeeper = Doorkeeper(Authenticator(catalog, logins), config.trusted_proxy)
     rules = Rules(config.restrict_modify)
     mirrored = mirroring.mirrored
     readers = Readers(catalog, doorkeeper, rules, mirroring.pages)

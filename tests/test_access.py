@@ -24,9 +24,11 @@ from simpleindex.access import (
 )
 from simpleindex.api_tokens import issue
 from simpleindex.errors import TooManyFailures
+from simpleindex.limits import FailureLimits
 from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.tokens_json import TokenWish
 from simpleindex_storage.errors import Refused
+from simpleindex_storage.failures import MemoryNotes
 from simpleindex_storage.model import (
     ApiToken,
     Index,
@@ -81,7 +83,8 @@ def an_authenticator(
     catalog: FakeCatalog, clock: Clock | None = None, secret: bytes = SECRET
 ) -> Authenticator:
     clock = clock or Clock()
-    return Authenticator(catalog, Logins(secret, 36_000, clock), clock.seconds)
+    limits = FailureLimits(MemoryNotes(), clock.seconds)
+    return Authenticator(catalog, Logins(secret, 36_000, clock), limits, clock.seconds)
 
 
 def token_of(authenticator: Authenticator, user: str, password: str) -> str:
@@ -135,6 +138,7 @@ def test_what_cannot_be_a_password_is_not_hashed(
         return bool(stored)
 
     monkeypatch.setattr(access, "fits_argon2", fits_all)
+    monkeypatch.setattr(access, "is_available", lambda: True)
     stored = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2g"
     assert verify_password(password, stored) is is_tried
     assert bool(tried) is is_tried
@@ -302,6 +306,64 @@ def test_an_unknown_user_costs_a_hash_too(hashed: list[str]) -> None:
         for ask in (authenticator.identify, authenticator.log_in):
             ask(Credentials(user, "wrong"))
     assert hashed == ["wrong"] * 6
+
+
+ARGON2 = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2g"
+
+
+@pytest.mark.parametrize("argon2_is_there", [True, False])
+@pytest.mark.parametrize(
+    ("user", "secret"),
+    [
+        ("root", "wrong"),
+        ("ROOT", "rootpw"),
+        ("nobody", "wrong"),
+        ("deleted", "wrong"),
+        ("no user's name", "wrong"),
+        ("r" * 10_000, "wrong"),
+        ("without", "wrong"),
+        ("odd", "wrong"),
+        ("devpis", "wrong"),
+        ("__token__", "junk"),
+        ("__token__", "sit_junk"),
+        ("root", "si1.1.1.junk"),
+    ],
+)
+def test_whoever_is_wrong_costs_one_hash(
+    user: str,
+    secret: str,
+    argon2_is_there: bool,
+    hashed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fits_none(password: str, _: str) -> bool:
+        hashed.append(password)
+        return False
+
+    monkeypatch.setattr(access, "fits_argon2", fits_none)
+    monkeypatch.setattr(access, "is_available", lambda: argon2_is_there)
+    catalog = a_catalog(root="rootpw", deleted="pw")
+    del catalog.known_users["deleted"]
+    catalog.put_user("without", "unusable")
+    catalog.put_user("odd", "scrypt$99$8$1$00$00")
+    catalog.put_user("devpis", ARGON2)
+    authenticator = an_authenticator(catalog)
+    hashed.clear()
+    assert authenticator.identify(Credentials(user, secret)) == ANYBODY
+    assert hashed == [secret]
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 1025, "\ud800"], ids=["empty", "long", "no text"])
+@pytest.mark.parametrize("user", ["root", "nobody", "without", "devpis"])
+def test_what_no_password_can_be_costs_nobody_a_hash(
+    user: str, secret: str, hashed: list[str]
+) -> None:
+    catalog = a_catalog(root="rootpw")
+    catalog.put_user("without", "unusable")
+    catalog.put_user("devpis", ARGON2)
+    hashed.clear()
+    assert an_authenticator(catalog).identify(Credentials(user, secret)) == ANYBODY
+    assert hashed == []
 
 
 def test_a_hash_of_nobody_is_as_dear_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -737,6 +799,50 @@ def test_whoever_was_right_a_moment_ago_works_on_while_others_guess() -> None:
     # To those who guess, the password that is remembered is no easier to find than any.
     with pytest.raises(TooManyFailures):
         authenticator.identify(right, ELSEWHERE)
+
+
+def test_guesses_from_everywhere_keep_no_user_out(hashed: list[str]) -> None:
+    clock = Clock()
+    authenticator = an_authenticator(a_catalog(root="rootpw", alice="alicepw"), clock)
+    right = Credentials("root", "rootpw")
+    assert authenticator.identify(right, HOME) == ROOT
+    clock.pass_(3600)
+    for number in range(1000):
+        try:
+            authenticator.identify(Credentials("root", f"{number}"), f"198.18.0.{number}")
+        except TooManyFailures:
+            assert number >= 10
+    hashed.clear()
+    with pytest.raises(TooManyFailures):
+        authenticator.identify(right, ELSEWHERE)
+    assert hashed == []
+    # By the way that they came before, and on the computer itself, they go in at once.
+    for address in (HOME, "127.0.0.1", "::1", "::ffff:127.0.0.1"):
+        assert authenticator.identify(right, address) == ROOT
+    # Whoever guesses there is held up as everywhere.
+    for address in (HOME, "127.0.0.1"):
+        fail(authenticator, "root", address)
+        with pytest.raises(TooManyFailures):
+            authenticator.identify(right, address)
+
+
+@pytest.mark.usefixtures("hashed")
+def test_guesses_at_many_users_keep_nobody_out_where_they_are_known() -> None:
+    authenticator = an_authenticator(a_catalog(root="rootpw", alice="alicepw"))
+    authenticator.log_in(Credentials("root", "rootpw"), HOME)
+    for number in range(1000):
+        fail(authenticator, f"user{number}", f"198.18.{number // 250}.{number % 250}", times=1)
+    with pytest.raises(TooManyFailures):
+        authenticator.log_in(Credentials("alice", "alicepw"), HOME)
+    assert authenticator.log_in(Credentials("root", "rootpw"), HOME) is not None
+    assert authenticator.log_in(Credentials("alice", "alicepw"), "127.0.0.1") is not None
+
+
+@pytest.mark.usefixtures("hashed")
+def test_failures_on_the_computer_itself_shut_no_door_elsewhere() -> None:
+    authenticator = an_authenticator(a_catalog(root="rootpw"))
+    fail(authenticator, "root", "127.0.0.1")
+    assert authenticator.identify(Credentials("root", "rootpw"), HOME) == ROOT
 
 
 @pytest.mark.usefixtures("hashed")

@@ -69,6 +69,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "simpleindex_storage.sqlite_transaction",
         "simpleindex_storage.generation",
+        "simpleindex_storage.failures",
         "simpleindex_storage.upkeep",
     ),
     ("simpleindex_storage.sqlite_file",),

@@ -1,10 +1,15 @@
 """How often one may be wrong."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
 import pytest
 
-from simpleindex import limits
 from simpleindex.errors import TooManyFailures
-from simpleindex.limits import FAILURES_MAX, FAILURES_OF_ONE_MAX, FailureLimits
+from simpleindex.limits import FAILURES_MAX, FAILURES_OF_ONE_MAX, PLACE_SECONDS, FailureLimits
+from simpleindex_storage.failures import LoginNotes, MemoryNotes, SharedNotes
 
 
 class Clock:
@@ -12,6 +17,23 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+Limits: TypeAlias = Callable[..., FailureLimits]
+
+
+@pytest.fixture(params=["memory", "file"])
+def notes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LoginNotes]:
+    made: LoginNotes = (
+        MemoryNotes() if request.param == "memory" else SharedNotes(tmp_path / "failures")
+    )
+    with closing(made):
+        yield made
+
+
+@pytest.fixture
+def limits(notes: LoginNotes) -> Limits:
+    return lambda clock=None: FailureLimits(notes, clock or Clock(), b"a key")
 
 
 def refused_for(failures: FailureLimits, user: str | None, address: str | None) -> int | None:
@@ -26,8 +48,8 @@ def refused_for(failures: FailureLimits, user: str | None, address: str | None) 
     return None
 
 
-def test_the_tenth_failure_is_the_last() -> None:
-    failures = FailureLimits(Clock())
+def test_the_tenth_failure_is_the_last(limits: Limits) -> None:
+    failures = limits()
     for _ in range(FAILURES_OF_ONE_MAX):
         assert refused_for(failures, "root", "a") is None
         failures.count("root", "a")
@@ -39,9 +61,9 @@ def test_the_tenth_failure_is_the_last() -> None:
     assert refused_for(failures, None, None) is None
 
 
-def test_a_try_is_free_again_when_the_oldest_failure_is_old() -> None:
+def test_a_try_is_free_again_when_the_oldest_failure_is_old(limits: Limits) -> None:
     clock = Clock()
-    failures = FailureLimits(clock)
+    failures = limits(clock)
     for _ in range(FAILURES_OF_ONE_MAX):
         failures.count("root", "a")
         clock.seconds += 10
@@ -54,9 +76,9 @@ def test_a_try_is_free_again_when_the_oldest_failure_is_old() -> None:
     assert refused_for(failures, "root", None) == 10
 
 
-def test_the_longest_wait_is_told() -> None:
+def test_the_longest_wait_is_told(limits: Limits) -> None:
     clock = Clock()
-    failures = FailureLimits(clock)
+    failures = limits(clock)
     for _ in range(FAILURES_OF_ONE_MAX):
         failures.count("root", None)
     clock.seconds += 100
@@ -66,9 +88,9 @@ def test_the_longest_wait_is_told() -> None:
     assert refused_for(failures, "root", "a") == 300
 
 
-def test_all_failures_together_are_bounded() -> None:
+def test_all_failures_together_are_bounded(limits: Limits) -> None:
     clock = Clock()
-    failures = FailureLimits(clock)
+    failures = limits(clock)
     for number in range(FAILURES_MAX):
         assert refused_for(failures, f"user{number}", f"{number}") is None
         failures.count(f"user{number}", f"{number}")
@@ -77,19 +99,12 @@ def test_all_failures_together_are_bounded() -> None:
     assert refused_for(failures, "root", "a") is None
 
 
-def test_what_is_kept_in_mind_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "FAILURES_MAX", 20)
-    clock = Clock()
-    failures = FailureLimits(clock)
-    for number in range(1000):
-        failures.count(f"{number}" * 10_000, f"{number}")
-    assert len(failures._failures) == 20
-    assert len(failures._counts) <= 40
-    assert max(map(len, failures._counts)) < 100
-    clock.seconds += 300
-    assert refused_for(failures, None, None) is None
-    assert not failures._failures
-    assert not failures._counts
+def test_names_of_any_length_are_counted(limits: Limits) -> None:
+    failures = limits()
+    for _ in range(FAILURES_OF_ONE_MAX):
+        failures.count("x" * 1_000_000, "\ud800" * 1_000_000)
+    assert refused_for(failures, "x" * 1_000_000, None) == 300
+    assert refused_for(failures, None, "\ud800" * 1_000_000) == 300
 
 
 @pytest.mark.parametrize(
@@ -99,24 +114,97 @@ def test_what_is_kept_in_mind_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         ("192.0.2.1", "::ffff:192.0.2.1", True),
         ("2001:db8::1", "2001:db8::ffff:1", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("127.0.0.1", "127.0.0.2", True),
+        ("127.0.0.1", "::1", True),
+        ("by way of 127.0.0.1", "127.0.0.1", False),
         ("no address", "no address", True),
         ("no address", "another", False),
     ],
 )
 def test_addresses_that_one_machine_can_take_are_one(
-    address: str, other: str, is_one: bool
+    address: str, other: str, is_one: bool, limits: Limits
 ) -> None:
-    failures = FailureLimits(Clock())
+    failures = limits()
     for _ in range(FAILURES_OF_ONE_MAX):
         failures.count(None, address)
     assert (refused_for(failures, None, other) is not None) is is_one
     assert failures.has_tries("root", other) is not is_one
 
 
-def test_without_an_address_the_user_has_tries_or_not() -> None:
-    failures = FailureLimits(Clock())
+def test_without_an_address_the_user_has_tries_or_not(limits: Limits) -> None:
+    failures = limits()
     for _ in range(FAILURES_OF_ONE_MAX):
         failures.count("root", "a")
     assert not failures.has_tries("root", None)
     assert failures.has_tries("root", "b")
     assert failures.has_tries("alice", None)
+
+
+def test_where_a_user_was_right_the_failures_of_strangers_do_not_count(limits: Limits) -> None:
+    clock = Clock()
+    failures = limits(clock)
+    failures.remember("Root", "2001:db8::1")
+    for number in range(FAILURES_MAX):
+        failures.count("root", f"{number}")
+    assert refused_for(failures, "root", "b") == 300
+    assert refused_for(failures, "root", None) == 300
+    assert refused_for(failures, "root", "2001:db8::2") is None
+    assert failures.is_known("ROOT", "2001:db8::1")
+    assert refused_for(failures, "alice", "2001:db8::1") == 300
+    clock.seconds += PLACE_SECONDS
+    assert not failures.is_known("root", "2001:db8::1")
+
+
+def test_a_place_is_written_down_anew_only_when_it_has_become_old(
+    limits: Limits, notes: LoginNotes
+) -> None:
+    clock = Clock()
+    failures = limits(clock)
+    for _ in range(100):
+        failures.remember("root", "a")
+    for nowhere in (None, "127.0.0.1"):
+        failures.remember("root", nowhere)
+    assert notes.places.count() == 1
+    clock.seconds += PLACE_SECONDS * 0.6
+    failures.remember("root", "a")
+    assert notes.places.count() == 2
+    clock.seconds += PLACE_SECONDS * 0.6
+    assert failures.is_known("root", "a")
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out_for_longer(limits: Limits) -> None:
+    clock = Clock()
+    clock.seconds = 1_000_000.0
+    failures = limits(clock)
+    for _ in range(FAILURES_OF_ONE_MAX):
+        failures.count("root", "a")
+    clock.seconds -= 10
+    assert refused_for(failures, "root", "a") is None
+    clock.seconds -= 86_400
+    assert refused_for(failures, "root", "a") is None
+    for _ in range(FAILURES_OF_ONE_MAX):
+        failures.count("root", "a")
+    assert refused_for(failures, "root", "a") == 300
+
+
+def test_a_look_at_what_has_not_changed_reads_no_notes(
+    limits: Limits, notes: LoginNotes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = limits()
+    failures.count("root", "a")
+    assert failures.has_tries("root", "a")
+
+    def read() -> None:
+        raise AssertionError("the notes were read again")
+
+    monkeypatch.setattr(notes.failures, "notes", read)
+    for _ in range(3):
+        assert failures.has_tries("root", "a")
+
+
+def test_two_that_share_notes_and_key_count_together(notes: LoginNotes) -> None:
+    one, other, stranger = (FailureLimits(notes, Clock(), key) for key in (b"k", b"k", b"x"))
+    for number in range(FAILURES_OF_ONE_MAX):
+        (one if number % 2 else other).count("root", "a")
+    assert refused_for(one, "root", "b") == refused_for(other, "root", "b") == 300
+    assert refused_for(stranger, "root", "a") is None

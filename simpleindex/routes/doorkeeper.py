@@ -15,12 +15,12 @@ from simpleindex_storage.model import User
 
 T = TypeVar("T")
 
-_HASHING_AT_A_TIME = 2
-"""Each hash takes 16 MiB and about 50 ms of a core: a burst of logins must not take them all."""
-
 
 class Doorkeeper:
-    """Does the hashing of passwords a few at a time, in threads and a queue of its own.
+    """Does the hashing of passwords in two threads of their own, one job at a time in each.
+
+    A hash takes 16 MiB and about 50 ms of a core: a burst of logins must not take them all. One
+    thread is for strangers; those who are known where they are do not stand behind them.
 
     In the threads that all requests share, two hundred wrong logins would stand in front of every
     page. And each thread that has hashed keeps the memory for it: glibc gives a block of that size
@@ -30,7 +30,8 @@ class Doorkeeper:
     def __init__(self, authenticator: Authenticator, trusted_proxies: tuple[str, ...] = ()) -> None:
         self._authenticator = authenticator
         self._trusted_proxies = trusted_proxies
-        self._hashing = ThreadPoolExecutor(_HASHING_AT_A_TIME, "hashing")
+        self._for_strangers = ThreadPoolExecutor(1, "hashing-for-strangers")
+        self._for_known = ThreadPoolExecutor(1, "hashing")
 
     async def identify(self, request: Request) -> Principal:
         """Who sent the request; anybody, if it proves nothing. Raises TooManyFailures."""
@@ -41,7 +42,9 @@ class Doorkeeper:
         known = await in_thread(lambda: self._authenticator.recognise(credentials, address))
         if known is not None:
             return known
-        return await self._in_turn(lambda: self._authenticator.identify(credentials, address))
+        return await self._in_turn(
+            lambda: self._authenticator.identify(credentials, address), credentials, address
+        )
 
     async def identify_reader(self, request: Request) -> Principal:
         """As `identify`; but whoever was wrong too often is anybody, who may read as before."""
@@ -53,7 +56,9 @@ class Doorkeeper:
     async def log_in(self, request: Request, credentials: Credentials) -> tuple[User, str] | None:
         """The user and a token, if the password is right. Raises TooManyFailures."""
         address = address_of(request, self._trusted_proxies)
-        user = await self._in_turn(lambda: self._authenticator.log_in(credentials, address))
+        user = await self._in_turn(
+            lambda: self._authenticator.log_in(credentials, address), credentials, address
+        )
         return (user, self._authenticator.logins.issue(user)) if user else None
 
     def token(self, user: User) -> str:
@@ -62,12 +67,19 @@ class Doorkeeper:
 
     async def hash(self, password: str) -> str:
         """The hash of a new password."""
-        return await self._in_turn(lambda: hash_password(password))
+        return await _run(self._for_known, lambda: hash_password(password))
 
-    async def _in_turn(self, job: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._hashing, job)
+    async def _in_turn(
+        self, job: Callable[[], T], credentials: Credentials, address: str | None
+    ) -> T:
+        is_at_home = self._authenticator.is_at_home(credentials, address)
+        return await _run(self._for_known if is_at_home else self._for_strangers, job)
 
     @property
     def login_seconds(self) -> int:
         """How long a token is good for."""
         return self._authenticator.logins.valid_seconds
+
+
+async def _run(executor: ThreadPoolExecutor, job: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(executor, job)

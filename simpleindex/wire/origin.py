@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _PORT = re.compile(":[0-9]+$")
@@ -51,13 +52,23 @@ def client_address(
     """The address that a request is from; None where it came through a Unix socket.
 
     `X-Forwarded-For` counts as far back as trusted proxies have written it: whoever is the first
-    stranger, seen from here.
+    stranger, seen from here. A proxy on this computer that nobody has named as trusted speaks for
+    strangers too: what it forwards is not from the address that is this computer's own.
     """
     hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
     address = peer
-    while address in trusted and hops:
-        address = hops.pop()
-    return address
+    if address in trusted:
+        while address in trusted and hops:
+            address = hops.pop()
+        return address
+    return f"by way of {address}" if hops and _is_loopback(address) else address
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address is not None and ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def is_secure(root_url: str) -> bool:

@@ -1,5 +1,6 @@
 """From a server directory to a `Store`: the only file that names every backend."""
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -12,6 +13,7 @@ from .cache import Cache
 from .catalog_sqlite import SqliteCatalog, create_catalog
 from .durable import unavailable_on_failure, write_file
 from .errors import Refused, Unavailable
+from .failures import LoginNotes, MemoryNotes, SharedNotes
 from .files_disk import DiskFiles
 from .generation import Generation
 from .journal import Journal
@@ -21,6 +23,8 @@ from .sqlite_file import prepare_catalog
 from .store import Store
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 # What an interrupted initialisation, an admin who wrote the settings first, or a fresh disk leave.
 _MAY_BE_THERE = {
@@ -105,6 +109,18 @@ def open_cache(root: Path, now: Callable[[], datetime] = utc_now) -> Cache:
     On a full disk too, and several processes may. Raises Refused, Unavailable.
     """
     return _with_room(root, lambda: Cache(root / _CACHE_FOLDER, now))
+
+
+def open_login_notes(root: Path) -> LoginNotes:
+    """What the processes of a server directory know of failed logins.
+
+    Where the disk has no room for it, each process counts for itself until its next start.
+    """
+    try:
+        return SharedNotes(root / "failures")
+    except OSError as error:
+        _log.warning("failed logins are counted by each process for itself: %s", error)
+        return MemoryNotes()
 
 
 def _open(root: Path, now: Callable[[], datetime]) -> Store:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from simpleindex.access import Authenticator, Logins, verify_password
 from simpleindex.argon2_hashes import is_argon2
+from simpleindex.limits import FailureLimits
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.errors import Unavailable
+from simpleindex_storage.failures import MemoryNotes
 from simpleindex_storage.model import User
 from simpleindex_storage.names import UserName
 from simpleindex_storage.opening import create_store, open_store, utc_now
@@ -32,7 +35,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def log_in(store: Store, password: str) -> User | None:
     logins = Logins(b"a secret of the tests, 32 bytes!", 60, utc_now)
-    return Authenticator(store.catalog, logins).log_in(Credentials("alice", password))
+    limits = FailureLimits(MemoryNotes(), time.monotonic)
+    return Authenticator(store.catalog, logins, limits).log_in(Credentials("alice", password))
 
 
 def alice_of(store: Store) -> User:

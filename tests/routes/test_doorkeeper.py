@@ -1,6 +1,7 @@
 """Hashing waits in a queue of its own."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from threading import Event, current_thread
 
@@ -10,8 +11,10 @@ from starlette.requests import Request
 import simpleindex.access
 from simpleindex.access import ANYBODY, Authenticator, Logins, Principal
 from simpleindex.errors import TooManyFailures
+from simpleindex.limits import FailureLimits
 from simpleindex.routes.asking import in_thread
 from simpleindex.routes.doorkeeper import Doorkeeper
+from simpleindex_storage.failures import MemoryNotes
 from simpleindex_storage.names import UserName
 from tests.fakes import FakeCatalog
 from tests.routes.sites import NOW, basic
@@ -37,7 +40,8 @@ LOGINS = Logins(b"k" * 32, 60, lambda: NOW)
 
 
 def a_doorkeeper(catalog: FakeCatalog) -> Doorkeeper:
-    return Doorkeeper(Authenticator(catalog, LOGINS))
+    limits = FailureLimits(MemoryNotes(), time.monotonic)
+    return Doorkeeper(Authenticator(catalog, LOGINS, limits))
 
 
 def from_(user: str, secret: str) -> Request:
@@ -63,9 +67,8 @@ def test_wrong_passwords_hold_up_nobody_else(stuck: Event, user: str) -> None:
         return await asyncio.gather(*wrong, return_exceptions=True)
 
     answers = asyncio.run(crowd())
-    assert answers.count(ANYBODY) >= 10
-    # Two are hashed at a time, so that one more may have begun; the rest is not hashed at all.
-    assert answers.count(ANYBODY) <= 11
+    # One stranger is hashed at a time; behind the tenth nobody is hashed at all.
+    assert answers.count(ANYBODY) == 10
     assert {type(answer) for answer in answers} == {Principal, TooManyFailures}
 
 
@@ -79,11 +82,45 @@ def test_no_more_threads_than_a_few_ever_hash(monkeypatch: pytest.MonkeyPatch) -
     async def ask(keeper: Doorkeeper) -> None:
         for number in range(20):
             await in_thread(lambda: None)  # the shared threads take turns
-            await keeper.identify(from_(f"nobody{number % 4}", f"wrong {number}"))
+            request = from_(f"nobody{number % 4}", f"wrong {number}")
+            request.scope["client"] = (
+                "127.0.0.1" if number % 4 == 0 else f"192.0.2.{number}",
+                50_000,
+            )
+            await keeper.identify(request)
 
     monkeypatch.setattr(simpleindex.access, "verify_password", verify)
     asyncio.run(ask(a_doorkeeper(FakeCatalog())))
-    assert 1 <= len(hashed_in) <= 2
+    assert len(hashed_in) == 2
+
+
+def test_who_sits_at_this_computer_does_not_stand_behind_strangers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on = Event()
+
+    def verify(password: str, _stored: str) -> bool:
+        return password == "right" or not go_on.wait(60)
+
+    monkeypatch.setattr(simpleindex.access, "verify_password", verify)
+
+    async def crowd() -> None:
+        catalog = FakeCatalog()
+        catalog.put_user("root", "a hash")
+        keeper = a_doorkeeper(catalog)
+        waiting = [
+            asyncio.create_task(keeper.identify(from_(f"user{number}", "wrong")))
+            for number in range(100)
+        ]
+        right = from_("root", "right")
+        right.scope["client"] = ("127.0.0.1", 50_000)
+        known = await asyncio.wait_for(keeper.identify(right), 30)
+        assert known == Principal(UserName("root"))
+        assert not any(task.done() for task in waiting)
+        go_on.set()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(crowd())
 
 
 def test_without_credentials_one_is_anybody_at_once(stuck: Event) -> None:

@@ -21,6 +21,7 @@ from unittest.mock import patch
 from simpleindex_storage import catalog_sql
 from simpleindex_storage.catalog_sqlite import SqliteCatalog
 from simpleindex_storage.errors import AlreadyStored
+from simpleindex_storage.failures import Note, SharedNotes
 from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.locks import FileLock
@@ -110,6 +111,15 @@ def hold_a_lock(path: str) -> None:
 def hold_the_store(root: str) -> None:
     with opened(Path(root)):
         _ready()
+
+
+def add_notes(path: str, count: str) -> None:
+    """Note so many failures, of users 0, 1, 2 ...; print "ready", and wait."""
+    notes = SharedNotes(Path(path))
+    for number in range(int(count)):
+        notes.failures.add(Note(1_800_000_000_000, number, 1))
+    print("ready", flush=True)
+    sys.stdin.readline()
 
 
 def announce_and_settle(path: str) -> None:
