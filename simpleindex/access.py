@@ -357,6 +357,12 @@ class Rules:
             return True
         return principal.name in (self.restrict_modify or (owner_of(index.name), ROOT))
 
+    def may_push_out(self, principal: Principal, index: Index, project: ProjectName) -> bool:
+        """Send it to another server: who may upload it here, and root. A token is for this one."""
+        if principal.name is None or principal.token is not None:
+            return False
+        return principal.name == ROOT or self.may_upload(principal, index, project)
+
     def may_change_user(self, principal: Principal, user: UserName, keys: Collection[str]) -> bool:
         """Change these of a user's keys: with a restriction, users change but their password."""
         if principal.token is not None:

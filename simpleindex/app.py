@@ -196,7 +196,16 @@ def _join(
         ),
         files=FilesDoor(store, mirroring.files, readers),
         upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max, now),
-        push=PushDoor(store, mirrored, mirroring.files, readers, doorkeeper, rules, now),
+        push=PushDoor(
+            store,
+            mirrored,
+            mirroring.files,
+            readers,
+            doorkeeper,
+            rules,
+            mirroring.addresses,
+            now,
+        ),
         attachments=AttachmentsDoor(store, doorkeeper, readers, rules, now),
         devpi=DevpiDoor(
             catalog, mirrored, doorkeeper, rules, config.outside_url, config.trusted_proxy

@@ -230,8 +230,8 @@ class Config:
     private_upstreams: tuple[str, ...] = _setting(
         (),
         _names,
-        "Hosts, addresses and networks that mirrors may use although they are private, with commas "
-        "between.",
+        "Hosts, addresses and networks that mirrors and pushes may use although they are private, "
+        "with commas between.",
     )
     cache_bytes_max: int = _setting(
         10 << 30,

@@ -25,6 +25,8 @@ class Mirroring:
     """All that mirrors need, for a server or for a verb of the command line."""
 
     cache: Cache
+    addresses: Addresses
+    """Where other servers may be."""
     mirrored: Mirrored
     upstreams: Upstreams
     pages: MirrorPages
@@ -78,6 +80,7 @@ def open_mirroring(
     transfers = Transfers(mirrored, upstreams, Room(config.cache_bytes_max, config.keep_free_bytes))
     return Mirroring(
         cache=cache,
+        addresses=addresses,
         mirrored=mirrored,
         upstreams=upstreams,
         pages=MirrorPages(mirrored, upstreams, now),

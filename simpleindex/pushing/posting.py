@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from simpleindex.pushing.cargo import Cargo, Step
-from simpleindex.version import __version__
+from simpleindex.upstream.addresses import Addresses, AddressRefused
 from simpleindex.wire.outgoing_form import (
     FormFields,
     around_file,
@@ -50,14 +50,19 @@ class Patience:
 
 
 async def post(
-    store: Store, cargo: Cargo, server: OtherServer, patience: Patience = Patience()
+    store: Store,
+    cargo: Cargo,
+    server: OtherServer,
+    addresses: Addresses,
+    patience: Patience = Patience(),
 ) -> list[Step]:
     """Send a release to another server; what came of each step, up to the first that failed.
 
     It is done if the last one is. Redirects are not followed: the password is for this URL alone.
-    Raises NotStored and Unavailable for what is wrong here.
+    Only `addresses` are connected to: the URL comes from a user, and this server reaches more than
+    users do. Raises NotStored and Unavailable for what is wrong here.
     """
-    client = await anyio.to_thread.run_sync(_client, server, patience)
+    client = await anyio.to_thread.run_sync(_client, server, addresses, patience)
     async with client:
         posting = _Posting(client, store, cargo, server, patience)
         steps: list[Step] = []
@@ -126,6 +131,13 @@ class _Posting:
         try:
             with anyio.fail_after(self.patience.request_seconds):
                 return await self._send(job)
+        except AddressRefused as error:
+            # Not told to the user in full: it says where names of the site's own network lead.
+            _log.warning("push to another server: %s", error)
+            why = (
+                "the other server is at an address of a private network; an admin can allow it in "
+                "the setting private_upstreams"
+            )
         except (TimeoutError, httpx2.TimeoutException):
             why = "the other server took too long"
         except httpx2.ConnectError:
@@ -168,17 +180,17 @@ class _Posting:
             return Step(answer.status_code, (*job.words, _one_line(answer.reason_phrase)))
 
 
-def _client(server: OtherServer, patience: Patience) -> "httpx2.AsyncClient":
-    import httpx2  # noqa: PLC0415  serving must not wait for it before it is needed
+def _client(server: OtherServer, addresses: Addresses, patience: Patience) -> "httpx2.AsyncClient":
+    # Serving must not wait for these before they are needed.
+    import httpx2  # noqa: PLC0415
+
+    from simpleindex.upstream.connections import make_client  # noqa: PLC0415
 
     timeout = httpx2.Timeout(patience.answer_seconds, connect=patience.connect_seconds)
-    account = (server.username, server.password)
-    return httpx2.AsyncClient(
-        auth=account if server.username else None,
-        follow_redirects=False,
-        headers={"user-agent": f"simpleindex-server/{__version__}"},
-        timeout=timeout,
-    )
+    client = make_client(addresses, timeout)
+    if server.username:
+        client.auth = httpx2.BasicAuth(server.username, server.password)
+    return client
 
 
 def _size_of(content: BinaryIO) -> int:

@@ -20,6 +20,7 @@ from simpleindex.reading import Reader
 from simpleindex.routes.asking import asked_index, hops_of, in_thread, json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.readers import Readers
+from simpleindex.upstream.addresses import Addresses
 from simpleindex.wire import devpi_json, push_json
 from simpleindex.wire.locations import IndexAt
 from simpleindex.wire.push_json import OtherServer, PushOrder
@@ -40,6 +41,8 @@ class PushDoor:
     readers: Readers
     doorkeeper: Doorkeeper
     rules: Rules
+    addresses: Addresses
+    """Where other servers may be."""
     now: Callable[[], datetime]
 
     async def push(self, request: Request, at: IndexAt) -> Response:
@@ -61,6 +64,14 @@ class PushDoor:
     ) -> Response:
         def find() -> Cargo:
             with self.store.catalog.snapshot() as seen:
+                index = seen.index(source)
+                if index is not None and not self.rules.may_push_out(
+                    principal, index, order.project
+                ):
+                    raise Forbidden(
+                        f"{principal} may not push {order.project} out of {source} to another "
+                        "server; its acl_upload names who may"
+                    )
                 return _cargo(seen, source, order)
 
         if principal.name is None:
@@ -69,7 +80,7 @@ class PushDoor:
         if principal.token is not None:
             raise Forbidden("a push to another server needs a login; a token is for this one")
         cargo = await in_thread(find)
-        steps = await post(self.store, cargo, server)
+        steps = await post(self.store, cargo, server, self.addresses)
         return _reply(steps, 200 if is_done(steps[-1]) else 502)
 
     def _transfer(

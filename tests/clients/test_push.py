@@ -49,7 +49,8 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, terminal: Terminal) -> Iterator[Desk]:
-    with running_server(tmp_path / "data") as server:
+    # The servers that are pushed to are on this computer too.
+    with running_server(tmp_path / "data", "--private-upstreams=127.0.0.1") as server:
         folder = tmp_path / "files"
         folder.mkdir()
         desk = Desk(server, terminal, folder)

@@ -151,7 +151,8 @@ def message_of(reply: Reply, status: int) -> str:
 @contextmanager
 def our_site(folder: Path) -> Iterator[Site]:
     """Our server, for the time of the block."""
-    with running_server(folder / "data") as server:
+    # What is pushed to elsewhere goes to this computer.
+    with running_server(folder / "data", "--private-upstreams=127.0.0.1") as server:
         yield _populated("simpleindex", server.url, server.root_password)
 
 

@@ -16,6 +16,7 @@ import pytest
 from simpleindex.pushing import posting
 from simpleindex.pushing.cargo import load
 from simpleindex.pushing.posting import Patience
+from simpleindex.upstream.addresses import Addresses
 from simpleindex.wire.push_json import OtherServer
 from simpleindex_storage.errors import Unavailable
 from simpleindex_storage.files_disk import DiskFiles
@@ -55,6 +56,12 @@ LOCAL, PROD = IndexName("root/local"), IndexName("root/prod")
 DEMO = parse_project_name("demo")
 SDIST = an_sdist()
 CHANGED = a_wheel(extra_files={"demo/changed.py": b"changed"})
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    """A server that may send to servers on this computer."""
+    return make_site(private_upstreams=("127.0.0.1",))
 
 
 def push(
@@ -476,7 +483,7 @@ def post(site: Site, url: str, *, by: str | None = "root", **content: Any) -> An
 
 
 def test_another_server_of_ours_takes_a_whole_release(make_site: MakeSite, tmp_path: Any) -> None:
-    site = make_site()
+    site = make_site(private_upstreams=("127.0.0.1",))
     indexes(site)
     site.add(WHEEL, SDIST)
     send_documentation(site)
@@ -574,7 +581,8 @@ def test_a_server_that_is_silent_is_given_up(site: Site) -> None:
         with store.catalog.snapshot() as seen:
             cargo = load(seen, LOCAL, DEMO, "1.0")
         server = OtherServer(f"http://127.0.0.1:{listener.getsockname()[1]}/", "alice", "secret")
-        (step,) = asyncio.run(posting.post(store, cargo, server, Patience(request_seconds=0.2)))
+        patience, here = Patience(request_seconds=0.2), Addresses(["127.0.0.1"])
+        (step,) = asyncio.run(posting.post(store, cargo, server, here, patience))
     assert (step.status, step.words[-1]) == (502, "the other server took too long")
     assert not posting.is_done(step)
 
@@ -584,6 +592,38 @@ def test_only_who_is_logged_in_may_push_elsewhere(site: Site, receiver: Receiver
     site.add(WHEEL)
     refusal = post(site, receiver.url, by=None)
     assert refusal.status == 401
+    assert receiver.received == []
+
+
+def test_only_who_may_upload_and_root_push_elsewhere(site: Site, receiver: Receiver) -> None:
+    indexes(site)
+    site.make_index("alice/dev", acl_upload=("alice",))
+    site.add(WHEEL)
+    site.add(WHEEL, index="alice/dev")
+    assert site.get(url_of(WHEEL), "*/*").status == 200  # she may read it, and no more
+    refusal = post(site, receiver.url, by="alice")
+    assert refusal.status == 403
+    assert "acl_upload names who may" in refusal.line
+    assert receiver.received == []
+    for who in ("alice", "root"):
+        assert post(site, receiver.url, by=who, source="/alice/dev").status == 200
+    assert len(receiver.received) == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
+def test_nothing_is_sent_to_private_addresses_that_are_not_allowed(
+    host: str, make_site: MakeSite, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = make_site()
+    indexes(site)
+    site.add(WHEEL)
+    answer = post(site, receiver.url.replace("127.0.0.1", host))
+    assert answer.status == 502
+    (line,) = answer.json["result"]
+    assert line[:2] == [502, "upload"]
+    assert "private_upstreams" in line[-1]
+    assert "127.0.0.1" not in line[-1]
+    assert "loopback address" in caplog.text
     assert receiver.received == []
 
 
