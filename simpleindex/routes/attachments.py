@@ -24,10 +24,10 @@ from simpleindex.routes.asking import (
 )
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.readers import Readers, project_of
-from simpleindex.wire import devpi_json
+from simpleindex.wire import browser_headers, devpi_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import FileAt, PagesAt
-from simpleindex.wire.pages import PAGE_POLICY, content_type_of
+from simpleindex.wire.pages import content_type_of
 from simpleindex.wire.tox_json import RESULT_BYTES_MAX, check_result
 from simpleindex_storage.documentation import Documentation
 from simpleindex_storage.errors import NotStored, Refused
@@ -147,9 +147,8 @@ def _answer(request: Request, page: _Page) -> Response:
     etag = f'"{page.sha256}"'
     headers = {
         "cache-control": "no-cache" if page.is_public else "private, no-cache",
-        "content-security-policy": PAGE_POLICY,
         "etag": etag,
-        "x-content-type-options": "nosniff",
+        **browser_headers.DOCUMENTATION_PAGE,
     }
     if matches_none(request.headers.get("if-none-match"), etag):
         if page.content is not None:

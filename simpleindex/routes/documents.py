@@ -23,6 +23,7 @@ from simpleindex.routes.asking import (
 from simpleindex.routes.readers import Readers
 from simpleindex.search import search
 from simpleindex.wire import pypi_json, search_json
+from simpleindex.wire.browser_headers import OPEN_TO_OTHER_SITES
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import JsonAt, SearchAt
 from simpleindex.wire.negotiate import takes_gzip
@@ -31,9 +32,6 @@ from simpleindex_storage.model import ProjectStatus
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Catalog, Snapshot
 from simpleindex_storage.search_text import Found
-
-OPEN_TO_OTHER_SITES: Mapping[str, str] = {"access-control-allow-origin": "*"}
-"""On every answer, refusals included: scripts of any web page may read them, as elsewhere."""
 
 _GZIP_LEVEL = 6
 _GZIP_BYTES_MIN = 1000

@@ -26,6 +26,7 @@ from simpleindex.routes.arriving import (
 )
 from simpleindex.routes.asking import asked_place, hops_of, in_thread
 from simpleindex.routes.readers import Readers, project_of
+from simpleindex.wire import browser_headers
 from simpleindex.wire.conditional import (
     ByteRange,
     Unsatisfiable,
@@ -234,10 +235,11 @@ def _headers(told: _Told, *, is_public: bool) -> dict[str, str]:
         "cache-control": _cache_control(told.kind, is_public=is_public),
         "content-type": "application/octet-stream",
         "last-modified": http_date(told.changed_at),
-        "x-content-type-options": "nosniff",
+        **browser_headers.FILE,
     }
     if told.kind is not None and told.kind in _CONTENT_TYPES:
         headers["content-type"] = _CONTENT_TYPES[told.kind]
+        headers["content-disposition"] = "attachment"  # else browsers would show some of them
     if told.etag is not None:
         headers["etag"] = told.etag
     if not isinstance(told.kind, Sidecar):

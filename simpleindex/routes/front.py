@@ -24,7 +24,7 @@ from simpleindex.errors import (
 from simpleindex.routes.asking import accept_of, hops_of, path_of
 from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
-from simpleindex.routes.documents import OPEN_TO_OTHER_SITES, DocumentsDoor
+from simpleindex.routes.documents import DocumentsDoor
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.indexes import IndexesDoor
 from simpleindex.routes.marks import MarksDoor
@@ -36,6 +36,7 @@ from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.users import UsersDoor
 from simpleindex.routes.web import WebDoor
 from simpleindex.version import __version__
+from simpleindex.wire.browser_headers import OPEN_TO_OTHER_SITES, completed
 from simpleindex.wire.locations import (
     Api,
     AuthCheck,
@@ -99,7 +100,7 @@ class Front:
         serial = self.catalog.settled_serial() if request.method in _READING else None
         response = await self._response(request)
         if response is not None:
-            await response(scope, receive, self._with_devpi_headers(send, serial))
+            await response(scope, receive, self._with_common_headers(send, serial))
 
     async def _response(self, request: Request) -> Response | None:
         location = locate(path_of(request))
@@ -279,15 +280,15 @@ class Front:
             return await self.releases.file(request, at)
         return await self.files.file(request, at)
 
-    def _with_devpi_headers(self, send: Send, known_serial: int | None) -> Send:
-        """devpi-client warns at every command about a server that does not send these."""
+    def _with_common_headers(self, send: Send, known_serial: int | None) -> Send:
+        """What browsers may do; and devpi-client warns at every command if its own are missing."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 uuid = self.catalog.uuid.encode()
                 serial = self.catalog.settled_serial() if known_serial is None else known_serial
                 message["headers"] = [
-                    *message["headers"],
+                    *completed(message["headers"]),
                     (b"x-devpi-api-version", b"2"),
                     (b"x-devpi-server-version", __version__.encode()),
                     (b"x-devpi-serial", b"%d" % serial),

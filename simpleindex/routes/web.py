@@ -9,12 +9,10 @@ from simpleindex.reading import Reader
 from simpleindex.routes.asking import origin_of
 from simpleindex.routes.readers import Readers
 from simpleindex.version import __version__
-from simpleindex.web.start_page import start_page
+from simpleindex.web.start_page import start_page, style_source
+from simpleindex.wire import browser_headers
 from simpleindex_storage.model import StageSettings
 from simpleindex_storage.ports import Catalog
-
-# The page brings its own style and nothing else; whatever got into it could do nothing.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,8 @@ class WebDoor:
         root = origin_of(request, self.outside_url, self.trusted_proxy)
         headers = {
             "cache-control": "no-cache",
-            "content-security-policy": _POLICY,
             "vary": "Accept",
-            "x-content-type-options": "nosniff",
+            **browser_headers.start_page(style_source()),
         }
         return Response(start_page(root, __version__, names), 200, headers, "text/html")
 

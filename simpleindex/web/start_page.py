@@ -1,6 +1,8 @@
 """The page at `/` for people: what this is, and how to point tools at it. Pure."""
 
+from base64 import b64encode
 from collections.abc import Sequence
+from hashlib import sha256
 from html import escape
 
 from simpleindex.wire.origin import host_to_trust
@@ -46,6 +48,11 @@ def start_page(root_url: str, version: str, indexes: Sequence[str]) -> bytes:
         + "<p>DIR is the server directory: the server says which one when it starts.</p>"
         "</body></html>\n"
     ).encode()
+
+
+def style_source() -> str:
+    """The page's style as a Content-Security-Policy names it, so that no other has an effect."""
+    return f"'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'"
 
 
 def _sections(root_url: str, example: str, *, is_there: bool) -> list[tuple[str, str]]:

@@ -1,13 +1,4 @@
-"""Pages of documentation, which strangers wrote: what they are, and what they may do."""
-
-PAGE_POLICY = (
-    "sandbox allow-scripts; default-src 'self' 'unsafe-inline' data:; connect-src 'none'; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
-"""In a sandbox a page has an origin of its own: its scripts cannot use the reader's login here.
-
-They could still send requests that a browser adds the reader's password to, so they send none.
-"""
+"""Pages of documentation: what they are."""
 
 # Fixed, since Windows asks its registry. HTML and CSS say their charset themselves.
 _CONTENT_TYPES = {

@@ -18,7 +18,14 @@ from urllib.parse import urlencode
 import pytest
 from starlette.requests import Request
 
-from simpleindex.wire.locations import AuthCheck, Location, locate
+from simpleindex.wire.locations import (
+    AuthCheck,
+    JsonAt,
+    Location,
+    PagesAt,
+    SearchAt,
+    locate,
+)
 from simpleindex_storage.model import ApiToken, TokenAction, User
 from simpleindex_storage.names import UserName
 from tests.asgi import Answer
@@ -459,6 +466,55 @@ def open_to_all(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with an_asker(folder) as asker:
         asker.site.get("/+status")  # opens it
         yield asker
+
+
+# What browsers may do with it
+
+
+@EACH_ROUTE
+def test_every_answer_says_what_a_browser_may_do(
+    route: Route, refusing: tuple[Asker, bool], open_to_all: Asker
+) -> None:
+    answers = [refusing[0].ask(route, place, "anybody") for place in (RESTRICTED, WITHOUT_IT)]
+    answers.append(refusing[0].ask(route, ALICES, "anybody", method="TRACE"))
+    if route.method == "GET":
+        answers += [open_to_all.ask(route, ALICES, "alice", method) for method in ("GET", "HEAD")]
+        tag = answers[-1].header("etag")
+        if tag is not None:
+            answers.append(open_to_all.ask(route, ALICES, "alice", if_none_match=tag))
+    is_open = isinstance(location(route.target), JsonAt | SearchAt)
+    for answer in answers:
+        assert answer.header("x-content-type-options") == "nosniff"
+        assert answer.header("referrer-policy") == "no-referrer"
+        is_page = answer.status in (200, 304) and isinstance(location(route.target), PagesAt)
+        framed = "SAMEORIGIN" if is_page else "DENY"
+        assert answer.header("x-frame-options") == framed
+        from_others = "cross-origin" if is_open or is_page else "same-origin"
+        assert answer.header("cross-origin-resource-policy") == from_others
+        policy = (answer.header("content-security-policy") or "").split("; ")
+        if is_page:
+            assert policy[0] == "sandbox allow-scripts"
+            assert "connect-src 'none'" in policy
+        else:
+            assert policy[0] == "default-src 'none'"
+            assert "frame-ancestors 'none'" in policy
+            assert not [part for part in policy if "script" in part or "unsafe" in part]
+
+
+@pytest.mark.parametrize("target", ["/nothing/is/here/at/all", "/%ff", "/+nothing", "//"])
+def test_where_nothing_is_a_browser_may_do_nothing(target: str, open_to_all: Asker) -> None:
+    answer = open_to_all.site.get(target)
+    assert (answer.header("content-security-policy") or "").startswith("default-src 'none'")
+    assert answer.header("x-content-type-options") == "nosniff"
+
+
+@pytest.mark.parametrize("path", [_path(ALICES.wheel), _path(ALICES.documentation)])
+def test_what_was_uploaded_is_downloaded_and_not_shown(path: str, open_to_all: Asker) -> None:
+    answer = open_to_all.site.get(f"/alice/dev{path}")
+    assert answer.status == 200
+    assert "sandbox" in (answer.header("content-security-policy") or "").split("; ")
+    is_plain = answer.header("content-type") == "application/octet-stream"
+    assert is_plain or answer.header("content-disposition") == "attachment"
 
 
 # What is refused

@@ -1,5 +1,8 @@
 """The start page, and who gets it."""
 
+from base64 import b64encode
+from hashlib import sha256
+
 import pytest
 
 from simpleindex import __version__
@@ -38,6 +41,15 @@ def test_the_page_may_do_nothing_but_be_read(filled: Site) -> None:
     assert answer.header("x-content-type-options") == "nosniff"
     assert answer.header("cache-control") == "no-cache"
     assert answer.header("vary") == "Accept"
+
+
+def test_the_only_style_that_counts_is_the_pages_own(filled: Site) -> None:
+    answer = filled.get("/", CHROME)
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    policy = (answer.header("content-security-policy") or "").split("; ")
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert " style=" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -299,13 +299,20 @@ def test_a_file_of_a_base_has_the_url_that_it_has_there() -> None:
         ((), {}),
         (("Docs,https://a/",), {"Docs": "https://a/"}),
         (("https://a/",), {"https://a/": "https://a/"}),
-        (("Docs, ",), {"Docs": ""}),
+        (("Docs, ",), {}),
+        (("Docs, javascript:alert(1)", "Mail, mailto:a@b.example"), {"Mail": "mailto:a@b.example"}),
         ((", https://a/",), {"": "https://a/"}),
         (("A, https://a/", "A, https://b/"), {"A": "https://b/"}),
     ],
 )
 def test_links_are_told_by_label(said: tuple[str, ...], told: dict[str, str]) -> None:
     assert info(project_urls=said)["project_urls"] == told
+
+
+@pytest.mark.parametrize("name", ["home_page", "download_url"])
+def test_a_link_that_is_no_link_is_not_told(name: str) -> None:
+    assert info(**{name: " JaVaScRiPt:alert(1)"})[name] is None
+    assert info(**{name: "https://home.example/"})[name] == "https://home.example/"
 
 
 def test_fields_of_another_kind_than_expected_do_no_harm() -> None:
