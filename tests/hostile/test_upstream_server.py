@@ -336,7 +336,11 @@ def test_a_body_hangs_until_the_test_says_so(upstream: Upstream) -> None:
         assert begun + rest == DEMO.content
 
 
-@pytest.mark.parametrize("behaviour", [Hang(), SilentDrop(), Gate(threading.Event())], ids=repr)
+@pytest.mark.parametrize(
+    "behaviour",
+    [Hang(), SilentDrop(), Gate(threading.Event())],
+    ids=["hang", "silent drop", "gate"],
+)
 def test_a_client_that_has_waited_in_vain_is_seen_to_go(
     upstream: Upstream, behaviour: Behaviour
 ) -> None:
