@@ -16,7 +16,8 @@ def check_result(body: bytes) -> None:
     if sum(body.count(mark) for mark in (b"{", b"[", b",")) > _PARTS_MAX:
         raise Refused("test result", f"it has more than {_PARTS_MAX:,} parts; send less output")
     try:
-        value = json.loads(body)
+        # Of bytes it would take UTF-16 too, and halves of surrogate pairs; who reads it might not.
+        value = json.loads(body.decode())
     except (ValueError, RecursionError):
         raise Refused("test result", "it is not valid JSON") from None
     if not isinstance(value, dict):

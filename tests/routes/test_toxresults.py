@@ -90,8 +90,10 @@ def test_an_index_says_who_may_send_results(
         (b'"text"', "a JSON object"),
         (b"[" * 300_000, "not valid JSON"),
         (b"[" + b"[]," * 600_000 + b"]", "parts"),
+        ('{"output": "all good"}'.encode("utf-16"), "not valid JSON"),
+        (b'{"output": "\xed\xa0\x80"}', "not valid JSON"),
     ],
-    ids=["nothing", "cut off", "list", "text", "deep", "many"],
+    ids=["nothing", "cut off", "list", "text", "deep", "many", "utf-16", "half a surrogate pair"],
 )
 def test_what_is_no_result_leaves_nothing(body: bytes, words: str, site: Site) -> None:
     site.add(WHEEL)
