@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_HOST_CHARACTERS_MAX = 261
+"""Of the longest name that DNS has, and a port; it is repeated with each link of a document."""
 _PORT = re.compile(":[0-9]+$")
 _OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _URL = re.compile(r"https?://[^\s\"'<>\\^`{|}?#]+")
@@ -41,7 +43,7 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
         host = _last(headers.get("x-forwarded-host")) or host
         proto = _last(headers.get("x-forwarded-proto")).lower()
         scheme = proto if proto in ("http", "https") else scheme
-    if not _HOST.fullmatch(host):
+    if len(host) > _HOST_CHARACTERS_MAX or not _HOST.fullmatch(host):
         host = peer.server
     return f"{scheme}://{host}{peer.prefix}"
 

@@ -18,6 +18,7 @@ PROXY = replace(STRANGER, trusted=True)
         ("192.0.2.1:80", "http://192.0.2.1:80"),
         ("[::1]:3141", "http://[::1]:3141"),
         ("xn--bcher-kva.example", "http://xn--bcher-kva.example"),
+        (f"{'a' * 255}:65535", f"http://{'a' * 255}:65535"),
     ],
 )
 def test_the_host_that_was_asked_for_is_told(host: str, url: str) -> None:
@@ -43,6 +44,7 @@ def test_the_host_that_was_asked_for_is_told(host: str, url: str) -> None:
         "index.example#x",
         "index.example?x",
         "a,b",
+        "a" * 262,
     ],
 )
 def test_a_host_that_is_none_is_not_told_on(host: str) -> None:
