@@ -110,6 +110,14 @@ class Front:
                     "this server is asked by way of its own mirrors; see to it that no mirror_url "
                     "leads back here"
                 )
+            if "transfer-encoding" in request.headers and "content-length" in request.headers:
+                # RFC 9112, 6.1: a front server may have taken the other one, and with it the end
+                # of the body for the next request. So there is none after it.
+                raise RequestError(
+                    "the length of the body is told twice, by Content-Length and by "
+                    "Transfer-Encoding; send one of them",
+                    connection="close",
+                )
             return await self._handler(request, location)()
         except (StoreError, RequestError) as error:
             if request.method not in _READING:

@@ -197,6 +197,17 @@ def test_an_odd_header_breaks_no_door(name: str, value: str, filled: Site) -> No
     is_well(filled)
 
 
+def test_a_body_whose_length_is_told_twice_is_refused_and_the_last_of_its_connection(
+    filled: Site,
+) -> None:
+    both = {"content-length": "5", "transfer-encoding": "chunked"}
+    for target in DOORS:
+        answer = filled.ask("POST", target, filled.sent_by("root") | both, b"hello")
+        assert answer.status == 400
+        assert answer.header("connection") == "close"
+        assert "told twice" in refused(answer)
+
+
 def test_very_many_headers_break_no_door(filled: Site) -> None:
     for target in DOORS:
         many = [("x-odd", "y")] * 5000 + [("accept", "text/html")] * 500
