@@ -124,6 +124,13 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 
+# The first row of each table, and the last of those that have numbered ones.
+TABLES = """
+    SELECT 'SELECT * FROM ' || name || ' LIMIT 1' FROM sqlite_master WHERE type = 'table'
+    UNION ALL
+    SELECT 'SELECT * FROM ' || name || ' ORDER BY rowid DESC LIMIT 1' FROM sqlite_master
+    WHERE type = 'table' AND sql NOT LIKE '%WITHOUT ROWID%'
+"""
 FACT = "SELECT value FROM facts WHERE name = ?"
 SET_FACT = "UPDATE facts SET value = ? WHERE name = ?"
 

@@ -3,9 +3,13 @@
 Whatever SQLite raises leaves here as one of the store's errors.
 """
 
+import errno
+import logging
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,10 @@ from .durable import sync_file, sync_folder
 from .errors import Refused, Unavailable
 from .locks import FileLock
 
+_log = logging.getLogger(__name__)
+
 _BUSY_SECONDS = 10.0
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -53,32 +60,36 @@ def put_in_place(draft: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def prepare_catalog(path: Path) -> None:
+def prepare_catalog(path: Path, now: datetime) -> None:
     """Check that a catalog can be used by this version; bring an older one up to date.
 
     The work is done on a copy, which then takes the place of the original: a crash leaves either
-    of them. Raises Refused for a file that is not ours, that is damaged, or that a newer version
-    made; and Unavailable, also if a server of the older version still has it open.
+    of them, and the original is kept beside it, as `catalog-v1-2026-11-23.sqlite`. The time this
+    takes does not depend on the size of a catalog that is up to date. Raises Refused for a file
+    that is not ours, that is damaged, or that a newer version made; and Unavailable, also if a
+    server of the older version still has it open, or if there is no room for the copy.
     """
     turnstile = FileLock(path.with_name("lock"))
     try:
         with turnstile.held():  # of several processes that start at once, one does the work
-            _prepare_alone(path)
+            _prepare_alone(path, now)
     finally:
         turnstile.close()
 
 
-def _prepare_alone(path: Path) -> None:
+def _prepare_alone(path: Path, now: datetime) -> None:
     draft = path.with_name(path.name + ".new")
     with (
         reading_errors(),
         closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
     ):
-        if _check_ours(connection, path) == len(sql.MIGRATIONS):
+        version = _check_ours(connection, path)
+        if version == len(sql.MIGRATIONS):
             return
         _end_write_ahead(connection, path)
         draft.unlink(missing_ok=True)
-        connection.execute("VACUUM INTO ?", (str(draft),))
+        with _sqlite_errors("the catalog cannot be brought up to date"):
+            connection.execute("VACUUM INTO ?", (str(draft),))
     with writing_errors():
         copy = sqlite3.connect(draft, isolation_level=None)
         try:
@@ -86,7 +97,28 @@ def _prepare_alone(path: Path) -> None:
             copy.execute("PRAGMA journal_mode = WAL")
         finally:
             copy.close()
+    kept = _keep(path, version, now)
     put_in_place(draft, path)
+    _log.warning(
+        "%s was of version %d and is of version %d now; the older one is kept as %s",
+        path, version, len(sql.MIGRATIONS), kept.name,
+    )  # fmt: skip
+
+
+def _keep(path: Path, version: int, now: datetime) -> Path:
+    """Give the older catalog a second name, under which it stays; the last one of its version."""
+    kept = path.with_name(f"{path.stem}-v{version}-{now:%Y-%m-%d}{path.suffix}")
+    for older in path.parent.glob(f"{path.stem}-v{version}-*{path.suffix}"):
+        older.unlink()
+    path.chmod(0o600)
+    try:
+        kept.hardlink_to(path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copy2(path, kept)
+        sync_file(kept)
+    return kept
 
 
 def _end_write_ahead(connection: sqlite3.Connection, path: Path) -> None:
@@ -113,19 +145,38 @@ def migrate(connection: sqlite3.Connection) -> None:
     )
 
 
+def damage_of(connection: sqlite3.Connection) -> str | None:
+    """What is wrong with a catalog, as far as a look tells that takes no longer for a larger one.
+
+    SQLite compares the length of the file with what its header says, and reads the schema; both
+    ends of each table are read besides. None: nothing is seen. Raises sqlite3.OperationalError for
+    a file that cannot be read at all.
+    """
+    try:
+        tables = connection.execute(sql.TABLES).fetchall()
+        for (statement,) in tables:
+            connection.execute(statement).fetchone()
+        fact(connection, "serial")
+    except (sqlite3.DatabaseError, TypeError) as error:
+        if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
+            raise
+        return str(error)
+    return None
+
+
 def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
     """The version of a catalog. Raises Refused if it is none that we can read."""
+    if path.stat().st_size == 0:
+        raise damaged(path, "the file is empty")
     try:
         ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if ours:
-            fact(connection, "serial")
-    except (sqlite3.DatabaseError, TypeError) as error:
+    except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
-        raise Refused(
-            str(path), f"the catalog cannot be read ({error}); restore a backup"
-        ) from None
+        raise damaged(path, str(error)) from None
+    if ours and (damage := damage_of(connection)) is not None:
+        raise damaged(path, damage)
     if not ours:
         raise Refused(str(path), "this is not a catalog of simpleindex-server")
     if version > len(sql.MIGRATIONS):
@@ -135,6 +186,16 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
             f"{len(sql.MIGRATIONS)}); install that one",
         )
     return version
+
+
+def damaged(path: Path, what: str) -> Refused:
+    """What to raise for a catalog that is damaged: it names the way out."""
+    root = path.parent
+    return Refused(
+        str(path),
+        f"the catalog is damaged ({what}); `simpleindex-server rebuild --serverdir={root}` makes "
+        "it anew from the journal and the files, or restore a backup",
+    )
 
 
 @contextmanager
@@ -156,5 +217,12 @@ def _sqlite_errors(what: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-        raise Unavailable(f"{what}: {error}", full=full) from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            _log.error(
+                "%s: %s; `simpleindex-server fsck` tells what is damaged, and "
+                "`simpleindex-server rebuild` makes the catalog anew",
+                what,
+                error,
+            )
+        raise Unavailable(f"{what}: {error}", full=code == sqlite3.SQLITE_FULL) from error

@@ -311,8 +311,9 @@ def test_a_catalog_that_cannot_be_read_is_left_as_it_is(
     before = listing(data)
     complaint = cli("add", path, f"--serverdir={data}").complaint
     assert complaint == (
-        f"{data / 'catalog.sqlite'}: the catalog cannot be read (file is not a database); "
-        "restore a backup"
+        f"{data / 'catalog.sqlite'}: the catalog is damaged (file is not a database); "
+        f"`simpleindex-server rebuild --serverdir={data}` makes it anew from the journal and the "
+        "files, or restore a backup"
     )
     assert listing(data) == before
 

@@ -312,8 +312,9 @@ def test_an_unreadable_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> Non
     before = listing(tmp_path)
     complaint = cli("serve", f"--serverdir={tmp_path / 'data'}", "--port=0").complaint
     assert complaint == (
-        f"{tmp_path / 'data' / 'catalog.sqlite'}: the catalog cannot be read "
-        "(file is not a database); restore a backup"
+        f"{tmp_path / 'data' / 'catalog.sqlite'}: the catalog is damaged "
+        f"(file is not a database); `simpleindex-server rebuild --serverdir={tmp_path / 'data'}` "
+        "makes it anew from the journal and the files, or restore a backup"
     )
     assert listing(tmp_path) == before
 

@@ -38,6 +38,7 @@ from tests.storage.stores import (
     before_commits,
     disk_full,
     files_below,
+    files_no_larger_than,
     files_of,
     forget,
     journal_of,
@@ -200,17 +201,44 @@ def pages_of_zeros(root: Path) -> None:
     path.write_bytes(content[:4096] + bytes(len(content) - 4096))
 
 
+def a_file_cut_short(root: Path) -> None:
+    path = root / "catalog.sqlite"
+    os.truncate(path, path.stat().st_size // 2 // 4096 * 4096)
+
+
+def a_torn_table(root: Path) -> None:
+    spoil_page_of(root, "projects")
+
+
+def spoil_page_of(root: Path, name: str) -> None:
+    path = root / "catalog.sqlite"
+    content = path.read_bytes()
+    table = fact(root, f"SELECT rootpage FROM sqlite_master WHERE name = '{name}'")
+    at = (table - 1) * 4096
+    path.write_bytes(content[:at] + b"\xff" * 4096 + content[at + 4096 :])
+
+
+def no_facts(root: Path) -> None:
+    write_catalog(root, "DELETE FROM facts")
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (a_newer_catalog, "a newer simpleindex-server made this catalog"),
         (somebody_elses_database, "this is not a catalog of simpleindex-server"),
-        (an_empty_file, "this is not a catalog of simpleindex-server"),
-        (no_database, "the catalog cannot be read .file is not a database.; restore a backup"),
-        (pages_of_zeros, "the catalog cannot be read .*; restore a backup"),
+        (an_empty_file, "the catalog is damaged .the file is empty.; `simpleindex-server rebuild "),
+        (no_database, "the catalog is damaged .file is not a database.; `simpleindex-server reb"),
+        (pages_of_zeros, "the catalog is damaged .*; `simpleindex-server rebuild --serverdir=.*"),
+        (a_file_cut_short, "the catalog is damaged .*malformed.*, or restore a backup"),
+        (a_torn_table, "the catalog is damaged .*malformed.*, or restore a backup"),
+        (no_facts, "the catalog is damaged .*; `simpleindex-server rebuild --serverdir=.*"),
     ],
-    ids=["newer", "somebody else's", "empty", "no database", "damaged"],
-)
+    ids=[
+        "newer", "somebody else's", "empty", "no database", "damaged", "cut short", "torn",
+        "no facts",
+    ],
+)  # fmt: skip
 def test_a_catalog_that_cannot_be_used_is_refused_in_one_line_and_left_as_it_is(
     spoil: Callable[[Path], None], words: str, tmp_path: Path
 ) -> None:
@@ -231,17 +259,17 @@ def test_a_catalog_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
         open_store(tmp_path)
 
 
-def test_pages_that_rot_while_the_store_is_open_make_it_unavailable(tmp_path: Path) -> None:
+def test_pages_that_rot_while_the_store_is_open_make_it_unavailable(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with a_store(tmp_path) as store:
         send(store, a_wheel())
-    path = tmp_path / "catalog.sqlite"
-    content = path.read_bytes()
-    table = fact(tmp_path, "SELECT rootpage FROM sqlite_master WHERE name = 'files'")
-    at = (table - 1) * 4096
-    path.write_bytes(content[:at] + b"\xff" * 4096 + content[at + 4096 :])
+    for index in ("files_of_project", "files_of_release", "sqlite_autoindex_files_1"):
+        spoil_page_of(tmp_path, index)  # opening looks at tables only
     with opened(tmp_path) as store:
         with pytest.raises(Unavailable, match="the catalog cannot be read"):
             recorded_files(store.catalog)
+        assert "`simpleindex-server fsck` tells what is damaged" in caplog.text
         with pytest.raises(Unavailable):
             send(store, a_wheel("other"))
         assert serial_of(store.catalog) == 1
@@ -485,6 +513,43 @@ def test_an_older_catalog_is_brought_up_to_date_with_all_it_knows(
     assert not (tmp_path / "catalog.sqlite.new").exists()
 
 
+def test_the_older_catalog_is_kept_and_only_the_last_one_of_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = len(catalog_sql.MIGRATIONS)
+    with a_store(tmp_path) as store:
+        file = send(store, a_wheel()).file
+    (tmp_path / f"catalog-v{version}-2025-12-31.sqlite").write_bytes(b"an upgrade of last year")
+    monkeypatch.setattr(catalog_sql, "MIGRATIONS", (*catalog_sql.MIGRATIONS, ONE_MORE))
+    with opened(tmp_path) as store:
+        send(store, a_wheel("other"))
+    (kept,) = tmp_path.glob("catalog-v*")
+    assert kept.name == f"catalog-v{version}-2026-01-02.sqlite"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    (told,) = caplog.messages
+    assert told.endswith(f"is of version {version + 1} now; the older one is kept as {kept.name}")
+
+    monkeypatch.undo()
+    kept.replace(tmp_path / "catalog.sqlite")  # the way back
+    with opened(tmp_path) as store:
+        assert recorded_files(store.catalog) == (file,)
+
+
+def test_without_room_for_a_copy_an_older_catalog_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(tmp_path)
+    before = (tmp_path / "catalog.sqlite").read_bytes()
+    monkeypatch.setattr(catalog_sql, "MIGRATIONS", (*catalog_sql.MIGRATIONS, ONE_MORE))
+    with (
+        files_no_larger_than(64 << 10),
+        pytest.raises(Unavailable, match="cannot be brought up to"),
+    ):
+        open_store(tmp_path)
+    assert (tmp_path / "catalog.sqlite").read_bytes()[100:] == before[100:]
+    assert not list(tmp_path.glob("catalog-v*"))
+
+
 def test_a_catalog_of_the_first_version_opens_with_its_data_and_does_what_ours_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -624,7 +689,7 @@ def test_a_catalog_of_another_version_is_not_written(
     steps: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_store(tmp_path)
-    monkeypatch.setattr(opening, "prepare_catalog", lambda path: None)
+    monkeypatch.setattr(opening, "prepare_catalog", lambda path, now: None)
     monkeypatch.setattr(catalog_sql, "MIGRATIONS", steps)
     with pytest.raises(Refused, match=words):
         open_store(tmp_path)
