@@ -109,6 +109,14 @@ class DiskFiles:
             if changed:
                 sync_folder(final.parent)
 
+    def holds(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> bool:
+        """Whether the place has these bytes, and these beside them. Raises Unavailable."""
+        final = self._files / place.path
+        with unavailable_on_failure(f"{place.filename} cannot be read"):
+            return _same_bytes(staged.path, final) and all(
+                _holds(_beside(final, sidecar), content) for sidecar, content in sidecars.items()
+            )
+
     def leave(self, staged: Staged) -> None:
         """Keep the draft, whose name tells the next start what was going on."""
         if self._noted.pop(staged.path, None) is not None:
@@ -186,6 +194,9 @@ class DiskFiles:
     def _make_place(self, folder: Path) -> None:
         """Create the folder of one file, its name as lasting as the file that will lie in it."""
         self._make_lasting(folder.parent)
+        if not folder.parent.is_dir():  # somebody has taken away what had been there to stay
+            self._lasting = {self._files}
+            self._make_lasting(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
 
@@ -214,12 +225,9 @@ class DiskFiles:
 
     def _put_right(self, source: Path, final: Path) -> bool:
         """Let `final` have the bytes of `source`; whether anything had to be done."""
-        try:
-            if not final.is_symlink() and (
-                final.samefile(source) or filecmp.cmp(source, final, shallow=False)
-            ):
-                return False
-        except FileNotFoundError:
+        if _same_bytes(source, final):
+            return False
+        if not final.parent.is_dir():
             self._make_place(final.parent)
         # Over what is there: whoever reads it goes on reading the old bytes, and nobody ever
         # sees the name missing.
@@ -331,6 +339,16 @@ def _copy(source: Path, target: Path) -> None:
 
 def _beside(final: Path, sidecar: Sidecar) -> Path:
     return final.with_name(final.name + sidecar)
+
+
+def _same_bytes(source: Path, final: Path) -> bool:
+    """Whether a plain file with the bytes of `source` lies there."""
+    try:
+        return not final.is_symlink() and (
+            final.samefile(source) or filecmp.cmp(source, final, shallow=False)
+        )
+    except FileNotFoundError:
+        return False
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -66,6 +66,10 @@ class Files(Protocol):
         """
         ...
 
+    def holds(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> bool:
+        """Whether the place has these bytes, and these beside them. Reads all of both."""
+        ...
+
     def leave(self, staged: Staged) -> None:
         """Keep the draft when its block ends, so that the next start finds out where it went."""
         ...

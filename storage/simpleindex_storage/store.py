@@ -74,14 +74,15 @@ class Store:
 
         `make_index` is created with the first file if it does not exist; `strict_archives` counts
         instead of the index's own setting; `what` stands in the journal. The same bytes again are
-        fine, and change nothing. Once this returns, a crash or power cut loses nothing. Raises
+        fine, and change nothing but what has become of the stored ones: those that were lost or
+        damaged are put right. Once this returns, a crash or power cut loses nothing. Raises
         Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing is
         left of any of the files.
         """
         checked = [self._check(upload, staged, strict_archives) for upload, staged in arrivals]
         with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
             known = [_look_up(seen, arrival, make_index) for arrival in checked]
-        if all(known):
+        if all(known) and self._are_whole(checked, known):
             return tuple(
                 Admitted(file, Outcome.ALREADY_THERE) for file in known if file is not None
             )
@@ -136,6 +137,22 @@ class Store:
         elif outcome is Outcome.REPLACED:
             self.sweep_if_possible()
         return outcome
+
+    def put_back(
+        self, file: DistFile | Attachment, staged: Staged, sidecars: Mapping[Sidecar, bytes]
+    ) -> bool:
+        """Let a recorded file have its bytes again; False if it is on record no more.
+
+        What is staged must be the recorded bytes. Raises Unavailable.
+        """
+
+        def put(change: Change) -> bool:
+            if file not in (change.file_at(file.place), change.attachment_at(file.place)):
+                return False
+            self._files.confirm(staged, file.place, sidecars)
+            return True
+
+        return self.catalog.change(put, who="fsck", what="put back")
 
     def open_attachment(self, place: FilePlace) -> tuple[Attachment, BinaryIO]:
         """What belongs to a release, open for reading. Raises NotStored, Unavailable."""
@@ -215,6 +232,14 @@ class Store:
         )
         return _Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
 
+    def _are_whole(self, arrivals: "Sequence[_Checked]", stored: Sequence[DistFile | None]) -> bool:
+        """Whether stored files have the bytes that have just come again."""
+        return all(
+            self._files.holds(arrival.staged, file.place, arrival.beside(file))
+            for arrival, file in zip(arrivals, stored, strict=True)
+            if file is not None
+        )
+
     def _record(
         self, change: Change, arrivals: "Sequence[_Checked]", make_index: Index | None
     ) -> tuple[Admitted, ...]:
@@ -224,6 +249,8 @@ class Store:
             file = arrival.file
             same = _look_up(change, arrival, make_index)
             if same is not None:
+                if not self._files.holds(arrival.staged, same.place, arrival.beside(same)):
+                    self._files.confirm(arrival.staged, same.place, arrival.beside(same))
                 admitted.append(Admitted(same, Outcome.ALREADY_THERE))
                 continue
             if change.index(file.index) is None and make_index is not None:
@@ -248,6 +275,8 @@ class Store:
         if attachment.kind is AttachmentKind.DOCUMENTATION:
             outcome = _make_room_for_documentation(change, attachment, index)
             if outcome is Outcome.ALREADY_THERE:
+                if change.attachment_at(attachment.place) is not None:
+                    self._files.confirm(staged, attachment.place, {})
                 return outcome
         else:
             outcome = Outcome.ADDED
@@ -321,6 +350,14 @@ class _Checked:
     findings: tuple[Finding, ...]
     strict_archives: bool | None
     """Whether findings are refused, if that is not for the index to say."""
+
+    def beside(self, stored: DistFile) -> Mapping[Sidecar, bytes]:
+        """What has come that is recorded to lie beside a stored file."""
+        return {
+            sidecar: content
+            for sidecar, content in self.sidecars.items()
+            if stored.sha256_of(sidecar) == sha256(content).hexdigest()
+        }
 
     @property
     def placed(self) -> tuple[FilePlace, Staged]:

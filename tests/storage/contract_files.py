@@ -198,6 +198,25 @@ class FilesContract(ABC):
         assert bytes_at(files, place_of(b"bytes")) == b"bytes"
         files.close()
 
+    def test_it_is_told_whether_a_place_has_the_bytes_and_those_beside_them(
+        self, tmp_path: Path
+    ) -> None:
+        files, place = self.open(tmp_path), place_of(b"bytes")
+        with files.draft() as draft:
+            draft.write(b"bytes")
+            staged = draft.finish()
+            assert not files.holds(staged, place, {})
+            publish(files, b"bytes", place)
+            assert files.holds(staged, place, {})
+            assert not files.holds(staged, place, BESIDE)
+            publish(files, b"bytes", place, METADATA)
+            assert files.holds(staged, place, BESIDE)
+            assert not files.holds(staged, place, {Sidecar.METADATA: b"other metadata"})
+        with files.draft() as draft:
+            draft.write(b"other")
+            assert not files.holds(draft.finish(), place, {})
+        files.close()
+
     def test_confirming_what_is_there_leaves_it_alone(self, tmp_path: Path) -> None:
         files = self.open(tmp_path)
         with files.draft() as draft:

@@ -1546,3 +1546,58 @@ def test_documentation_whose_process_is_killed_is_there_whole_or_not_at_all(
         serial = 3 if is_recorded else 2
         assert serial_of(store.catalog) == store.catalog.agreed_serial() == serial
         assert [line["serial"] for line in journal_of(tmp_path)] == list(range(serial + 1))
+
+
+# What was lost or damaged, and comes again
+
+
+def lost(path: Path) -> None:
+    path.unlink()
+
+
+def damaged(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:10])
+
+
+def led_away(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def gone_with_its_folder(path: Path) -> None:
+    shutil.rmtree(path.parents[1])
+
+
+@pytest.mark.parametrize("beside", ["", ".metadata"], ids=["the file", "its metadata"])
+@pytest.mark.parametrize("spoil", [lost, damaged, cut_short, led_away, gone_with_its_folder])
+def test_the_same_bytes_again_put_right_what_has_become_of_the_stored_ones(
+    spoil: Callable[[Path], None], beside: str, tmp_path: Path
+) -> None:
+    with a_store(tmp_path) as store:
+        file, other = send(store, a_wheel()).file, send(store, a_wheel("other")).file
+        before = files_below(tmp_path)
+        spoil(tmp_path / "files" / (file.place.path + beside))
+        assert send(store, a_wheel()).outcome is Outcome.ALREADY_THERE
+        assert files_below(tmp_path) == before
+        spoil(tmp_path / "files" / (file.place.path + beside))
+        together = send_together(store, a_wheel(), a_wheel("third"))
+        assert [each.outcome for each in together] == [Outcome.ALREADY_THERE, Outcome.ADDED]
+        assert read(store, file) == a_wheel().content
+        assert serial_of(store.catalog) == 3
+    assert set(files_below(tmp_path)) == files_of(file, other, together[1].file)
+
+
+@pytest.mark.parametrize("spoil", [lost, damaged, cut_short])
+def test_the_same_documentation_again_puts_right_what_has_become_of_it(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    with a_store(tmp_path) as store:
+        attach(store, documentation(), b"the pages")
+        spoil(tmp_path / "files" / documentation().place.path)
+        assert attach(store, documentation(), b"the pages") is Outcome.ALREADY_THERE
+        assert read_attachment(store, documentation()) == b"the pages"
