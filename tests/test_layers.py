@@ -48,6 +48,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.wire", "simpleindex.errors"),
     ("simpleindex.config",),
     ("simpleindex.version", "simpleindex.secrets_in_urls"),
+    ("simpleindex_storage.backup",),
+    ("simpleindex_storage.fsck",),
     ("simpleindex_storage.opening",),
     (
         "simpleindex_storage.store",
@@ -76,7 +78,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.catalog_sql", "simpleindex_storage.cache_sql"),
     ("simpleindex_storage.processes",),
     ("simpleindex_storage.journal", "simpleindex_storage.locks", "simpleindex_storage.records"),
-    ("simpleindex_storage.plain_files",),
+    ("simpleindex_storage.plain_files", "simpleindex_storage.draft_names"),
     ("simpleindex_storage.durable",),
     ("simpleindex_storage.ports", _LOOKS_INTO_PACKAGES),
     ("simpleindex_storage.search_text",),

@@ -34,6 +34,7 @@ _VERBS = {
     "approve": "approve:command",
     "why": "why:command",
     "gc": "gc:command",
+    "fsck": "fsck:command",
     "user": "user:command",
     "index": "index:command",
     "passwd": "passwd:command",

@@ -11,15 +11,20 @@ from simpleindex_storage.opening import FolderState, open_store, state_of
 from simpleindex_storage.store import Store
 
 
-@contextmanager
-def open_as_owner(root: Path) -> Iterator[Store]:
-    """The store of a server directory that is there, for the time of the block."""
+def require_ours(root: Path) -> None:
+    """Refuse to work on anything but a server directory, and as anybody but its owner."""
     require_owner(root)
     if state_of(root) is not FolderState.OURS:
         raise click.ClickException(
             f"{root} is not a directory of simpleindex-server; name the one that is served with "
             f"--serverdir, or make a new one with `{this_command()} init --serverdir={root}`"
         )
+
+
+@contextmanager
+def open_as_owner(root: Path) -> Iterator[Store]:
+    """The store of a server directory that is there, for the time of the block."""
+    require_ours(root)
     store = open_store(root)
     try:
         yield store

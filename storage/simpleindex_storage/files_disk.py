@@ -21,11 +21,12 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
+from .draft_names import noted_name, noted_place
 from .durable import sync_file, sync_folder, unavailable_on_failure
 from .errors import NotStored
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
-from .names import FilePlace, IndexName
+from .names import FilePlace
 from .plain_files import open_plainly
 from .processes import folder_of, marks, new_mark
 
@@ -167,10 +168,8 @@ class DiskFiles:
 
     def _note(self, staged: Staged, place: FilePlace) -> Path:
         """Rename the draft so that its name tells its place."""
-        folder = self._own / place.index.replace("/", "+")  # no name has a "+" in it
-        folder.mkdir(exist_ok=True)
-        name = f"{place.sha256_prefix}+{next(self._numbers)}+{place.filename}"
-        noted = folder / name
+        noted = self._own / noted_name(place, next(self._numbers))
+        noted.parent.mkdir(exist_ok=True)
         staged.path.rename(noted)
         self._noted[staged.path] = noted
         return noted
@@ -252,7 +251,7 @@ class DiskFiles:
     def _drop_folder(self, folder: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
         drafts = [path for path in folder.rglob("*") if path.is_file()]
         for draft in drafts:
-            place = _noted_place(draft.relative_to(folder))
+            place = noted_place(draft.relative_to(folder))
             if place is not None and not is_recorded(place):
                 self.remove(place)
         if folder.is_dir():
@@ -304,15 +303,6 @@ def _own_folder(incoming: Path) -> tuple[Path, FileLock]:
         lock.close(delete=True)
         raise
     return folder, lock
-
-
-def _noted_place(name: Path) -> FilePlace | None:
-    """The place that a draft's name tells; None for one that was still being received."""
-    told = name.name.split("+", 2)
-    if len(name.parts) != 2 or len(told) != 3:
-        return None
-    prefix, _number, filename = told
-    return FilePlace(IndexName(name.parts[0].replace("+", "/")), prefix, filename)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -20,7 +20,8 @@ from .locks import FileLock
 
 _log = logging.getLogger(__name__)
 
-_BUSY_SECONDS = 10.0
+BUSY_SECONDS = 10.0
+"""How long anybody waits for SQLite's own lock."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -29,7 +30,7 @@ def connect(path: Path) -> sqlite3.Connection:
     with reading_errors():
         connection = sqlite3.connect(
             path,
-            timeout=_BUSY_SECONDS,
+            timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=64,
@@ -81,7 +82,7 @@ def _prepare_alone(path: Path, now: datetime) -> None:
     draft = path.with_name(path.name + ".new")
     with (
         reading_errors(),
-        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
+        closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection,
     ):
         version = _check_ours(connection, path)
         if version == len(sql.MIGRATIONS):
@@ -145,18 +146,20 @@ def migrate(connection: sqlite3.Connection) -> None:
     )
 
 
-def damage_of(connection: sqlite3.Connection) -> str | None:
+def damage_of(connection: sqlite3.Connection, path: Path) -> str | None:
     """What is wrong with a catalog, as far as a look tells that takes no longer for a larger one.
 
     SQLite compares the length of the file with what its header says, and reads the schema; both
     ends of each table are read besides. None: nothing is seen. Raises sqlite3.OperationalError for
     a file that cannot be read at all.
     """
+    if path.stat().st_size == 0:
+        return "the file is empty"
     try:
-        tables = connection.execute(sql.TABLES).fetchall()
-        for (statement,) in tables:
-            connection.execute(statement).fetchone()
-        fact(connection, "serial")
+        if _is_ours(connection):
+            for (statement,) in connection.execute(sql.TABLES).fetchall():
+                connection.execute(statement).fetchone()
+            fact(connection, "serial")
     except (sqlite3.DatabaseError, TypeError) as error:
         if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
             raise
@@ -164,19 +167,17 @@ def damage_of(connection: sqlite3.Connection) -> str | None:
     return None
 
 
+def _is_ours(connection: sqlite3.Connection) -> bool:
+    told: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    return told == sql.APPLICATION_ID
+
+
 def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
     """The version of a catalog. Raises Refused if it is none that we can read."""
-    if path.stat().st_size == 0:
-        raise damaged(path, "the file is empty")
-    try:
-        ours = connection.execute("PRAGMA application_id").fetchone()[0] == sql.APPLICATION_ID
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        raise damaged(path, str(error)) from None
-    if ours and (damage := damage_of(connection)) is not None:
-        raise damaged(path, damage)
+    if (damage := damage_of(connection, path)) is not None:
+        raise _damaged(path, damage)
+    ours = _is_ours(connection)
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if not ours:
         raise Refused(str(path), "this is not a catalog of simpleindex-server")
     if version > len(sql.MIGRATIONS):
@@ -188,7 +189,7 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def damaged(path: Path, what: str) -> Refused:
+def _damaged(path: Path, what: str) -> Refused:
     """What to raise for a catalog that is damaged: it names the way out."""
     root = path.parent
     return Refused(

@@ -147,7 +147,8 @@ class Store:
         """
 
         def put(change: Change) -> bool:
-            if file not in (change.file_at(file.place), change.attachment_at(file.place)):
+            known = change.file_at(file.place) or change.attachment_at(file.place)
+            if known is None or known.sha256 != file.sha256:
                 return False
             self._files.confirm(staged, file.place, sidecars)
             return True

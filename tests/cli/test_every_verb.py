@@ -51,6 +51,7 @@ VERBS: Mapping[str, Verb] = {
     "approve": Verb("demo==2.0"),
     "why": Verb("demo --index=root/local"),
     "gc": Verb(),
+    "fsck": Verb(),
     "user list": Verb(),
     "user create": Verb("bob --password-file={password}"),
     "user remove": Verb("alice"),
@@ -79,6 +80,7 @@ WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
     "list", "show", "why", "user list", "index list", "index show", "token list", "config show",
+    "fsck",
 }  # fmt: skip
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc"}
 """What they would do is done already, in a fresh room."""

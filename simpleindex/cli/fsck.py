@@ -1,0 +1,180 @@
+"""`fsck`: whether every record has its bytes, and every byte its record; and mending it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import click
+
+from simpleindex.cli.directory import require_ours
+from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.telling import count_text, json_option, size_text, tell
+from simpleindex_storage.fsck.check import Check
+from simpleindex_storage.fsck.codes import Code, Fault
+from simpleindex_storage.fsck.mend import Mender
+from simpleindex_storage.model import JsonValue
+from simpleindex_storage.opening import utc_now
+
+
+@click.command("fsck")
+@click.option("--quick", is_flag=True, help="Compare sizes only; read no file.")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything.")
+@click.option(
+    "--forget-missing",
+    is_flag=True,
+    help="With --repair, which it implies: forget records whose bytes are nowhere to be found.",
+)
+@json_option
+@setting_options("serverdir")
+def command(
+    *,
+    quick: bool,
+    repair: bool,
+    forget_missing: bool,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: object,
+) -> None:
+    """Check that every record has its bytes, and every byte its record.
+
+    The server may be running. Reads every file and compares it with its recorded sha256, checks
+    the catalog, the journal, and what mirrors have kept. Nothing is changed without --repair, and
+    nothing is ever deleted: what has no record, or wrong bytes, is moved to SERVERDIR/set-aside.
+    The exit code is 1 if there are faults (with --repair: that could not be mended). What each
+    word means, and what to do about it, stands in docs/looking-after.md.
+    """
+    root = config_from(config_file, flags).serverdir
+    require_ours(root)
+    began = monotonic()
+    found: list[_Found] = []
+    with (
+        _progress(root, is_shown=not as_json and not quick) as progress,
+        _mending(root, forget_missing=forget_missing, is_wanted=repair or forget_missing) as mend,
+    ):
+        check = Check(root, is_quick=quick, progress=progress)
+        for fault in check.faults():
+            each = _Found(fault, mend(fault))
+            found.append(each)
+            if not as_json:
+                for line in each.lines():
+                    click.echo(line)
+    report = _Report(check.file_count, check.size_bytes, monotonic() - began, quick, found)
+    tell(report.document(), [report.line()], as_json=as_json)
+    if report.fault_count:
+        raise click.exceptions.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    fault: Fault
+    mended: str | None
+
+    @property
+    def is_fault(self) -> bool:
+        return self.fault.kind.is_fault and self.mended is None
+
+    def lines(self) -> Iterator[str]:
+        fault = self.fault
+        level = "fault" if fault.kind.is_fault else "note"
+        yield f"{level}  {fault.code}  {fault.path} {fault.what}"
+        yield f"       {self.mended or fault.kind.advice}"
+
+    def document(self) -> JsonValue:
+        return {
+            "level": "fault" if self.fault.kind.is_fault else "note",
+            "code": self.fault.code,
+            "path": self.fault.path,
+            "what": self.fault.what,
+            "advice": self.fault.kind.advice,
+            "mended": self.mended,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    files: int
+    size_bytes: int
+    seconds: float
+    is_quick: bool
+    found: list[_Found]
+
+    @property
+    def fault_count(self) -> int:
+        """Those that are still there."""
+        return sum(each.is_fault for each in self.found)
+
+    def line(self) -> str:
+        """What was looked at, how fast, and with what result."""
+        looked = f"{count_text(self.files, 'file')}, {size_text(self.size_bytes)}"
+        if not self.is_quick:
+            looked += f" read at {size_text(int(self.size_bytes / max(self.seconds, 0.001)))}/s"
+        mended = sum(each.mended is not None for each in self.found)
+        notes = len(self.found) - mended - self.fault_count
+        told = [f"{mended} mended"] if mended else []
+        told += [count_text(notes, "note")] if notes else []
+        return f"{looked}: {', '.join([count_text(self.fault_count, 'fault'), *told])}"
+
+    def document(self) -> JsonValue:
+        return {
+            "files": self.files,
+            "bytes": self.size_bytes,
+            "seconds": round(self.seconds, 3),
+            "quick": self.is_quick,
+            "faults": self.fault_count,
+            "found": [each.document() for each in self.found],
+        }
+
+
+@contextmanager
+def _mending(
+    root: Path, *, forget_missing: bool, is_wanted: bool
+) -> Iterator[Callable[[Fault], str | None]]:
+    """What to do with a fault; opened with the first that is to be mended."""
+    menders: list[Mender] = []
+
+    def mend(fault: Fault) -> str | None:
+        if not is_wanted or fault.code is Code.CATALOG_PAGES:
+            return None
+        if not menders:
+            menders.append(Mender(root, utc_now, forget_missing=forget_missing))
+        return menders[0].mend(fault)
+
+    try:
+        yield mend
+    finally:
+        for mender in menders:
+            mender.close()
+
+
+@contextmanager
+def _progress(root: Path, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; nothing anywhere else."""
+    if not is_shown or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with closing(_Bar(Check(root).expected_bytes())) as bar:
+        yield bar.add
+
+
+class _Bar:
+    """How much of the bytes was read, in a line of its own that is written over."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total = max(total_bytes, 1)
+        self._done = 0
+        self._told = -1
+
+    def add(self, size_bytes: int) -> None:
+        """So many more are done."""
+        self._done += size_bytes
+        percent = min(100 * self._done // self._total, 100)
+        if percent != self._told:
+            self._told = percent
+            click.echo(f"\r{percent:3d} %", nl=False, err=True)
+
+    def close(self) -> None:
+        """Leave the line empty."""
+        click.echo("\r     \r", nl=False, err=True)

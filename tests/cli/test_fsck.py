@@ -1,0 +1,80 @@
+"""`fsck`: what is told of faults, and what is mended."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.builders import a_wheel
+from tests.cli.commands import Cli
+from tests.server import running_server
+
+
+@pytest.fixture
+def filled(cli: Cli, data: Path, wheelhouse: Path) -> Path:
+    a_wheel("demo").save(wheelhouse)
+    cli.must("add", wheelhouse, f"--serverdir={data}")
+    return data
+
+
+def the_wheel(data: Path) -> Path:
+    (path,) = (data / "files").rglob("*.whl")
+    return path
+
+
+def test_where_all_is_well_one_line_says_so(cli: Cli, filled: Path) -> None:
+    (line,) = cli.must("fsck", f"--serverdir={filled}").splitlines()
+    assert line.startswith("1 file, ") and line.endswith("/s: 0 faults")
+    (line,) = cli.must("fsck", "--quick", f"--serverdir={filled}").splitlines()
+    assert "read" not in line
+
+
+def test_a_fault_is_told_with_its_word_and_what_to_do(cli: Cli, filled: Path) -> None:
+    the_wheel(filled).write_bytes(b"rotten")
+    called = cli("fsck", f"--serverdir={filled}")
+    assert (called.exit_code, called.err) == (1, "")
+    first, second, last = called.out.splitlines()
+    assert first.startswith("fault  file-size  files/root/local/+f/")
+    assert "upload the same file again" in second
+    assert last.endswith(": 1 fault")
+    told = json.loads(cli("fsck", "--json", f"--serverdir={filled}").out)
+    assert (told["faults"], told["files"], told["quick"]) == (1, 1, False)
+    assert told["found"][0]["code"] == "file-size"
+    assert told["found"][0]["mended"] is None
+
+
+def test_what_is_mended_counts_as_no_fault(cli: Cli, filled: Path) -> None:
+    wheel = the_wheel(filled)
+    wheel.with_name(wheel.name + ".metadata").unlink()
+    (filled / "files" / "note.txt").write_text("mine")
+    assert cli("fsck", f"--serverdir={filled}").exit_code == 1
+    lines = cli.must("fsck", "--repair", f"--serverdir={filled}").splitlines()
+    assert lines[-1].endswith(": 0 faults, 2 mended")
+    assert cli("fsck", f"--serverdir={filled}").exit_code == 0
+
+
+def test_records_are_forgotten_only_on_request(cli: Cli, filled: Path) -> None:
+    the_wheel(filled).unlink()
+    assert cli("fsck", "--repair", f"--serverdir={filled}").exit_code == 1
+    assert "forgotten" in cli.must("fsck", "--forget-missing", f"--serverdir={filled}")
+    assert cli.must("fsck", f"--serverdir={filled}").endswith(": 0 faults\n")
+
+
+def test_notes_do_not_count_as_faults(cli: Cli, filled: Path) -> None:
+    filled.chmod(0o755)
+    lines = cli.must("fsck", f"--serverdir={filled}").splitlines()
+    assert lines[0] == "note  open-to-others  ./ has the mode 0755"
+    assert lines[-1].endswith(": 0 faults, 1 note")
+
+
+def test_it_works_while_the_server_runs(cli: Cli, filled: Path) -> None:
+    with running_server(filled):
+        the_wheel(filled).with_name("stray.txt").write_text("mine")
+        assert "stray-file" in cli.must("fsck", "--repair", f"--serverdir={filled}")
+
+
+def test_a_damaged_catalog_is_a_fault_that_names_the_way_out(cli: Cli, filled: Path) -> None:
+    (filled / "catalog.sqlite").write_bytes(b"once upon a time")
+    called = cli("fsck", "--repair", f"--serverdir={filled}")
+    assert called.exit_code == 1
+    assert "catalog-pages" in called.out and "simpleindex-server rebuild" in called.out
