@@ -8,7 +8,7 @@ import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from threading import Lock
@@ -20,6 +20,8 @@ from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.patterns import most_specific
 from simpleindex_storage.errors import Refused, StoreError
 from simpleindex_storage.model import (
+    CONSOLE,
+    Actor,
     ApiToken,
     Index,
     IndexSettings,
@@ -37,6 +39,8 @@ from simpleindex_storage.names import (
 from simpleindex_storage.ports import Catalog, Change, Snapshot
 
 ROOT = UserName("root")
+ROOT_AT_CONSOLE = Actor(ROOT, CONSOLE)
+"""Whoever calls verbs on the server's disk: they may all that root may."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +66,13 @@ class Principal:
     name: UserName | None = None
     token: ApiToken | None = None
     """What came instead of a password, and limits what it is good for."""
+    address: str | None = field(default=None, compare=False)
+    """Where the request came from, for the journal; None where that is not known."""
+
+    @property
+    def actor(self) -> Actor:
+        """As the journal names them."""
+        return Actor(self.name or "", self.address)
 
     def __str__(self) -> str:
         if self.name is None:
@@ -214,7 +225,7 @@ class Authenticator:
             _warn_if_never(stored, credentials.user)
             return None
         if is_argon2(stored):
-            user = self._hash_anew(user, credentials.secret)
+            user = self._hash_anew(user, credentials.secret, Actor(user.name, address))
         self._remember(user, credentials, address)
         self._limits.remember(user.name, address)
         return user
@@ -223,7 +234,7 @@ class Authenticator:
         """Whether the user was right there before, or sits at this computer."""
         return self._limits.is_known(credentials.user, address)
 
-    def _hash_anew(self, user: User, password: str) -> User:
+    def _hash_anew(self, user: User, password: str, by: Actor) -> User:
         """Let a hash that devpi-server has made be one of ours; logins go on."""
         password_hash = hash_password(password)
 
@@ -236,7 +247,7 @@ class Authenticator:
             return changed
 
         try:
-            return self._catalog.change(put, who=user.name, what="hash")
+            return self._catalog.change(put, by=by, what="hash")
         except StoreError:  # on a full disk people can log in too; the next time will do
             return user
 

@@ -12,6 +12,7 @@ from simpleindex_storage import upkeep
 from simpleindex_storage.documentation import check_documentation, documentation_name
 from simpleindex_storage.errors import AlreadyStored, Refused
 from simpleindex_storage.model import (
+    Actor,
     Attachment,
     AttachmentKind,
     DistFile,
@@ -38,7 +39,12 @@ _TRIES = 10
 
 
 def register_release(
-    store: Store, release: Release, display_name: str, *, who: str, make_index: Index | None = None
+    store: Store,
+    release: Release,
+    display_name: str,
+    *,
+    by: Actor,
+    make_index: Index | None = None,
 ) -> None:
     """Make a release without files, or say anew all that is said of one.
 
@@ -56,7 +62,7 @@ def register_release(
             change.put_index(make_index)
         change.put_release(release, display_name)
 
-    store.catalog.change(work, who=who, what="submit")
+    store.catalog.change(work, by=by, what="submit")
 
 
 def keep_documentation(
@@ -66,7 +72,7 @@ def keep_documentation(
     project: ProjectName,
     version: str | None,
     *,
-    who: str,
+    by: Actor,
     now: Clock,
     make_index: Index | None = None,
 ) -> Outcome:
@@ -82,7 +88,7 @@ def keep_documentation(
     filename = documentation_name(project, version)
     check_documentation(staged.path, filename)
     if make_index is not None:
-        _make_index(store, make_index, who)
+        _make_index(store, make_index, by)
     sha256 = staged.digests.sha256
     when = now()
     return store.attach(
@@ -95,24 +101,25 @@ def keep_documentation(
             size_bytes=staged.size_bytes,
             sha256=sha256,
             uploaded_at=when,
-            uploaded_by=who,
-            log=(LogEntry(Event.UPLOAD, who or None, when, target=index),),
+            uploaded_by=by.name,
+            log=(LogEntry(Event.UPLOAD, by.name or None, when, target=index),),
         ),
         staged,
+        by=by,
     )
 
 
 def keep_result(
-    store: Store, file: DistFile, content: bytes, *, who: str, now: Clock
+    store: Store, file: DistFile, content: bytes, *, by: Actor, now: Clock
 ) -> Attachment:
     """Keep what a test of a file has found, as it was sent. Raises NotStored, Refused, Unavailable.
 
     Its name is devpi's: the file's, the time, and how many results there were before.
     """
     when = now()
-    log = (LogEntry(Event.UPLOAD, who or None, when, target=file.index),)
+    log = (LogEntry(Event.UPLOAD, by.name or None, when, target=file.index),)
     ending = f".toxresult-{when:%Y%m%d%H%M%S}-"
-    return keep_result_as(store, file, ending, content, who=who, when=when, log=log)
+    return keep_result_as(store, file, ending, content, by=by, when=when, log=log)
 
 
 def keep_result_as(
@@ -121,7 +128,7 @@ def keep_result_as(
     ending: str,
     content: bytes,
     *,
-    who: str,
+    by: Actor,
     when: datetime,
     log: tuple[LogEntry, ...],
 ) -> Attachment:
@@ -141,24 +148,24 @@ def keep_result_as(
                 size_bytes=staged.size_bytes,
                 sha256=staged.digests.sha256,
                 uploaded_at=when,
-                uploaded_by=who,
+                uploaded_by=by.name,
                 file_key=file.key,
                 log=log,
             )
             try:
-                store.attach(attachment, staged)
+                store.attach(attachment, staged, by=by)
             except AlreadyStored:
                 continue  # somebody was faster
             return attachment
     raise AlreadyStored("File", place.filename, "too many results come at once; send it again")
 
 
-def _make_index(store: Store, index: Index, who: str) -> None:
+def _make_index(store: Store, index: Index, by: Actor) -> None:
     def work(change: Change) -> None:
         if change.index(index.name) is None:
             change.put_index(index)
 
-    store.catalog.change(work, who=who, what="create index")
+    store.catalog.change(work, by=by, what="create index")
 
 
 def _release_meant(

@@ -11,6 +11,7 @@ from simpleindex.mirror.known import MirroredFile, MirrorLook, UpstreamNeeded, W
 from simpleindex.wire.mirror_page import MirrorFile, MirrorPage
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.model import (
+    Actor,
     ApiToken,
     Attachment,
     DistFile,
@@ -143,7 +144,7 @@ class FakeCatalog:
     def snapshot(self) -> Iterator["FakeCatalog"]:
         yield self
 
-    def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
+    def change(self, work: Callable[[Change], T], *, by: Actor, what: str) -> T:
         raise NotImplementedError
 
     def agreed_serial(self) -> int | None:

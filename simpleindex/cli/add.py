@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from simpleindex.access import AUTOMATIC_INDEX
+from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.packages import PACKAGES, find_packages
@@ -113,13 +113,14 @@ def _add_all(target: _Target, found: Sequence[Path]) -> list[_Result]:
 
 
 def _add(target: _Target, path: Path) -> _Result:
-    upload = Upload(index=target.index, filename=path.name, sender=owner_of(AUTOMATIC_INDEX))
+    upload = Upload(index=target.index, filename=path.name, sender=ROOT_AT_CONSOLE.name)
     try:
         with path.open("rb") as file, target.store.stage() as draft:
             while chunk := file.read(_READ_BYTES):
                 draft.write(chunk)
             (admitted,) = target.store.admit(
                 [(upload, draft.finish())],
+                by=ROOT_AT_CONSOLE,
                 make_index=target.make_index,
                 strict_archives=target.strict_archives,
             )

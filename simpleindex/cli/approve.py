@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from simpleindex.access import ROOT
+from simpleindex.access import ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.mirrors import mirror_option, the_mirror
 from simpleindex.cli.options import config_from, setting_options
@@ -56,7 +56,7 @@ def command(
     config = config_from(config_file, flags)
     with open_as_owner(config.serverdir) as store:
         what = "revoke" if revoke else "approve"
-        approved = store.catalog.change(work, who=ROOT, what=what)
+        approved = store.catalog.change(work, by=ROOT_AT_CONSOLE, what=what)
     done = "held back again" if revoke else "approved"
     tell(
         {"index": index_text, "approved": list(approved)},

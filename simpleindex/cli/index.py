@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from simpleindex.access import ROOT
+from simpleindex.access import ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.mirrors import opened
 from simpleindex.cli.options import config_from, setting_options
@@ -139,7 +139,7 @@ def remove(
 
     config = config_from(config_file, flags)
     with opened(config) as mirrors:
-        count = mirrors.store.catalog.change(work, who=ROOT, what="remove index")
+        count = mirrors.store.catalog.change(work, by=ROOT_AT_CONSOLE, what="remove index")
         mirrors.store.sweep_if_possible()
         mirrors.mirroring.cache.forget_index_if_possible(index_name)
     tell(
@@ -154,7 +154,7 @@ def _changed(
 ) -> Index:
     config = config_from(config_file, flags)
     with open_as_owner(config.serverdir) as store:
-        return store.catalog.change(work, who=ROOT, what=what)
+        return store.catalog.change(work, by=ROOT_AT_CONSOLE, what=what)
 
 
 def _put(change: Change, index: Index, before: IndexSettings | None = None) -> Index:

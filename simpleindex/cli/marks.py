@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import click
 
-from simpleindex.access import AUTOMATIC_INDEX, ROOT
+from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, tell
@@ -146,4 +146,4 @@ def _tell_yank(
 
 def _change(work: Callable[[Change], T], what: str, config: Config) -> T:
     with open_as_owner(config.serverdir) as store:
-        return store.catalog.change(work, who=ROOT, what=what)
+        return store.catalog.change(work, by=ROOT_AT_CONSOLE, what=what)

@@ -6,7 +6,7 @@ from typing import TextIO
 
 import click
 
-from simpleindex.access import ROOT, check_new_password, hash_password
+from simpleindex.access import ROOT, ROOT_AT_CONSOLE, check_new_password, hash_password
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import (
     ask_for_password,
@@ -64,7 +64,7 @@ def command(
                 )
             )
 
-        store.catalog.change(set_password, who=name, what="password")
+        store.catalog.change(set_password, by=ROOT_AT_CONSOLE, what="password")
     if name == ROOT:
         (config.serverdir / PASSWORD_FILE).unlink(missing_ok=True)
     click.echo(f"The password of {name} is changed.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simpleindex.access import AUTOMATIC_INDEX, ROOT
+from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import json_option, tell
@@ -56,7 +56,7 @@ def command(
                 with_files=not only_docs,
                 with_documentation=not no_docs,
             )
-        steps = push(store, cargo, into, who=ROOT, when=utc_now())
+        steps = push(store, cargo, into, by=ROOT_AT_CONSOLE, when=utc_now())
     tell(
         [step.line for step in steps],
         [" ".join(step.words) for step in steps],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simpleindex.access import AUTOMATIC_INDEX, ROOT
+from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, tell
@@ -85,7 +85,7 @@ def command(
 
     config = config_from(config_file, flags)
     with open_as_owner(config.serverdir) as store:
-        removed = store.catalog.change(remove, who=ROOT, what="remove")
+        removed = store.catalog.change(remove, by=ROOT_AT_CONSOLE, what="remove")
         store.sweep_if_possible()
     what = f"{name} {number}" if number else name
     tell(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from simpleindex import api_tokens
-from simpleindex.access import ROOT
+from simpleindex.access import ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import json_option, table, tell
@@ -67,7 +67,9 @@ def create(
     token, secret = api_tokens.issue(parse_user_name(user), wish, utc_now())
     with open_as_owner(config.serverdir) as store:
         store.catalog.change(
-            lambda change: api_tokens.add_token(change, token), who=ROOT, what="create token"
+            lambda change: api_tokens.add_token(change, token),
+            by=ROOT_AT_CONSOLE,
+            what="create token",
         )
     # Alone on standard output, so that a script can take it from there.
     tell({**token_config(token), "token": secret}, [secret], as_json=as_json)
@@ -96,7 +98,9 @@ def revoke(token_id: str, as_json: bool, config_file: Path | None, **flags: obje
     config = config_from(config_file, flags)
     with open_as_owner(config.serverdir) as store:
         token = store.catalog.change(
-            lambda change: api_tokens.revoke_token(change, token_id), who=ROOT, what="revoke token"
+            lambda change: api_tokens.revoke_token(change, token_id),
+            by=ROOT_AT_CONSOLE,
+            what="revoke token",
         )
     line = f"Token {token.id} of {token.user} is revoked."
     tell(token_config(token), [line], as_json=as_json)

@@ -5,7 +5,7 @@ from typing import TextIO
 
 import click
 
-from simpleindex.access import ROOT, check_new_password, hash_password
+from simpleindex.access import ROOT, ROOT_AT_CONSOLE, check_new_password, hash_password
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.mirrors import opened
 from simpleindex.cli.options import (
@@ -93,7 +93,7 @@ def create(
             _check_free(change.user(user_name), user_name)
             change.put_user(user)
 
-        store.catalog.change(put, who=ROOT, what="create user")
+        store.catalog.change(put, by=ROOT_AT_CONSOLE, what="create user")
     tell({"created": user_name}, [f"user {user_name} created"], as_json=as_json)
 
 
@@ -126,7 +126,7 @@ def remove(
 
     config = config_from(config_file, flags)
     with opened(config) as mirrors:
-        removed = mirrors.store.catalog.change(work, who=ROOT, what="remove user")
+        removed = mirrors.store.catalog.change(work, by=ROOT_AT_CONSOLE, what="remove user")
         mirrors.store.sweep_if_possible()
         for index in removed:
             mirrors.mirroring.cache.forget_index_if_possible(index)

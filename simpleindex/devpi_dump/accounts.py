@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from simpleindex import argon2_hashes
-from simpleindex.access import ROOT
+from simpleindex.access import ROOT, ROOT_AT_CONSOLE
 from simpleindex_storage.errors import AlreadyStored
 from simpleindex_storage.model import Index, MirrorSettings, Outcome, User
 from simpleindex_storage.ports import Change
@@ -28,7 +28,7 @@ def take_accounts(store: Store, dump: Dump, options: Options) -> Done:
         return done
 
     try:
-        done = store.catalog.change(work, who=ROOT, what=WHAT)
+        done = store.catalog.change(work, by=ROOT_AT_CONSOLE, what=WHAT)
     except _OnlyLooking as looking:
         done = looking.done
     return done

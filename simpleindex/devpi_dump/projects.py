@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from simpleindex.access import ROOT
+from simpleindex.access import ROOT_AT_CONSOLE
 from simpleindex_storage.documentation import check_documentation
 from simpleindex_storage.errors import AlreadyStored, Damaged, NotStored, Refused
 from simpleindex_storage.inspection import inspect
@@ -109,7 +109,9 @@ class ProjectWork:
     def _admit(self, files: Sequence[DumpedFile]) -> list[Outcome]:
         with ExitStack() as drafts:
             arrivals = [self._arrival(file, drafts) for file in files]
-            admitted = self.store.admit(arrivals, strict_archives=False, what=WHAT)
+            admitted = self.store.admit(
+                arrivals, by=ROOT_AT_CONSOLE, strict_archives=False, what=WHAT
+            )
         return [each.outcome for each in admitted]
 
     def _arrival(self, file: DumpedFile, drafts: ExitStack) -> tuple[Upload, Staged]:
@@ -186,7 +188,9 @@ class ProjectWork:
                 change.put_release(release, bare.display_name)
             return True
 
-        taken = self.options.is_dry_run or self.store.catalog.change(work, who=ROOT, what=WHAT)
+        taken = self.options.is_dry_run or self.store.catalog.change(
+            work, by=ROOT_AT_CONSOLE, what=WHAT
+        )
         self.done.counts.releases[Outcome.ADDED] += len(missing) if taken else 0
 
     def _take_attachment(self, dumped: DumpedAttachment) -> None:
@@ -225,7 +229,7 @@ class ProjectWork:
             attachment = self._attachment(seen, dumped, path, staged)
             known = seen.attachment_at(attachment.place) or _documentation_of(seen, attachment)
         if known is None:
-            return self.store.attach(attachment, staged)
+            return self.store.attach(attachment, staged, by=ROOT_AT_CONSOLE)
         if known.sha256 == attachment.sha256:
             return Outcome.ALREADY_THERE
         raise Refused(dumped.relpath, f"{self.index} has another one, and keeps it")
@@ -275,7 +279,7 @@ class ProjectWork:
         with self.store.catalog.snapshot() as seen:
             known = seen.project(self.index, self.name)
         if known is not None and replace(known, serial=0) != replace(facts, serial=0):
-            self.store.catalog.change(work, who=ROOT, what=WHAT)
+            self.store.catalog.change(work, by=ROOT_AT_CONSOLE, what=WHAT)
 
 
 def _documentation_of(seen: Snapshot, wanted: Attachment) -> Attachment | None:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from simpleindex.mirror.known import MirroredFile
 from simpleindex.pushing.cargo import Step
-from simpleindex_storage.model import Event, LogEntry, Outcome, Staged, Upload
+from simpleindex_storage.model import Actor, Event, LogEntry, Outcome, Staged, Upload
 from simpleindex_storage.names import IndexName
 from simpleindex_storage.store import Store
 
@@ -19,7 +19,7 @@ def push_copies(
     copies: Sequence[tuple[MirroredFile, BinaryIO]],
     target: IndexName,
     *,
-    who: str,
+    by: Actor,
     when: datetime,
 ) -> list[Step]:
     """Bring files of one release, which are here by now, into an index: all together, or none.
@@ -29,15 +29,15 @@ def push_copies(
     """
     source, project = copies[0][0].index, copies[0][0].project
     version = copies[0][0].known.version
-    entry = LogEntry(Event.PUSH, who or None, when, source, target)
+    entry = LogEntry(Event.PUSH, by.name or None, when, source, target)
     with ExitStack() as drafts:
         arrivals: list[tuple[Upload, Staged]] = []
         for file, content in copies:
             draft = drafts.enter_context(store.stage())
             while block := content.read(_COPY_BYTES):
                 draft.write(block)
-            arrivals.append((_upload(file, target, who, entry), draft.finish()))
-        admitted = store.admit(arrivals, what="push")
+            arrivals.append((_upload(file, target, by.name, entry), draft.finish()))
+        admitted = store.admit(arrivals, by=by, what="push")
     steps = [Step(200, ("register", project, version, "->", target))]
     for arrived in admitted:
         remark = ("(already there)",) if arrived.outcome is Outcome.ALREADY_THERE else ()
@@ -45,11 +45,11 @@ def push_copies(
     return steps
 
 
-def _upload(file: MirroredFile, target: IndexName, who: str, entry: LogEntry) -> Upload:
+def _upload(file: MirroredFile, target: IndexName, sender: str, entry: LogEntry) -> Upload:
     return Upload(
         index=target,
         filename=file.known.file.filename,
-        sender=who,
+        sender=sender,
         promised={} if file.sha256 is None else {"sha256": file.sha256},
         uploaded_at=file.changed_at,
         yanked=file.known.file.yanked,

@@ -9,6 +9,7 @@ from simpleindex.pushing.cargo import Cargo, Step
 from simpleindex.releases import keep_result_as
 from simpleindex_storage.errors import AlreadyStored
 from simpleindex_storage.model import (
+    Actor,
     Admitted,
     Attachment,
     DistFile,
@@ -26,7 +27,7 @@ from simpleindex_storage.store import Store
 _COPY_BYTES = 1 << 20
 
 
-def push(store: Store, cargo: Cargo, target: IndexName, *, who: str, when: datetime) -> list[Step]:
+def push(store: Store, cargo: Cargo, target: IndexName, *, by: Actor, when: datetime) -> list[Step]:
     """Bring a release into another index: its files all together, or not at all.
 
     The files share their bytes with those they come from, and bring along their history, yanks,
@@ -36,7 +37,7 @@ def push(store: Store, cargo: Cargo, target: IndexName, *, who: str, when: datet
     """
     _check_documentation(store, cargo, target)
     trip = _Trip(
-        store, cargo, target, who, LogEntry(Event.PUSH, who or None, when, cargo.index, target)
+        store, cargo, target, by, LogEntry(Event.PUSH, by.name or None, when, cargo.index, target)
     )
     admitted = trip.bring_files()
     steps = [Step(200, ("register", cargo.display_name, cargo.version, "->", target))]
@@ -62,7 +63,7 @@ class _Trip:
     store: Store
     cargo: Cargo
     target: IndexName
-    who: str
+    by: Actor
     entry: LogEntry
     """What all that arrives has in its history from now on."""
 
@@ -74,7 +75,7 @@ class _Trip:
             for file in self.cargo.files:
                 staged = drafts.enter_context(self.store.stage_copy(file))
                 arrivals.append((self._upload(file), staged))
-            return self.store.admit(arrivals, what="push")
+            return self.store.admit(arrivals, by=self.by, what="push")
 
     def bring_result(self, result: Attachment, file: DistFile, arrived: DistFile) -> FilePlace:
         """Put a result beside the file that arrived; where it lies there."""
@@ -90,7 +91,7 @@ class _Trip:
                 arrived,
                 ending[: ending.rfind("-") + 1],
                 content.read(),
-                who=self.who,
+                by=self.by,
                 when=result.uploaded_at,
                 log=self._log(result.log),
             ).place
@@ -101,14 +102,14 @@ class _Trip:
             documentation,
             index=self.target,
             place=place,
-            uploaded_by=self.who,
+            uploaded_by=self.by.name,
             log=self._log(documentation.log),
         )
         _, opened = self.store.open_attachment(documentation.place)
         with opened as content, self.store.stage() as draft:
             while block := content.read(_COPY_BYTES):
                 draft.write(block)
-            self.store.attach(arriving, draft.finish())
+            self.store.attach(arriving, draft.finish(), by=self.by)
 
     def tell_what_is_said(self) -> None:
         """Let the release say in the target what it says in the source, even by registration."""
@@ -123,13 +124,13 @@ class _Trip:
                 if known is not None and not (named and known.fields == release.fields):
                     change.put_release(release, self.cargo.display_name)
 
-        self.store.catalog.change(work, who=self.who, what="push")
+        self.store.catalog.change(work, by=self.by, what="push")
 
     def _upload(self, file: DistFile) -> Upload:
         return Upload(
             index=self.target,
             filename=file.filename,
-            sender=self.who,
+            sender=self.by.name,
             fields=self.cargo.said_of(file.version).fields,
             signature=self._beside(file, Sidecar.SIGNATURE),
             provenance=self._beside(file, Sidecar.PROVENANCE),

@@ -74,11 +74,10 @@ class AttachmentsDoor:
         principal = await self.doorkeeper.identify(request)
         file = await in_thread(lambda: self._tested(principal, at))
         body = await bounded_body(request, "a test result", RESULT_BYTES_MAX)
-        who = principal.name or ""
 
         def keep() -> Attachment:
             check_result(body)
-            return keep_result(self.store, file, body, who=who, now=self.now)
+            return keep_result(self.store, file, body, by=principal.actor, now=self.now)
 
         result = await in_thread(keep)
         reply = devpi_json.reply(f"{result.place.path}#sha256={result.sha256}", "toxresultpath")

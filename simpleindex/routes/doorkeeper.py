@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -34,17 +35,20 @@ class Doorkeeper:
         self._for_known = ThreadPoolExecutor(1, "hashing")
 
     async def identify(self, request: Request) -> Principal:
-        """Who sent the request; anybody, if it proves nothing. Raises TooManyFailures."""
+        """Who sent the request, and from where; anybody, if it proves nothing.
+
+        Raises TooManyFailures.
+        """
+        address = address_of(request, self._trusted_proxies)
         credentials = credentials_of(request)
         if credentials is None:
-            return ANYBODY
-        address = address_of(request, self._trusted_proxies)
+            return replace(ANYBODY, address=address)
         known = await in_thread(lambda: self._authenticator.recognise(credentials, address))
-        if known is not None:
-            return known
-        return await self._in_turn(
-            lambda: self._authenticator.identify(credentials, address), credentials, address
-        )
+        if known is None:
+            known = await self._in_turn(
+                lambda: self._authenticator.identify(credentials, address), credentials, address
+            )
+        return replace(known, address=address)
 
     async def identify_reader(self, request: Request) -> Principal:
         """As `identify`; but whoever was wrong too often is anybody, who may read as before."""

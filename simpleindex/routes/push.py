@@ -89,8 +89,7 @@ class PushDoor:
         with self.store.catalog.snapshot() as seen:
             cargo = _cargo(seen, source, order)
             self._check_target(seen, principal, target, order.project)
-        who = principal.name or ""
-        return push(self.store, cargo, target, who=who, when=self.now())
+        return push(self.store, cargo, target, by=principal.actor, when=self.now())
 
     async def _copy(
         self, request: Request, principal: Principal, mirror: Index, order: PushOrder
@@ -117,9 +116,9 @@ class PushDoor:
             for file in files:
                 copy = await self._here(request, mirror, file)
                 copies.append((file, opened.enter_context(copy.content)))
-            who = principal.name or ""
+            by, when = principal.actor, self.now()
             steps = await in_thread(
-                lambda: push_copies(self.store, copies, target, who=who, when=self.now())
+                lambda: push_copies(self.store, copies, target, by=by, when=when)
             )
         return _reply(steps)
 

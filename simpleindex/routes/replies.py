@@ -36,5 +36,4 @@ async def changed(
     catalog: Catalog, work: Callable[[Change], T], principal: Principal, what: str
 ) -> T:
     """Do the work on the catalog, in somebody's name."""
-    who = principal.name or ""
-    return await in_thread(lambda: catalog.change(work, who=who, what=what))
+    return await in_thread(lambda: catalog.change(work, by=principal.actor, what=what))

@@ -30,6 +30,7 @@ from simpleindex.wire.multipart import (
 )
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import (
+    Actor,
     Index,
     MirrorSettings,
     Release,
@@ -78,7 +79,7 @@ class UploadDoor:
         finally:
             await in_thread(reception.close)
         for remark in taken.remarks:
-            _log.warning("%s took an odd file from %s: %s", permit.index, permit.sender, remark)
+            _log.warning("%s took an odd file from %s: %s", permit.index, permit.by.name, remark)
         return Response(
             "".join(f"taken, but {remark}\n" for remark in taken.remarks),
             media_type="text/plain",
@@ -88,7 +89,6 @@ class UploadDoor:
         self, principal: Principal, at: IndexAt | ListAt | UploadAt, came_with_some: bool
     ) -> "_Permit":
         """Who may upload where. Raises what stands in the way."""
-        sender = principal.name or ""
         found, name = None, None
         try:
             name = index_name(at.user, at.index)
@@ -97,7 +97,7 @@ class UploadDoor:
         except Refused:
             pass  # such an index cannot exist
         if found is not None and self.rules.may_upload_some(principal, found):
-            return _Permit(found.name, sender, self._allowed(principal, found))
+            return _Permit(found.name, principal.actor, self._allowed(principal, found))
         if principal.name is None:
             raise NotAuthenticated(
                 "the user name or the password is wrong"
@@ -108,7 +108,7 @@ class UploadDoor:
         if name is not None and found is None and self.rules.may_make_by_upload(principal, name):
             settings = StageSettings(volatile=False, acl_upload=(principal.name,))
             made = Index(name, settings, automatic=True)
-            return _Permit(name, sender, self._allowed(principal, made), made)
+            return _Permit(name, principal.actor, self._allowed(principal, made), made)
         if found is None:
             raise NotStored(
                 f"index {at.user[:80]}/{at.index[:80]}",
@@ -160,7 +160,7 @@ class _Permit:
     """Where a file may go, and in whose name."""
 
     index: IndexName
-    sender: str
+    by: Actor
     allows: Callable[[ProjectName], bool]
     make_index: Index | None = None
     """The index as it is to be made, if it is not there yet."""
@@ -169,7 +169,7 @@ class _Permit:
         """Whether it holds for a project, which only the form tells. Raises Forbidden."""
         if not self.allows(project):
             raise Forbidden(
-                f"{self.sender or 'somebody who is not logged in'} may not upload {project} to "
+                f"{self.by.name or 'somebody who is not logged in'} may not upload {project} to "
                 f"{self.index}; its acl_project_upload, or the token, names who may"
             )
 
@@ -239,7 +239,7 @@ class _Reception:
             self._store,
             release,
             form.display_name,
-            who=permit.sender,
+            by=permit.by,
             make_index=permit.make_index,
         )
 
@@ -254,7 +254,7 @@ class _Reception:
             permit.index,
             form.project,
             form.version,
-            who=permit.sender,
+            by=permit.by,
             now=now,
             make_index=permit.make_index,
         )
@@ -264,11 +264,13 @@ class _Reception:
             self.fields,
             filename,
             index=permit.index,
-            sender=permit.sender,
+            sender=permit.by.name,
             signature=self.signature,
         )
         permit.require(parse_filename(filename).project)
-        (admitted,) = self._store.admit([(upload, self._finish())], make_index=permit.make_index)
+        (admitted,) = self._store.admit(
+            [(upload, self._finish())], by=permit.by, make_index=permit.make_index
+        )
         return _Taken(admitted.remarks)
 
     def _finish(self) -> Staged:

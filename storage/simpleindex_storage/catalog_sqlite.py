@@ -25,7 +25,7 @@ from .errors import Unavailable
 from .generation import Generation
 from .journal import LINES_PER_COMMIT_MAX, Journal
 from .locks import FileLock
-from .model import JsonValue
+from .model import Actor, JsonValue
 from .ports import Change, Snapshot
 from .sqlite_file import (
     check_version,
@@ -92,9 +92,9 @@ class SqliteCatalog:
             raise
         self._give_back(connection)
 
-    def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
+    def change(self, work: Callable[[Change], T], *, by: Actor, what: str) -> T:
         """Do `work` in the next commit. Raises what it raises, and Unavailable."""
-        job = _Job(work, who, what)
+        job = _Job(work, by, what)
         with self._entrance:
             if self._closed:
                 raise Unavailable("the catalog is closed")
@@ -184,7 +184,10 @@ class SqliteCatalog:
 
     def _entry(self, serial: int, job: "_Job", facts: list[JsonValue]) -> dict[str, JsonValue]:
         time = records.time_text(self._now())
-        return {"serial": serial, "time": time, "who": job.who, "what": job.what, "facts": facts}
+        return {
+            "serial": serial, "time": time, "who": job.by.name, "from": job.by.origin,
+            "what": job.what, "facts": facts,
+        }  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -192,14 +195,14 @@ class _Job:
     """A piece of work on its way to the writer thread and back."""
 
     work: Callable[[Change], Any]
-    who: str
+    by: Actor
     what: str
     done: "Future[Any]"
     result: Any = None
     error: BaseException | None = None
 
-    def __init__(self, work: Callable[[Change], Any], who: str, what: str) -> None:
-        self.work, self.who, self.what = work, who, what
+    def __init__(self, work: Callable[[Change], Any], by: Actor, what: str) -> None:
+        self.work, self.by, self.what = work, by, what
         self.done = Future()
         self.result = self.error = None
 

@@ -19,6 +19,20 @@ Fields: TypeAlias = Mapping[str, str | tuple[str, ...]]
 """Core metadata as upload forms name it: `requires_dist` has several values, `summary` one."""
 
 
+CONSOLE = "console"
+"""Where verbs of the command line act from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody who changes something, and from where: both stand in the journal."""
+
+    name: str
+    """A user's. Empty: somebody who was not logged in, or the server itself."""
+    origin: str | None = None
+    """The address of a client, or `CONSOLE`; None where it cannot be known."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Somebody who can log in and own indexes."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from .model import (
+    Actor,
     ApiToken,
     Attachment,
     DistFile,
@@ -268,12 +269,12 @@ class Catalog(Protocol):
         """
         ...
 
-    def change(self, work: Callable[[Change], T], *, who: str, what: str) -> T:
+    def change(self, work: Callable[[Change], T], *, by: Actor, what: str) -> T:
         """Do `work` alone, in all processes; when this returns, what it changed stays.
 
         `work` may be run together with others' work in one commit, but sees a catalog that only
         it changes. If it raises, nothing of it is kept, and the error comes out here. It gets a
-        serial of its own if it changed anything, and one line in the journal, with `who` and
+        serial of its own if it changed anything, and one line in the journal, with `by` and
         `what`. Raises Unavailable when the catalog cannot be written, or is closed.
         """
         ...

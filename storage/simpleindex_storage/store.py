@@ -16,6 +16,7 @@ from .errors import AlreadyStored, Damaged, NotStored, Refused, StoreError
 from .faults import Finding
 from .inspection import inspect
 from .model import (
+    Actor,
     Admitted,
     Attachment,
     AttachmentKind,
@@ -46,6 +47,9 @@ from .ports import Catalog, Change, Draft, Files, Snapshot
 from .provenance import check_provenance, check_signature
 from .upkeep import check_open_project, forget_file, open_index
 
+_OURSELVES = Actor("")
+"""The server, of itself: what it tidies is no change that anybody sees."""
+
 _SWEPT_AT_ONCE_MAX = 100
 """Files that are deleted under one hold of the write lock: some 50 ms."""
 
@@ -66,6 +70,7 @@ class Store:
         self,
         arrivals: Sequence[tuple[Upload, Staged]],
         *,
+        by: Actor,
         make_index: Index | None = None,
         strict_archives: bool | None = None,
         what: str = "upload",
@@ -73,11 +78,11 @@ class Store:
         """Check files, publish and record them: all of them, or none.
 
         `make_index` is created with the first file if it does not exist; `strict_archives` counts
-        instead of the index's own setting; `what` stands in the journal. The same bytes again are
-        fine, and change nothing but what has become of the stored ones: those that were lost or
-        damaged are put right. Once this returns, a crash or power cut loses nothing. Raises
-        Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing is
-        left of any of the files.
+        instead of the index's own setting; `by` and `what` stand in the journal. The same bytes
+        again are fine, and change nothing but what has become of the stored ones: those that were
+        lost or damaged are put right. Once this returns, a crash or power cut loses nothing.
+        Raises Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing
+        is left of any of the files.
         """
         checked = [self._check(upload, staged, strict_archives) for upload, staged in arrivals]
         with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
@@ -92,7 +97,7 @@ class Store:
                     self._files.publish(arrival.staged, arrival.file.place, arrival.sidecars)
             admitted = self.catalog.change(
                 lambda change: self._record(change, checked, make_index),
-                who=arrivals[0][0].sender,
+                by=by,
                 what=what,
             )
         except BaseException:
@@ -115,7 +120,7 @@ class Store:
         with self._files.draft_of(file.place) as path:
             yield Staged(path, digests, file.size_bytes)
 
-    def attach(self, attachment: Attachment, staged: Staged) -> Outcome:
+    def attach(self, attachment: Attachment, staged: Staged, *, by: Actor) -> Outcome:
         """Keep what belongs to a release, in an index that takes files.
 
         Documentation of a release that is not there makes the release; the result of a test needs
@@ -126,7 +131,7 @@ class Store:
             self._files.publish(staged, attachment.place, {})
             outcome = self.catalog.change(
                 lambda change: self._record_attachment(change, attachment, staged),
-                who=attachment.uploaded_by,
+                by=by,
                 what=attachment.kind,
             )
         except BaseException:
@@ -153,7 +158,7 @@ class Store:
             self._files.confirm(staged, file.place, sidecars)
             return True
 
-        return self.catalog.change(put, who="fsck", what="put back")
+        return self.catalog.change(put, by=_OURSELVES, what="put back")
 
     def open_attachment(self, place: FilePlace) -> tuple[Attachment, BinaryIO]:
         """What belongs to a release, open for reading. Raises NotStored, Unavailable."""
@@ -177,7 +182,7 @@ class Store:
 
     def recover(self) -> int:
         """Tidy up after processes that died; how many of their drafts there were."""
-        dropped = self.catalog.change(self._recover, who="", what="recover")
+        dropped = self.catalog.change(self._recover, by=_OURSELVES, what="recover")
         self.sweep_if_possible()  # a full disk must not keep anybody from reading
         return dropped
 
@@ -188,7 +193,7 @@ class Store:
 
     def sweep(self) -> None:
         """Delete the files that were forgotten, some at a time: uploads go on in between."""
-        while self.catalog.change(self._sweep, who="", what="sweep"):
+        while self.catalog.change(self._sweep, by=_OURSELVES, what="sweep"):
             pass
 
     def close(self) -> None:
@@ -296,7 +301,7 @@ class Store:
                         self._files.remove(place)
 
         try:
-            self.catalog.change(take_back, who="", what="withdraw")
+            self.catalog.change(take_back, by=_OURSELVES, what="withdraw")
         except StoreError:
             for _, staged in placed:
                 self._files.leave(staged)

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from simpleindex.access import verify_password
-from simpleindex_storage.model import Index, StageSettings, User
+from simpleindex_storage.model import Actor, Index, StageSettings, User
 from simpleindex_storage.names import IndexName, UserName
 from simpleindex_storage.opening import open_store
 from simpleindex_storage.ports import Snapshot
@@ -42,7 +42,7 @@ def make_index(serverdir: Path, name: str, *, volatile: bool) -> None:
     """Create an index to which root may upload."""
     index = Index(IndexName(name), StageSettings(volatile=volatile, acl_upload=("root",)))
     with closing(open_store(serverdir)) as store:
-        store.catalog.change(lambda change: change.put_index(index), who="root", what="index")
+        store.catalog.change(lambda change: change.put_index(index), by=Actor("root"), what="index")
 
 
 def stored(serverdir: Path, index: str = "root/local") -> dict[str, bytes]:

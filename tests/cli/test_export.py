@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from simpleindex_storage.model import (
+    Actor,
     Attachment,
     AttachmentKind,
     Event,
@@ -56,7 +57,7 @@ def put(store: Store, built: BuiltFile, **more: Any) -> None:
     upload = Upload(DEV, built.filename, "alice", uploaded_at=AT + timedelta(seconds=count), **more)
     with store.stage() as draft:
         draft.write(built.content)
-        store.admit([(upload, draft.finish())], strict_archives=False)
+        store.admit([(upload, draft.finish())], by=Actor("root"), strict_archives=False)
 
 
 def contents_of(store: Store) -> list[str]:
@@ -68,7 +69,7 @@ def contents_of(store: Store) -> list[str]:
 def attach(store: Store, attachment: Attachment, content: bytes) -> None:
     with store.stage() as draft:
         draft.write(content)
-        store.attach(attachment, draft.finish())
+        store.attach(attachment, draft.finish(), by=Actor("root"))
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def filled(cli: Cli, data: Path) -> Path:
         put(store, an_egg("Demo-Two"))
         put(store, a_wheel("hidden"))
         _attach_all(store, demo)
-        store.catalog.change(_mark, who="alice", what="mark")
+        store.catalog.change(_mark, by=Actor("alice"), what="mark")
     return data
 
 
@@ -110,7 +111,7 @@ def _make_accounts(store: Store) -> None:
         change.put_index(Index(DEV, stage))
         change.put_index(Index(IndexName("bob/mirror"), mirror))
 
-    store.catalog.change(work, who="root", what="accounts")
+    store.catalog.change(work, by=Actor("root"), what="accounts")
 
 
 def _attach_all(store: Store, demo: BuiltFile) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from simpleindex_storage.model import Event, LogEntry, Upload
+from simpleindex_storage.model import Actor, Event, LogEntry, Upload
 from simpleindex_storage.names import IndexName, parse_project_name
 from simpleindex_storage.store import Store
 from simpleindex_storage.upkeep import remove_project
@@ -36,7 +36,9 @@ def operate(operation: str, root: str, index: str, points_file: str, kill_at: st
 
 
 def _remove(store: Store, index: IndexName) -> None:
-    store.catalog.change(lambda it: remove_project(it, index, DEMO), who="root", what="remove")
+    store.catalog.change(
+        lambda it: remove_project(it, index, DEMO), by=Actor("root"), what="remove"
+    )
     store.sweep_if_possible()
 
 
@@ -47,7 +49,7 @@ def _push(store: Store, index: IndexName) -> None:
             pushed = LogEntry(Event.PUSH, "root", NOW, SOURCE, index)
             upload = Upload(index, file.filename, "root", log=(*file.log, pushed))
             arrivals.append((upload, stages.enter_context(store.stage_copy(file))))
-        store.admit(arrivals, what="push")
+        store.admit(arrivals, by=Actor("root"), what="push")
 
 
 def _document(store: Store, index: IndexName) -> None:
@@ -64,7 +66,9 @@ def _remove_bytes_first(store: Store, index: IndexName) -> None:
 def _push_one_by_one(store: Store, index: IndexName) -> None:
     for file in recorded_files(store.catalog, SOURCE):
         with store.stage_copy(file) as staged:
-            store.admit([(Upload(index, file.filename, "root"), staged)], what="push")
+            store.admit(
+                [(Upload(index, file.filename, "root"), staged)], by=Actor("root"), what="push"
+            )
 
 
 OPERATIONS: dict[str, Callable[[Store, IndexName], None]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from simpleindex_storage.model import Attachment, DistFile, Upload
+from simpleindex_storage.model import Actor, Attachment, DistFile, Upload
 from simpleindex_storage.names import IndexName
 from simpleindex_storage.store import Store
 from tests.builders import a_wheel, an_sdist
@@ -65,7 +65,7 @@ def prepare_removal(store: Store, index: IndexName) -> None:
     """A project with everything that can belong to one; its wheel shares its bytes with others."""
     wheel = recorded_files(store.catalog, SOURCE)[0]
     with store.stage_copy(wheel) as staged:
-        store.admit([(Upload(index, wheel.filename, "root"), staged)])
+        store.admit([(Upload(index, wheel.filename, "root"), staged)], by=Actor("root"))
     for built in (SDIST, a_wheel("demo", "2.0"), a_wheel("neighbour")):
         send(store, built, index)
     for number in (0, 1):
@@ -165,7 +165,7 @@ def prepare_store(root: Path) -> None:
 def prepare_index(store: Store, operation: str, name: str) -> IndexName:
     index = IndexName(f"root/at-{name}")
     store.catalog.change(
-        lambda it: it.put_index(a_stage(index, volatile=True)), who="root", what="test"
+        lambda it: it.put_index(a_stage(index, volatile=True)), by=Actor("root"), what="test"
     )
     PREPARATIONS[operation.removeprefix("careless ")](store, index)
     return index

@@ -12,7 +12,7 @@ from simpleindex.access import Logins, hash_password
 from simpleindex.app import Application, create_app
 from simpleindex.config import Config
 from simpleindex.initialise import initialise, read_secret
-from simpleindex_storage.model import Admitted, DistFile, Index, StageSettings, Upload, User
+from simpleindex_storage.model import Actor, Admitted, DistFile, Index, StageSettings, Upload, User
 from simpleindex_storage.names import IndexName, UserName, parse_index_name, parse_project_name
 from simpleindex_storage.opening import open_store
 from simpleindex_storage.ports import Change, Snapshot
@@ -90,12 +90,14 @@ class Site:
         """Make an index by another process."""
         index = Index(parse_index_name(name), StageSettings(**settings))
         with elsewhere(self.folder) as store:
-            store.catalog.change(lambda change: change.put_index(index), who="root", what="test")
+            store.catalog.change(
+                lambda change: change.put_index(index), by=Actor("root"), what="test"
+            )
 
     def change(self, work: Callable[[Change], object]) -> None:
         """Change the catalog by another process."""
         with elsewhere(self.folder) as store:
-            store.catalog.change(work, who="root", what="test")
+            store.catalog.change(work, by=Actor("root"), what="test")
 
     def replace_files(self, *files: DistFile, project: str = "demo") -> None:
         """Let a project of root/local have just these files, by another process."""
@@ -156,7 +158,7 @@ def prepare(folder: Path) -> None:
     initialise(folder, NOW, password=PASSWORDS["root"])
     alice = User(UserName("alice"), hash_password(PASSWORDS["alice"]), 1, NOW)
     with elsewhere(folder) as store:
-        store.catalog.change(lambda change: change.put_user(alice), who="root", what="test")
+        store.catalog.change(lambda change: change.put_user(alice), by=Actor("root"), what="test")
 
 
 def basic(user: str, secret: str) -> str:
@@ -170,7 +172,7 @@ def _add(store: Store, built: BuiltFile, index: str) -> Admitted:
     with store.stage() as draft:
         draft.write(built.content)
         upload = Upload(name, built.filename, "root")
-        return store.admit([(upload, draft.finish())], make_index=made)[0]
+        return store.admit([(upload, draft.finish())], by=Actor("root"), make_index=made)[0]
 
 
 def _paths(folder: Path, below: str) -> tuple[str, ...]:

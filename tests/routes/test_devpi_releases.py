@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simpleindex_storage.model import (
+    Actor,
     Attachment,
     AttachmentKind,
     DistFile,
@@ -60,7 +61,7 @@ def attach(site: Site, kind: AttachmentKind, filename: str, to: DistFile) -> str
             staged.size_bytes, staged.digests.sha256, to.uploaded_at, "root",
             file_key=to.key if is_result else None,
         )  # fmt: skip
-        store.attach(attachment, staged)
+        store.attach(attachment, staged, by=Actor("root"))
     return f"/{attachment.place.path}"
 
 

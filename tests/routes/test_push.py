@@ -21,6 +21,7 @@ from simpleindex.wire.push_json import OtherServer
 from simpleindex_storage.errors import Unavailable
 from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.model import (
+    Actor,
     ApiToken,
     Attachment,
     DistFile,
@@ -157,7 +158,7 @@ def _add_signed(store: Store) -> None:
         draft.write(WHEEL.content)
         provenance = a_provenance(an_attestation(a_statement(WHEEL)))
         upload = Upload(LOCAL, WHEEL.filename, "root", signature=A_SIGNATURE, provenance=provenance)
-        store.admit([(upload, draft.finish())])
+        store.admit([(upload, draft.finish())], by=Actor("root"))
 
 
 def test_what_is_said_of_a_release_and_its_display_name_are_copied(site: Site) -> None:

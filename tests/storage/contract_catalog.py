@@ -13,6 +13,7 @@ import pytest
 
 from simpleindex_storage.errors import AlreadyStored, Refused, Unavailable
 from simpleindex_storage.model import (
+    Actor,
     ApiToken,
     Attachment,
     DistFile,
@@ -58,7 +59,7 @@ TOKEN = ApiToken("1a2b", ROOT.name, "robot", "ab" * 32, NOW)
 
 
 def change(catalog: Catalog, work: Callable[[Change], object], who: str = "root") -> None:
-    catalog.change(work, who=who, what="test")
+    catalog.change(work, by=Actor(who), what="test")
 
 
 def put_user(catalog: Catalog, user: User = ROOT) -> None:
@@ -191,7 +192,7 @@ class CatalogContract(ABC):
     def test_a_change_that_changes_nothing_has_no_serial(self, tmp_path: Path) -> None:
         catalog = self.open(tmp_path)
         put_user(catalog)
-        assert catalog.change(lambda it: it.users(), who="", what="look") == (ROOT,)
+        assert catalog.change(lambda it: it.users(), by=Actor(""), what="look") == (ROOT,)
         assert serial_of(catalog) == 1
         assert catalog.agreed_serial() == 1
         catalog.close()
@@ -217,7 +218,7 @@ class CatalogContract(ABC):
 
     def test_a_change_answers_with_what_its_work_returns(self, tmp_path: Path) -> None:
         catalog = self.open(tmp_path)
-        assert catalog.change(lambda it: it.serial, who="", what="look") == 0
+        assert catalog.change(lambda it: it.serial, by=Actor(""), what="look") == 0
         catalog.close()
 
     def test_a_change_sees_what_it_has_changed(self, tmp_path: Path) -> None:
@@ -1256,4 +1257,4 @@ class CatalogContract(ABC):
 
     @staticmethod
     def removals(catalog: Catalog) -> tuple[FilePlace, ...]:
-        return catalog.change(lambda it: it.removals(), who="", what="look")
+        return catalog.change(lambda it: it.removals(), by=Actor(""), what="look")

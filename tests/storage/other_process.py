@@ -25,7 +25,7 @@ from simpleindex_storage.failures import Note, SharedNotes
 from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.locks import FileLock
-from simpleindex_storage.model import Upload
+from simpleindex_storage.model import Actor, Upload
 from simpleindex_storage.names import IndexName
 from simpleindex_storage.store import Store
 from tests.builders import a_wheel
@@ -158,7 +158,9 @@ def die_while_copying(root: str, source: str, target: str, when: str) -> None:
             if when == "copied":
                 _die()
             _DEADLY[when](store)
-            store.admit([(Upload(IndexName(target), file.filename, "root"), staged)])
+            store.admit(
+                [(Upload(IndexName(target), file.filename, "root"), staged)], by=Actor("root")
+            )
 
 
 def die_while_attaching(root: str, when: str) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from simpleindex_storage.catalog_sqlite import SqliteCatalog
 from simpleindex_storage.model import (
+    Actor,
     Admitted,
     Attachment,
     AttachmentKind,
@@ -100,7 +101,10 @@ def send(
     with store.stage() as draft:
         draft.write(built.content)
         (admitted,) = store.admit(
-            [(upload, draft.finish())], make_index=make_index, strict_archives=strict_archives
+            [(upload, draft.finish())],
+            by=Actor(sender),
+            make_index=make_index,
+            strict_archives=strict_archives,
         )
     return admitted
 
@@ -113,7 +117,7 @@ def send_together(
 
     def stage(rest: Sequence[BuiltFile]) -> tuple[Admitted, ...]:
         if not rest:
-            return store.admit(arrivals, make_index=make_index)
+            return store.admit(arrivals, by=Actor("root"), make_index=make_index)
         with store.stage() as draft:
             draft.write(rest[0].content)
             arrivals.append((Upload(index, rest[0].filename, "root"), draft.finish()))
@@ -124,7 +128,7 @@ def send_together(
 
 def forget(store: Store, file: DistFile) -> None:
     """Remove a file from the catalog; its bytes stay until the next sweep."""
-    store.catalog.change(lambda change: change.remove_file(file), who="root", what="remove")
+    store.catalog.change(lambda change: change.remove_file(file), by=Actor("root"), what="remove")
 
 
 def recorded_files(catalog: Catalog, index: IndexName = LOCAL) -> tuple[DistFile, ...]:
@@ -270,7 +274,7 @@ def attach(store: Store, attachment: Attachment, content: bytes) -> Outcome:
     """Upload what belongs to a release."""
     with store.stage() as draft:
         draft.write(content)
-        return store.attach(attachment, draft.finish())
+        return store.attach(attachment, draft.finish(), by=Actor("root"))
 
 
 def read_attachment(store: Store, attachment: Attachment) -> bytes:
@@ -318,12 +322,12 @@ def held_up(catalog: Catalog) -> Iterator[Callable[[Callable[[Change], T]], "Fut
         assert go_on.wait(WAIT_SECONDS_MAX)
 
     with ThreadPoolExecutor(64) as threads:
-        holding = threads.submit(catalog.change, hold, who="", what="hold")
+        holding = threads.submit(catalog.change, hold, by=Actor(""), what="hold")
         assert busy.wait(WAIT_SECONDS_MAX)
 
         def ask(work: Callable[[Change], T]) -> "Future[T]":
             before = catalog._jobs.qsize()
-            asked = threads.submit(catalog.change, work, who="root", what="test")
+            asked = threads.submit(catalog.change, work, by=Actor("root"), what="test")
             wait_until(lambda: catalog._jobs.qsize() > before)
             return asked
 

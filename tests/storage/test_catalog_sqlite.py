@@ -14,7 +14,7 @@ from simpleindex_storage.catalog_sqlite import SqliteCatalog, create_catalog
 from simpleindex_storage.errors import AlreadyStored, Unavailable
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.journal import Journal
-from simpleindex_storage.model import User
+from simpleindex_storage.model import Actor, User
 from simpleindex_storage.names import IndexName, UserName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.records import file_json, index_json, release_json, time_text, user_json
@@ -72,7 +72,7 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
     change(catalog, lambda it: it.put_user(ROOT), who="")
     put_index(catalog)
     record(catalog, file)
-    catalog.change(lambda it: it.remove_file(file), who="ada", what="remove")
+    catalog.change(lambda it: it.remove_file(file), by=Actor("ada"), what="remove")
     catalog.close()
     time = time_text(NOW)
     assert journal_of(tmp_path) == [
@@ -81,6 +81,7 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
             "serial": 1,
             "time": time,
             "who": "",
+            "from": None,
             "what": "test",
             "facts": [["user", user_json(ROOT)]],
         },
@@ -88,6 +89,7 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
             "serial": 2,
             "time": time,
             "who": "root",
+            "from": None,
             "what": "test",
             "facts": [["index", index_json(a_stage())]],
         },
@@ -95,6 +97,7 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
             "serial": 3,
             "time": time,
             "who": "root",
+            "from": None,
             "what": "test",
             "facts": [
                 ["release", release_json(a_release(file), "demo")],
@@ -105,6 +108,7 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
             "serial": 4,
             "time": time,
             "who": "ada",
+            "from": None,
             "what": "remove",
             "facts": [["file removed", {"index": file.index, "filename": file.filename}]],
         },

@@ -15,7 +15,7 @@ from simpleindex_storage.fsck import files as fsck_files
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import KINDS, Code, Fault
 from simpleindex_storage.fsck.mend import Mender
-from simpleindex_storage.model import Outcome, Sidecar, Upload
+from simpleindex_storage.model import Actor, Outcome, Sidecar, Upload
 from simpleindex_storage.names import IndexName, parse_project_name
 from simpleindex_storage.opening import open_cache
 from simpleindex_storage.upkeep import remove_project
@@ -58,10 +58,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         upload = Upload(LOCAL, "signed-1.0-py3-none-any.whl", "root", signature=A_SIGNATURE)
         with store.stage() as draft:
             draft.write(a_wheel("signed").content)
-            store.admit([(upload, draft.finish())])
+            store.admit([(upload, draft.finish())], by=Actor("root"))
         send(store, a_wheel("gone"))
         store.catalog.change(
-            lambda it: remove_project(it, LOCAL, parse_project_name("gone")), who="", what=""
+            lambda it: remove_project(it, LOCAL, parse_project_name("gone")), by=Actor(""), what=""
         )
         store.sweep()
     with closing(open_cache(root, lambda: NOW)):
@@ -390,7 +390,7 @@ def test_uploads_and_removals_meanwhile_are_no_faults(root: Path) -> None:
             if number % 2:
                 store.catalog.change(
                     lambda it: remove_project(it, LOCAL, parse_project_name("busy")),
-                    who="root",
+                    by=Actor("root"),
                     what="remove",
                 )
                 store.sweep()

@@ -17,6 +17,7 @@ import pytest
 from simpleindex_storage import catalog_sql, opening, upkeep
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.files_disk import DiskFiles
+from simpleindex_storage.model import Actor
 from simpleindex_storage.names import parse_project_name
 from simpleindex_storage.opening import FolderState, create_store, open_store, state_of
 from simpleindex_storage.ports import Change
@@ -566,7 +567,9 @@ def test_a_catalog_of_the_first_version_opens_with_its_data_and_does_what_ours_d
             assert not seen.had_project(LOCAL, parse_project_name("third"))
     with opened(tmp_path) as store:
         store.catalog.change(
-            lambda change: upkeep.remove_project(change, LOCAL, file.project), who="", what="test"
+            lambda change: upkeep.remove_project(change, LOCAL, file.project),
+            by=Actor(""),
+            what="test",
         )
     with opened(tmp_path) as store, store.catalog.snapshot() as seen:
         assert recorded_files(store.catalog) == (other,)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simpleindex_storage.errors import NotStored, Refused
-from simpleindex_storage.model import Sidecar, Upload
+from simpleindex_storage.model import Actor, Sidecar, Upload
 from simpleindex_storage.names import parse_filename
 from simpleindex_storage.provenance import (
     SIGNATURE_BYTES_MAX,
@@ -117,7 +117,7 @@ def test_what_comes_along_is_kept_as_it_was_given(tmp_path: Path) -> None:
     with a_store(tmp_path) as store:
         with store.stage() as draft:
             draft.write(WHEEL.content)
-            (admitted,) = store.admit([(upload, draft.finish())])
+            (admitted,) = store.admit([(upload, draft.finish())], by=Actor("root"))
         file = admitted.file
         for sidecar, given in (
             (Sidecar.SIGNATURE, A_SIGNATURE),
@@ -126,7 +126,9 @@ def test_what_comes_along_is_kept_as_it_was_given(tmp_path: Path) -> None:
             found, content = store.open_sidecar(file.place, sidecar)
             with content:
                 assert (found, content.read()) == (file, given)
-        store.catalog.change(lambda change: change.remove_file(file), who="root", what="remove")
+        store.catalog.change(
+            lambda change: change.remove_file(file), by=Actor("root"), what="remove"
+        )
         store.sweep()
         assert files_below(tmp_path) == {}
     assert str(file.signature_sha256) in json.dumps(journal_of(tmp_path))
@@ -137,7 +139,7 @@ def test_nothing_is_left_of_a_file_whose_provenance_is_refused(tmp_path: Path) -
     with a_store(tmp_path) as store:
         with store.stage() as draft, pytest.raises(Refused, match="'subject'"):
             draft.write(WHEEL.content)
-            store.admit([(upload, draft.finish())])
+            store.admit([(upload, draft.finish())], by=Actor("root"))
         assert files_below(tmp_path) == {}
 
 
@@ -145,7 +147,9 @@ def test_what_did_not_come_along_is_not_there(tmp_path: Path) -> None:
     with a_store(tmp_path) as store:
         with store.stage() as draft:
             draft.write(WHEEL.content)
-            (admitted,) = store.admit([(Upload(LOCAL, WHEEL.filename, "root"), draft.finish())])
+            (admitted,) = store.admit(
+                [(Upload(LOCAL, WHEEL.filename, "root"), draft.finish())], by=Actor("root")
+            )
         for sidecar in (Sidecar.SIGNATURE, Sidecar.PROVENANCE):
             with pytest.raises(NotStored, match=f"{WHEEL.filename}{sidecar}"):
                 store.open_sidecar(admitted.file.place, sidecar)

@@ -31,6 +31,7 @@ from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.journal import Journal
 from simpleindex_storage.model import (
+    Actor,
     Admitted,
     Attachment,
     DistFile,
@@ -146,7 +147,7 @@ def test_what_the_sender_says_of_a_release_is_kept_but_the_file_knows_better(
     with a_store(tmp_path) as store, store.stage() as draft:
         draft.write(built.content)
         upload = Upload(LOCAL, built.filename, "root", fields=fields)
-        (admitted,) = store.admit([(upload, draft.finish())])
+        (admitted,) = store.admit([(upload, draft.finish())], by=Actor("root"))
         with store.catalog.snapshot() as seen:
             release = seen.release(LOCAL, admitted.file.project, "1.0")
     assert release is not None
@@ -174,7 +175,7 @@ def test_an_import_of_many_files_has_one_serial(tmp_path: Path) -> None:
 
 def test_an_import_of_nothing_is_nothing(tmp_path: Path) -> None:
     with a_store(tmp_path) as store:
-        assert store.admit([]) == ()
+        assert store.admit([], by=Actor("root")) == ()
         assert serial_of(store.catalog) == 0
 
 
@@ -313,7 +314,8 @@ def test_an_import_is_all_or_nothing(case: str, position: int, tmp_path: Path) -
                 [
                     (Upload(index if it is refused else LOCAL, it.filename, "root"), at)
                     for it, at in zip(files, arrivals, strict=True)
-                ]
+                ],
+                by=Actor("root"),
             )
         assert_nothing_happened(store, tmp_path, taken_file=taken, serial=1)
         assert {it.outcome for it in send_together(store, *good)} == {Outcome.ADDED}
@@ -708,9 +710,9 @@ def test_a_sweep_lets_others_write_in_between(
         sweeps: list[str] = []
         change = store.catalog.change
 
-        def change_and_count(work: Callable[[Change], Any], *, who: str, what: str) -> Any:
+        def change_and_count(work: Callable[[Change], Any], *, by: Actor, what: str) -> Any:
             sweeps.append(what)
-            return change(work, who=who, what=what)
+            return change(work, by=by, what=what)
 
         monkeypatch.setattr(store.catalog, "change", change_and_count)
         store.sweep()
@@ -749,7 +751,7 @@ def test_a_refusal_deletes_no_bytes_of_a_removal_that_is_not_committed_yet(
         take_back: list[Callable[[Change], None]] = []
         change = store.catalog.change
 
-        def caught(work: Any, *, who: str, what: str) -> Any:
+        def caught(work: Any, *, by: Actor, what: str) -> Any:
             if what == "withdraw":
                 take_back.append(work)
                 return None
@@ -969,14 +971,17 @@ def test_what_a_file_brings_along_is_kept_as_it_was_given(tmp_path: Path) -> Non
             upload = Upload(
                 LOCAL, a_wheel().filename, "bob", uploaded_at=long_ago, yanked="broken", log=log
             )
-            (admitted,) = store.admit([(upload, draft.finish())], what="push")
+            (admitted,) = store.admit(
+                [(upload, draft.finish())], by=Actor("ada", "192.0.2.7"), what="push"
+            )
         (file,) = recorded_files(store.catalog)
         assert file == admitted.file
         assert (file.uploaded_at, file.uploaded_by, file.yanked) == (long_ago, "bob", "broken")
         # It was replaced when this came, not when this was first uploaded.
         assert file.log == (LogEntry(Event.OVERWRITE, None, NOW, count=1), *log)
     line = journal_of(tmp_path)[-1]
-    assert (line["who"], line["what"]) == ("bob", "push")
+    # Who brings it need not be who once made it.
+    assert (line["who"], line["from"], line["what"]) == ("ada", "192.0.2.7", "push")
 
 
 # From one index to another
@@ -1004,7 +1009,7 @@ def push(
             for file in files
         ]
         before()
-        return store.admit(arrivals, what="push")
+        return store.admit(arrivals, by=Actor("root"), what="push")
 
 
 def inode_of(root: Path, file: DistFile) -> int:
@@ -1277,7 +1282,9 @@ def test_a_removal_while_the_same_documentation_comes_in_does_not_lose_it(tmp_pa
         pages, _ = put_document(store)
 
         def remove() -> None:
-            store.catalog.change(lambda it: it.remove_attachment(pages), who="root", what="remove")
+            store.catalog.change(
+                lambda it: it.remove_attachment(pages), by=Actor("root"), what="remove"
+            )
             store.sweep()
 
         files.after_publishing = remove
@@ -1392,7 +1399,7 @@ def test_nothing_is_left_of_an_attachment_that_is_refused(case: str, tmp_path: P
 def mark(store: Store, file: DistFile, status: ProjectStatus) -> None:
     store.catalog.change(
         lambda it: mark_project(it, file.index, file.project, status, None),
-        who="root",
+        by=Actor("root"),
         what="test",
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from simpleindex_storage import upkeep
 from simpleindex_storage.errors import NotStored, Refused, Unavailable
-from simpleindex_storage.model import Admitted, Attachment, DistFile, Project, Upload, User
+from simpleindex_storage.model import Actor, Admitted, Attachment, DistFile, Project, Upload, User
 from simpleindex_storage.names import IndexName, UserName, parse_project_name
 from simpleindex_storage.ports import Change
 from simpleindex_storage.store import Store
@@ -47,13 +47,13 @@ ADA = replace(ROOT, name=UserName("ada"))
 
 def do(store: Store, work: Callable[[Change], T]) -> T:
     """A removal as a server does it: the bytes go after the records."""
-    result = store.catalog.change(work, who="root", what="remove")
+    result = store.catalog.change(work, by=Actor("root"), what="remove")
     store.sweep_if_possible()
     return result
 
 
 def put_user(store: Store, user: User) -> None:
-    store.catalog.change(lambda it: it.put_user(user), who="", what="test")
+    store.catalog.change(lambda it: it.put_user(user), by=Actor(""), what="test")
 
 
 def send_with_results(store: Store, built: BuiltFile, index: IndexName = LOCAL) -> DistFile:
@@ -349,7 +349,9 @@ def push(store: Store, built: BuiltFile) -> Admitted:
     """Copy the only file of an index to another one."""
     (file,) = recorded_files(store.catalog)
     with store.stage_copy(file) as staged:
-        (admitted,) = store.admit([(Upload(OTHER, built.filename, "root"), staged)])
+        (admitted,) = store.admit(
+            [(Upload(OTHER, built.filename, "root"), staged)], by=Actor("root")
+        )
     return admitted
 
 
@@ -361,7 +363,7 @@ def test_bytes_whose_removal_was_not_swept_go_at_the_next_start(tmp_path: Path) 
         def remove(it: Change) -> None:
             upkeep.remove_project(it, LOCAL, DEMO)
 
-        store.catalog.change(remove, who="root", what="remove")
+        store.catalog.change(remove, by=Actor("root"), what="remove")
         assert len(files_below(tmp_path)) == 5
     with opened(tmp_path):
         assert files_below(tmp_path) == {}
@@ -375,7 +377,7 @@ def test_what_comes_back_before_the_sweep_keeps_its_bytes(tmp_path: Path) -> Non
         def remove(it: Change) -> None:
             upkeep.remove_index(it, LOCAL)
 
-        store.catalog.change(remove, who="root", what="remove")
+        store.catalog.change(remove, by=Actor("root"), what="remove")
         file = send(store, a_wheel(), make_index=a_stage()).file
         pages = document(store)
         store.sweep()

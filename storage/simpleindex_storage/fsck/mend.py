@@ -13,7 +13,7 @@ from pathlib import Path
 
 from simpleindex_storage.errors import NotStored, StoreError
 from simpleindex_storage.inspection import inspect
-from simpleindex_storage.model import Attachment, DistFile, Sidecar
+from simpleindex_storage.model import CONSOLE, Actor, Attachment, DistFile, Sidecar
 from simpleindex_storage.names import FilePlace, IndexName, parse_filename
 from simpleindex_storage.opening import open_cache, open_store
 from simpleindex_storage.ports import Change
@@ -25,6 +25,8 @@ from .files import FilesCheck, is_recorded, place_of, sha256_of
 from .reading import CatalogReader
 
 SET_ASIDE = "set-aside"
+
+_FSCK = Actor("fsck", CONSOLE)
 
 _SAME_BYTES = """
     SELECT indexes.name, substr(sha256, 1, 16), filename
@@ -112,7 +114,7 @@ class Mender:
                 remove_attachment(change, record)
 
         with suppress(NotStored):  # somebody has removed it meanwhile
-            self._opened().catalog.change(forget, who="fsck", what="forget missing")
+            self._opened().catalog.change(forget, by=_FSCK, what="forget missing")
             self._opened().sweep_if_possible()
         return "forgotten"
 
@@ -199,7 +201,7 @@ class Mender:
                     with suppress(OSError):  # others may lie in its folder
                         path.parent.rmdir()
 
-        store.catalog.change(move, who="", what="set aside")
+        store.catalog.change(move, by=_FSCK, what="set aside")
         return f"set aside in {self._aside.relative_to(self._root).as_posix()}/"
 
     def _drop_drafts(self, fault: Fault) -> str:
