@@ -89,6 +89,13 @@ def _not_negative(value: object) -> int:
     return number
 
 
+def _days(value: object) -> int:
+    number = _not_negative(value)
+    if number > 36_500:
+        raise ValueError("36,500 days at the most are needed")
+    return number
+
+
 def _seconds(value: object) -> int:
     number = _not_negative(value)
     if number >= 10**9:
@@ -244,6 +251,9 @@ class Config:
         _not_negative,
         "Room on the disk that files of mirrors leave free.",
         metavar="BYTES",
+    )
+    log_days: int = _setting(
+        0, _days, "Days for which the audit log is kept; 0: for ever.", metavar="DAYS"
     )
     access_log: bool = _setting(True, _flag, "Print a line for each request.")
     offline_mode: bool = _setting(False, _flag, "Never connect to another index.")

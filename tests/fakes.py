@@ -16,6 +16,7 @@ from simpleindex_storage.model import (
     Attachment,
     DistFile,
     Index,
+    JsonValue,
     MirrorSettings,
     Project,
     ProjectStatus,
@@ -145,6 +146,16 @@ class FakeCatalog:
         yield self
 
     def change(self, work: Callable[[Change], T], *, by: Actor, what: str) -> T:
+        raise NotImplementedError
+
+    @property
+    def journal_name(self) -> str:
+        raise NotImplementedError
+
+    def all_facts(self) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+        raise NotImplementedError
+
+    def begin_segment(self) -> None:
         raise NotImplementedError
 
     def agreed_serial(self) -> int | None:

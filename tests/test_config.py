@@ -94,6 +94,7 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
                               ("127.0.0.1", "10.0.0.0/8")),
         "cache_bytes_max": (5, "5", 5),
         "keep_free_bytes": (0, "0", 0),
+        "log_days": (730, "730", 730),
         "access_log": (False, "No", False),
         "offline_mode": (True, "YES", True),
     }  # fmt: skip

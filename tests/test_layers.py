@@ -54,12 +54,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "simpleindex_storage.store",
         "simpleindex_storage.rebuild",
+        "simpleindex_storage.log_retention",
         "simpleindex_storage.files_disk",
         "simpleindex_storage.files_s3",
         "simpleindex_storage.catalog_sqlite",
         "simpleindex_storage.catalog_postgres",
         "simpleindex_storage.cache",
     ),
+    ("simpleindex_storage.rebuild_check", "simpleindex_storage.replay"),
+    ("simpleindex_storage.rebuild_draft",),
     ("simpleindex_storage.cache_upkeep",),
     (
         "simpleindex_storage.cache_names",
@@ -77,6 +80,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.sqlite_file",),
     ("simpleindex_storage.catalog_sql", "simpleindex_storage.cache_sql"),
     ("simpleindex_storage.processes",),
+    ("simpleindex_storage.journal_lines", "simpleindex_storage.state_file"),
     ("simpleindex_storage.journal", "simpleindex_storage.locks", "simpleindex_storage.records"),
     ("simpleindex_storage.plain_files", "simpleindex_storage.draft_names"),
     ("simpleindex_storage.durable",),

@@ -122,6 +122,9 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (index_id, name)
     ) WITHOUT ROWID;
     """,
+    """
+    INSERT INTO facts VALUES ('journal_name', 'journal.jsonl');
+    """,
 )
 
 # The first row of each table, and the last of those that have numbered ones.
@@ -278,6 +281,10 @@ HAD_PROJECT = """
 ADD_FORMER = """
     INSERT OR IGNORE INTO former_projects SELECT id, ?2 FROM indexes WHERE name = ?1
 """
+FORMER = """
+    SELECT former_projects.name FROM former_projects JOIN indexes ON indexes.id = index_id
+    WHERE indexes.name = ? ORDER BY former_projects.name
+"""
 FORGET_FORMER = """
     DELETE FROM former_projects
     WHERE name = ?2 AND index_id = (SELECT id FROM indexes WHERE name = ?1)
@@ -290,3 +297,13 @@ ADD_REMOVAL = "INSERT OR IGNORE INTO removals VALUES (?, ?, ?)"
 FORGET_REMOVAL = """
     DELETE FROM removals WHERE index_name = ? AND sha256_prefix = ? AND filename = ?
 """
+
+# For a rebuild
+
+PLACES = """
+    SELECT indexes.name, substr(sha256, 1, 16), filename, size_bytes
+    FROM files JOIN indexes ON indexes.id = files.index_id
+    UNION ALL
+    SELECT index_name, sha256_prefix, filename, size_bytes FROM attachments
+"""
+COUNT = "SELECT count(*) FROM {}"

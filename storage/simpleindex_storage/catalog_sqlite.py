@@ -37,6 +37,7 @@ from .sqlite_file import (
     writing_errors,
 )
 from .sqlite_transaction import SqliteChange, SqliteSnapshot
+from .state_file import set_aside_if_after
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ class SqliteCatalog:
             # It is so, but for a backup that was put back: VACUUM INTO does not keep the mode.
             self._writing.execute("PRAGMA journal_mode = WAL")
             self._uuid = str(fact(self._writing, "uuid"))
+        self._is_first_commit = True
         self._entrance = threading.Lock()
         self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -95,12 +97,15 @@ class SqliteCatalog:
     def change(self, work: Callable[[Change], T], *, by: Actor, what: str) -> T:
         """Do `work` in the next commit. Raises what it raises, and Unavailable."""
         job = _Job(work, by, what)
-        with self._entrance:
-            if self._closed:
-                raise Unavailable("the catalog is closed")
-            self._jobs.put(job)
+        self._submit(job)
         result: T = job.done.result()
         return result
+
+    def begin_segment(self) -> None:
+        """Let the journal go on in a new file, unless it has just begun one. Raises Unavailable."""
+        job = _Job(lambda _: None, Actor(""), "begin segment", begins_segment=True)
+        self._submit(job)
+        job.done.result()
 
     def agreed_serial(self) -> int | None:
         """The serial that everybody sees, if no change is on its way."""
@@ -123,6 +128,12 @@ class SqliteCatalog:
         self._turnstile.close()
         self._journal.close()
         self._generation.close()
+
+    def _submit(self, job: "_Job") -> None:
+        with self._entrance:
+            if self._closed:
+                raise Unavailable("the catalog is closed")
+            self._jobs.put(job)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
@@ -159,9 +170,13 @@ class SqliteCatalog:
             before = serial = int(fact(connection, "serial"))
             # What a writer left that died, or whose commit failed.
             self._generation.settle(before)
-            self._journal.cut(int(fact(connection, "journal_bytes")))
+            self._open_journal(before)
             entries: list[dict[str, JsonValue]] = []
             changed = False
+            if any(job.begins_segment for job in jobs) and fact(connection, "journal_bytes"):
+                connection.execute(sql.SET_FACT, (self._journal.begin(before + 1), "journal_name"))
+                connection.execute(sql.SET_FACT, (0, "journal_bytes"))
+                changed = True
             for job in jobs:
                 change = _do(job, connection, serial + 1)
                 changed |= change.changed
@@ -182,6 +197,15 @@ class SqliteCatalog:
             raise
         self._generation.settle(serial)
 
+    def _open_journal(self, serial: int) -> None:
+        """Go on where the last commit has stopped; the first time, look for what is newer."""
+        self._journal.use(str(fact(self._writing, "journal_name")))
+        self._journal.cut(int(fact(self._writing, "journal_bytes")))
+        if self._is_first_commit:
+            self._journal.set_aside_after(serial)
+            set_aside_if_after(self._path.parent, serial)
+            self._is_first_commit = False
+
     def _entry(self, serial: int, job: "_Job", facts: list[JsonValue]) -> dict[str, JsonValue]:
         time = records.time_text(self._now())
         return {
@@ -198,11 +222,21 @@ class _Job:
     by: Actor
     what: str
     done: "Future[Any]"
+    begins_segment: bool
+    """Whether its commit shall begin a new segment of the journal."""
     result: Any = None
     error: BaseException | None = None
 
-    def __init__(self, work: Callable[[Change], Any], by: Actor, what: str) -> None:
+    def __init__(
+        self,
+        work: Callable[[Change], Any],
+        by: Actor,
+        what: str,
+        *,
+        begins_segment: bool = False,
+    ) -> None:
         self.work, self.by, self.what = work, by, what
+        self.begins_segment = begins_segment
         self.done = Future()
         self.result = self.error = None
 
@@ -245,10 +279,13 @@ def create_catalog(folder: Path, first: Callable[[Change], None], now: datetime)
             migrate(connection)
             change = SqliteChange(connection, 0)
             first(change)
-            journal = Journal(folder / "journal.jsonl")
+            journal = Journal(folder)
+            journal.use(str(fact(connection, "journal_name")))
+            # So that a rebuild makes a catalog of the same server.
+            server: JsonValue = ["server", {"uuid": str(fact(connection, "uuid"))}]
             entry: dict[str, JsonValue] = {
-                "serial": 0, "time": records.time_text(now), "who": "", "what": "init",
-                "facts": change.facts,
+                "serial": 0, "time": records.time_text(now), "who": "", "from": None,
+                "what": "init", "facts": [server, *change.facts],
             }  # fmt: skip
             connection.execute(sql.SET_FACT, (journal.append([entry], at_bytes=0), "journal_bytes"))
             journal.close()

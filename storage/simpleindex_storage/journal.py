@@ -7,33 +7,86 @@ missing, and none is ever there twice.
 
 More lines than one commit can hold are something else: the catalog is older than the journal,
 restored from a backup. Those lines tell of what happened since, and are set aside in a file.
+
+    root/journal.jsonl                   the first segment
+    root/journal-<first serial>.jsonl    the segments that follow, one after the other
+    root/journal[...]-from-<bytes>.jsonl what was set aside of a segment; no segment itself
+
+The catalog names the segment that is being written, so that a new one begins with a commit: for
+all processes at once, and whatever crashes meanwhile.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
-from .durable import unavailable_on_failure, write_file
+from .durable import sync_folder, unavailable_on_failure, write_file
 from .model import JsonValue
 
 LINES_PER_COMMIT_MAX = 64
 
+_SEGMENT = re.compile(r"journal(?:-([0-9]+))?\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file of the journal."""
+
+    path: Path
+    first_serial: int
+    """Of its first line, if it has any."""
+
+
+def segments(folder: Path) -> list[Segment]:
+    """The files of a directory's journal, the oldest first. Raises OSError."""
+    found = []
+    for path in folder.iterdir():
+        if match := _SEGMENT.fullmatch(path.name):
+            found.append(Segment(path, int(match[1] or 0)))
+    return sorted(found, key=lambda segment: segment.first_serial)
+
 
 class Journal:
-    """The journal of one server directory. Only the holder of the write lock may append."""
+    """The journal of one server directory. Only the holder of the write lock may touch it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        self._handle = os.open(path, flags, 0o600)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path: Path | None = None
+        self._handle = -1
+
+    def use(self, name: str) -> None:
+        """Go on in the segment that the catalog names. Raises Unavailable."""
+        path = self._folder / name
+        if path == self._path:
+            return
+        with unavailable_on_failure("the journal cannot be opened"):
+            self.close()
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._handle = os.open(path, flags, 0o600)
+            self._path = path
+
+    def begin(self, first_serial: int) -> str:
+        """Make an empty segment, to stay, and go on in it; its name. Raises Unavailable.
+
+        The catalog must name it in the same commit; if that fails, nobody ever reads it.
+        """
+        name = f"journal-{first_serial}.jsonl"
+        with unavailable_on_failure("the journal cannot be written"):
+            self.use(name)
+            self._cut(0)
+            sync_folder(self._folder)
+        return name
 
     def append(self, entries: Iterable[dict[str, JsonValue]], *, at_bytes: int) -> int:
-        """Write the lines behind the first `at_bytes` bytes; the length after them.
+        """Write the lines behind the first `at_bytes` bytes of the segment; the length after them.
 
-        A shorter journal, from which somebody took lines away, is continued at its end. Durable
-        once this returns. Raises Unavailable.
+        A shorter one, from which somebody took lines away, is continued at its end. Durable once
+        this returns. Raises Unavailable.
         """
         lines = b"".join(_line(entry) for entry in entries)
         with unavailable_on_failure("the journal cannot be written"):
@@ -50,12 +103,31 @@ class Journal:
         with unavailable_on_failure("the journal cannot be written"):
             self._cut(at_bytes)
 
+    def set_aside_after(self, serial: int) -> None:
+        """Set segments aside that begin after `serial`: the catalog is from before them.
+
+        An empty one is all that is left of a commit that was to begin it, and never happened.
+        Raises Unavailable.
+        """
+        with unavailable_on_failure("the journal cannot be written"):
+            for segment in segments(self._folder):
+                if segment.path == self._path:
+                    continue
+                with suppress(PermissionError):  # Windows: somebody reads it; the next start does
+                    if segment.path.stat().st_size == 0:
+                        segment.path.unlink()
+                    elif segment.first_serial > serial:
+                        segment.path.rename(_place_aside(segment.path, 0))
+
     def close(self) -> None:
         """Close the file."""
-        os.close(self._handle)
+        if self._path is not None:
+            os.close(self._handle)
+            self._path = None
 
     def _cut(self, at_bytes: int) -> int:
-        """Let the journal end there, or where it ends if that is sooner; its length then."""
+        """Let the segment end there, or where it ends if that is sooner; its length then."""
+        assert self._path is not None
         size_bytes = os.fstat(self._handle).st_size
         if size_bytes <= at_bytes:
             return size_bytes
@@ -63,15 +135,16 @@ class Journal:
             file.seek(at_bytes)
             if sum(1 for _ in file) > LINES_PER_COMMIT_MAX:
                 file.seek(at_bytes)
-                write_file(self._place_aside(at_bytes), file.read())
+                write_file(_place_aside(self._path, at_bytes), file.read())
         os.ftruncate(self._handle, at_bytes)
         return at_bytes
 
-    def _place_aside(self, at_bytes: int) -> Path:
-        """A name that is free: `journal-from-1234.jsonl`, or with a number behind it."""
-        stem = f"{self._path.stem}-from-{at_bytes}"
-        names = chain([f"{stem}.jsonl"], (f"{stem}-{number}.jsonl" for number in count(2)))
-        return next(path for path in map(self._path.with_name, names) if not path.exists())
+
+def _place_aside(path: Path, at_bytes: int) -> Path:
+    """A name that is free: `journal-from-1234.jsonl`, or with a number behind it."""
+    stem = f"{path.stem}-from-{at_bytes}"
+    names = chain([f"{stem}.jsonl"], (f"{stem}-{number}.jsonl" for number in count(2)))
+    return next(each for each in map(path.with_name, names) if not each.exists())
 
 
 def _line(entry: dict[str, JsonValue]) -> bytes:

@@ -126,7 +126,7 @@ def open_login_notes(root: Path) -> LoginNotes:
 def _open(root: Path, now: Callable[[], datetime]) -> Store:
     prepare_catalog(root / "catalog.sqlite", now())
     with ExitStack() as if_it_fails:
-        journal = Journal(root / "journal.jsonl")
+        journal = Journal(root)
         if_it_fails.callback(journal.close)
         generation = Generation(root / "generation")
         if_it_fails.callback(generation.close)

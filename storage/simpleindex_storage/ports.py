@@ -15,6 +15,7 @@ from .model import (
     Attachment,
     DistFile,
     Index,
+    JsonValue,
     Project,
     Release,
     Sidecar,
@@ -107,6 +108,11 @@ class Snapshot(Protocol):
         """Of the last change that this snapshot sees."""
         ...
 
+    @property
+    def journal_name(self) -> str:
+        """The file of the journal in which that change, or the next one, is told."""
+        ...
+
     def user(self, name: UserName) -> User | None:
         """One user."""
         ...
@@ -163,6 +169,13 @@ class Snapshot(Protocol):
 
         By project, and within it in order of arrival; of projects with any status. Read as they
         are asked for: many of them take no memory.
+        """
+        ...
+
+    def all_facts(self) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+        """All of it, as facts like those in the journal, from which a catalog can be made again.
+
+        Indexes and projects have a `serial` in them. Read as they are asked for.
         """
         ...
 
@@ -276,6 +289,13 @@ class Catalog(Protocol):
         it changes. If it raises, nothing of it is kept, and the error comes out here. It gets a
         serial of its own if it changed anything, and one line in the journal, with `by` and
         `what`. Raises Unavailable when the catalog cannot be written, or is closed.
+        """
+        ...
+
+    def begin_segment(self) -> None:
+        """Let the journal go on in a new file, so that what was written before can be removed.
+
+        Unless it has just begun one. Raises Unavailable.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Any
 from .model import (
     ApiToken,
     Attachment,
+    AttachmentKind,
     DistFile,
     Event,
     Fields,
@@ -16,11 +17,13 @@ from .model import (
     LogEntry,
     MirrorSettings,
     Project,
+    ProjectStatus,
     Release,
     StageSettings,
+    TokenAction,
     User,
 )
-from .names import IndexName
+from .names import FilePlace, IndexName, UserName
 
 _MIRROR_KEYS = (
     "mirror_url",
@@ -59,6 +62,19 @@ def user_json(user: User) -> dict[str, JsonValue]:
     }
 
 
+def user_from_json(value: Mapping[str, Any]) -> User:
+    """The inverse of `user_json`."""
+    modified_at = value["modified_at"]
+    return User(
+        name=UserName(value["name"]),
+        password_hash=value["password_hash"],
+        password_version=value["password_version"],
+        created_at=time_from_text(value["created_at"]),
+        modified_at=time_from_text(modified_at) if modified_at else None,
+        profile=value["profile"],
+    )
+
+
 def token_json(token: ApiToken) -> dict[str, JsonValue]:
     """A token; of its secret only the digest."""
     return {
@@ -74,6 +90,22 @@ def token_json(token: ApiToken) -> dict[str, JsonValue]:
     }
 
 
+def token_from_json(value: Mapping[str, Any]) -> ApiToken:
+    """The inverse of `token_json`."""
+    expires_at = value["expires_at"]
+    return ApiToken(
+        id=value["id"],
+        user=UserName(value["user"]),
+        name=value["name"],
+        sha256=value["sha256"],
+        created_at=time_from_text(value["created_at"]),
+        expires_at=time_from_text(expires_at) if expires_at else None,
+        actions=tuple(map(TokenAction, value["actions"])),
+        indexes=tuple(value["indexes"]),
+        projects=tuple(value["projects"]),
+    )
+
+
 def index_json(index: Index) -> dict[str, JsonValue]:
     """An index with its settings."""
     return {
@@ -81,6 +113,12 @@ def index_json(index: Index) -> dict[str, JsonValue]:
         "automatic": index.automatic,
         "settings": settings_json(index.settings),
     }
+
+
+def index_from_json(value: Mapping[str, Any]) -> Index:
+    """The inverse of `index_json`; the serial is for the catalog to set."""
+    settings = settings_from_json(value["settings"])
+    return Index(IndexName(value["name"]), settings, automatic=value["automatic"])
 
 
 def project_json(project: Project) -> dict[str, JsonValue]:
@@ -94,6 +132,17 @@ def project_json(project: Project) -> dict[str, JsonValue]:
     }
 
 
+def project_from_json(value: Mapping[str, Any]) -> Project:
+    """The inverse of `project_json`; the serial is for the catalog to set."""
+    return Project(
+        index=IndexName(value["index"]),
+        name=value["name"],
+        display_name=value["display_name"],
+        status=ProjectStatus(value["status"]),
+        status_reason=value["status_reason"],
+    )
+
+
 def release_json(release: Release, display_name: str) -> dict[str, JsonValue]:
     """A release, and how its project is spelled."""
     return {
@@ -103,6 +152,13 @@ def release_json(release: Release, display_name: str) -> dict[str, JsonValue]:
         "version": release.version,
         "fields": fields_json(release.fields),
     }
+
+
+def release_from_json(value: Mapping[str, Any]) -> tuple[Release, str]:
+    """The inverse of `release_json`: the release, and how its project is spelled."""
+    fields = fields_from_json(value["fields"])
+    release = Release(IndexName(value["index"]), value["project"], value["version"], fields)
+    return release, value["display_name"]
 
 
 def file_json(file: DistFile) -> dict[str, JsonValue]:
@@ -129,6 +185,30 @@ def file_json(file: DistFile) -> dict[str, JsonValue]:
     }
 
 
+def file_from_json(value: Mapping[str, Any]) -> DistFile:
+    """The inverse of `file_json`."""
+    return DistFile(
+        index=IndexName(value["index"]),
+        project=value["project"],
+        version=value["version"],
+        filename=value["filename"],
+        key=value["key"],
+        size_bytes=value["size_bytes"],
+        sha256=value["sha256"],
+        md5=value["md5"],
+        blake2b_256=value["blake2b_256"],
+        uploaded_at=time_from_text(value["uploaded_at"]),
+        uploaded_by=value["uploaded_by"],
+        requires_python=value["requires_python"],
+        metadata_sha256=value["metadata_sha256"],
+        signature_sha256=value["signature_sha256"],
+        provenance_sha256=value["provenance_sha256"],
+        yanked=value["yanked"],
+        findings=tuple(value["findings"]),
+        log=log_from_json(value["log"]),
+    )
+
+
 def attachment_json(attachment: Attachment) -> dict[str, JsonValue]:
     """Something that belongs to a release."""
     return {
@@ -145,6 +225,38 @@ def attachment_json(attachment: Attachment) -> dict[str, JsonValue]:
         "file_key": attachment.file_key,
         "log": log_json(attachment.log),
     }
+
+
+def attachment_from_json(value: Mapping[str, Any]) -> Attachment:
+    """The inverse of `attachment_json`."""
+    index = IndexName(value["index"])
+    return Attachment(
+        kind=AttachmentKind(value["kind"]),
+        index=index,
+        project=value["project"],
+        version=value["version"],
+        place=FilePlace(index, value["sha256_prefix"], value["filename"]),
+        size_bytes=value["size_bytes"],
+        sha256=value["sha256"],
+        uploaded_at=time_from_text(value["uploaded_at"]),
+        uploaded_by=value["uploaded_by"],
+        file_key=value["file_key"],
+        log=log_from_json(value["log"]),
+    )
+
+
+def place_json(place: FilePlace) -> dict[str, JsonValue]:
+    """Where a file lies."""
+    return {
+        "index": place.index,
+        "sha256_prefix": place.sha256_prefix,
+        "filename": place.filename,
+    }
+
+
+def place_from_json(value: Mapping[str, Any]) -> FilePlace:
+    """The inverse of `place_json`."""
+    return FilePlace(IndexName(value["index"]), value["sha256_prefix"], value["filename"])
 
 
 def log_json(log: Sequence[LogEntry]) -> list[JsonValue]:

@@ -38,6 +38,11 @@ class SqliteSnapshot:
         """Of the last change that is seen."""
         return self._serial
 
+    @property
+    def journal_name(self) -> str:
+        """The file of the journal that is being written."""
+        return str(fact(self._connection, "journal_name"))
+
     def user(self, name: UserName) -> User | None:
         """One user."""
         return next(self._users(sql.USER, name), None)
@@ -97,6 +102,31 @@ class SqliteSnapshot:
             if matched is not None:
                 named = (in_index, name, display_name, serial)
                 yield Found(Project(*named, ProjectStatus(status), status_reason), version, matched)
+
+    def all_facts(self) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+        """All of it, each thing behind what it belongs to, and in order of arrival."""
+        for user in self._users(sql.USERS):
+            yield "user", records.user_json(user)
+            for token in self._tokens(sql.TOKENS, user.name):
+                yield "token", records.token_json(token)
+        for index in self._indexes(sql.INDEXES):
+            yield "index", {**records.index_json(index), "serial": index.serial}
+            for (name,) in self._connection.execute(sql.FORMER, (index.name,)):
+                yield "former project", {"index": index.name, "project": name}
+            for project in self._projects(sql.PROJECTS, index.name):
+                yield from self._facts_of(project)
+        for row in self._connection.execute(sql.REMOVALS):
+            yield "file to remove", records.place_json(FilePlace(*row))
+
+    def _facts_of(self, project: Project) -> Iterator[tuple[str, dict[str, JsonValue]]]:
+        named = (project.index, project.name)
+        yield "project", {**records.project_json(project), "serial": project.serial}
+        for release in self._releases(sql.RELEASES, *named):
+            yield "release", records.release_json(release, project.display_name)
+        for file in self._files(sql.FILES, *named):
+            yield "file", records.file_json(file)
+        for attachment in self._attachments(sql.ATTACHMENTS, *named):
+            yield "attachment", records.attachment_json(attachment)
 
     def file_at(self, place: FilePlace) -> DistFile | None:
         """The file that is recorded at a place."""
@@ -292,6 +322,20 @@ class SqliteChange(SqliteSnapshot):
         )
         self._tell("project", records.project_json(project))
 
+    def put_project(self, project: Project) -> None:
+        """Create a project as it was, for a rebuild, which knows all of it at once."""
+        named = (project.index, project.name)
+        self._write(sql.PUT_PROJECT, (*named, project.display_name, self._new_serial))
+        self.mark_project(project)
+
+    def put_former(self, index: IndexName, name: ProjectName) -> None:
+        """Keep the name of a project that was removed in mind, for a rebuild."""
+        self._write(sql.ADD_FORMER, (index, name))
+
+    def put_removal(self, place: FilePlace) -> None:
+        """Keep a place in mind whose file was forgotten, for a rebuild."""
+        self._add_removal(place)
+
     def yank_file(self, file: DistFile, reason: str | None) -> None:
         """Mark a file as yanked, or as not yanked."""
         self._write(sql.YANK_FILE, (file.index, file.key, reason))
@@ -324,14 +368,7 @@ class SqliteChange(SqliteSnapshot):
         self._write(sql.REMOVE_ATTACHMENT, (place.index, place.sha256_prefix, place.filename))
         self._write(sql.TOUCH_PROJECT, (attachment.index, attachment.project, self._new_serial))
         self._add_removal(place)
-        self._tell(
-            "attachment removed",
-            {
-                "index": place.index,
-                "sha256_prefix": place.sha256_prefix,
-                "filename": place.filename,
-            },
-        )
+        self._tell("attachment removed", records.place_json(place))
 
     def remove_release(self, index: IndexName, project: ProjectName, version: str) -> None:
         """Forget a release. Raises Refused while it has files or attachments."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -18,6 +18,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 
 from simpleindex_storage.catalog_sqlite import SqliteCatalog
+from simpleindex_storage.journal import segments
 from simpleindex_storage.model import (
     Actor,
     Admitted,
@@ -189,8 +190,18 @@ def paths_of(*attachments: Attachment) -> set[str]:
 
 
 def journal_of(root: Path) -> list[dict[str, Any]]:
-    """The journal's lines."""
-    return [json.loads(line) for line in (root / "journal.jsonl").read_bytes().splitlines()]
+    """The journal's lines, of all its segments."""
+    return [
+        json.loads(line)
+        for segment in segments(root)
+        for line in segment.path.read_bytes().splitlines()
+    ]
+
+
+def catalog_dump(root: Path) -> list[str]:
+    """All that lies in a catalog, as SQL: equal for catalogs that say the same."""
+    with closing(sqlite3.connect(root / "catalog.sqlite")) as connection:
+        return list(connection.iterdump())
 
 
 def a_file(

@@ -50,7 +50,7 @@ def open_catalog(root: Path) -> SqliteCatalog:
     root.mkdir(exist_ok=True)
     if not (root / "catalog.sqlite").exists():
         create_catalog(root, lambda change: None, NOW)
-    journal, generation = Journal(root / "journal.jsonl"), Generation(root / "generation")
+    journal, generation = Journal(root), Generation(root / "generation")
     return SqliteCatalog(root, journal, generation, lambda: NOW)
 
 
@@ -76,7 +76,14 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
     catalog.close()
     time = time_text(NOW)
     assert journal_of(tmp_path) == [
-        {"serial": 0, "time": time, "who": "", "what": "init", "facts": []},
+        {
+            "serial": 0,
+            "time": time,
+            "who": "",
+            "from": None,
+            "what": "init",
+            "facts": [["server", {"uuid": catalog.uuid}]],
+        },
         {
             "serial": 1,
             "time": time,

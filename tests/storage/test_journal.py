@@ -10,7 +10,9 @@ from tests.storage.stores import FailingDisk, files_no_larger_than, journal_of
 
 
 def open_journal(root: Path) -> Journal:
-    return Journal(root / "journal.jsonl")
+    journal = Journal(root)
+    journal.use("journal.jsonl")
+    return journal
 
 
 def content_of(root: Path) -> bytes:

@@ -600,7 +600,7 @@ class InterruptedFiles(DiskFiles):
 @contextmanager
 def an_interrupted_store(root: Path, *indexes: Index) -> Iterator[tuple[Store, InterruptedFiles]]:
     make_store(root, *indexes)
-    journal, generation = Journal(root / "journal.jsonl"), Generation(root / "generation")
+    journal, generation = Journal(root), Generation(root / "generation")
     files = InterruptedFiles(root)
     store = Store(files, SqliteCatalog(root, journal, generation, lambda: NOW), lambda: NOW)
     try:
