@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex",),  # the face of the package, which looks up create_app and Config
     ("simpleindex.app",),
     ("simpleindex.routes", "simpleindex.gap"),
-    ("simpleindex.search", "simpleindex.project_page"),
+    ("simpleindex.search", "simpleindex.project_page", "simpleindex.audit_log"),
     ("simpleindex.devpi_dump",),
     ("simpleindex.library", "simpleindex.initialise", "simpleindex.pushing"),
     ("simpleindex.mirror", "simpleindex.releases"),

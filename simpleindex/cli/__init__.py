@@ -35,6 +35,7 @@ _VERBS = {
     "why": "why:command",
     "gc": "gc:command",
     "fsck": "fsck:command",
+    "log": "log:command",
     "user": "user:command",
     "index": "index:command",
     "passwd": "passwd:command",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from simpleindex.cli.options import require_owner, this_command
-from simpleindex_storage.opening import FolderState, open_store, state_of
+from simpleindex_storage.opening import FolderState, lacks_catalog, open_store, state_of
 from simpleindex_storage.store import Store
 
 
@@ -15,10 +15,12 @@ def require_ours(root: Path) -> None:
     """Refuse to work on anything but a server directory, and as anybody but its owner."""
     require_owner(root)
     if state_of(root) is not FolderState.OURS:
-        raise click.ClickException(
-            f"{root} is not a directory of simpleindex-server; name the one that is served with "
-            f"--serverdir, or make a new one with `{this_command()} init --serverdir={root}`"
-        )
+        if lacks_catalog(root):
+            raise click.ClickException(
+                f"{root} has lost its catalog; `{this_command()} rebuild --serverdir={root}` makes "
+                "it anew"
+            )
+        raise _no_directory(root)
 
 
 @contextmanager
@@ -30,3 +32,17 @@ def open_as_owner(root: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def require_directory(root: Path) -> None:
+    """Refuse to work in a folder that is no server directory; one that lost its catalog is."""
+    require_owner(root)
+    if state_of(root) is not FolderState.OURS and not lacks_catalog(root):
+        raise _no_directory(root)
+
+
+def _no_directory(root: Path) -> click.ClickException:
+    return click.ClickException(
+        f"{root} is not a directory of simpleindex-server; name the one that is served with "
+        f"--serverdir, or make a new one with `{this_command()} init --serverdir={root}`"
+    )

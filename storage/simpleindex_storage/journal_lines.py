@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from .journal import segments
 from .model import Actor
 from .records import time_from_text
 
@@ -47,6 +48,38 @@ def lines_of(path: Path, at_bytes: int = 0) -> Iterator[Line]:
         for number, raw in enumerate(file, 1):
             end += len(raw)
             yield Line(number, end, raw.endswith(b"\n"), parse_entry(raw))
+
+
+class JournalReader:
+    """Goes through the journal of a directory, and on from there as it grows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._first_serial = -1
+        """Of the segment that was read last."""
+        self._at_bytes = 0
+
+    def read(self, up_to: int | None) -> Iterator[tuple[Path, Line]]:
+        """The lines that were not read yet, up to a serial; None: to the end. Raises OSError.
+
+        A line that is still being written is left for the next time, and so is a damaged one at
+        the very end: it may never have been committed.
+        """
+        for segment in segments(self._folder):
+            if segment.first_serial < self._first_serial:
+                continue
+            if segment.first_serial > self._first_serial:
+                self._first_serial, self._at_bytes = segment.first_serial, 0
+            damaged: list[Line] = []
+            for line in lines_of(segment.path, self._at_bytes):
+                if line.entry is None:
+                    damaged.append(line)
+                elif not line.is_whole or (up_to is not None and line.entry.serial > up_to):
+                    return
+                else:
+                    self._at_bytes = line.end
+                    yield from ((segment.path, each) for each in (*damaged, line))
+                    damaged.clear()
 
 
 def parse_entry(raw: bytes) -> Entry | None:

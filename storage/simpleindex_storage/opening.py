@@ -75,6 +75,16 @@ def state_of(root: Path) -> FolderState:
     return FolderState.FOREIGN if names - _MAY_BE_THERE else FolderState.EMPTY
 
 
+def lacks_catalog(root: Path) -> bool:
+    """Whether a folder has what a server directory has, but for the catalog. Raises Unavailable.
+
+    An initialisation that was interrupted leaves a journal too, but no folder of files.
+    """
+    with unavailable_on_failure(f"{root} cannot be read"):
+        names = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    return "files" in names and "incoming" in names and "catalog.sqlite" not in names
+
+
 def create_store(root: Path, first: Callable[[Change], None], now: datetime) -> None:
     """Make the catalog of a new server directory, with what `first` puts in at serial 0.
 

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,23 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
 def fact(connection: sqlite3.Connection, name: str) -> Any:
     """One of the few facts that a catalog keeps about itself."""
     return connection.execute(sql.FACT, (name,)).fetchone()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a catalog says of itself."""
+
+    uuid: str
+    serial: int
+
+
+def standing_of(path: Path) -> Standing | None:
+    """How far a catalog is, which others may have open; None for one that cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reading:
+            return Standing(str(fact(reading, "uuid")), int(fact(reading, "serial")))
+    except (sqlite3.Error, TypeError, ValueError):
+        return None
 
 
 def put_in_place(draft: Path, path: Path) -> None:

@@ -29,6 +29,8 @@ class Verb:
     arguments: str = ""
     """With words in braces that the room has a value for."""
     has_json: bool = True
+    has_json_lines: bool = False
+    """Whether it tells a document a line, as many as there are."""
     works_on_directory: bool = True
     """Whether it reads or changes the server directory."""
     exit_code: int = 0
@@ -52,6 +54,7 @@ VERBS: Mapping[str, Verb] = {
     "why": Verb("demo --index=root/local"),
     "gc": Verb(),
     "fsck": Verb(),
+    "log": Verb(has_json_lines=True),
     "user list": Verb(),
     "user create": Verb("bob --password-file={password}"),
     "user remove": Verb("alice"),
@@ -79,8 +82,8 @@ GROUPS = {"", "user", "index", "token", "config"}
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
-    "list", "show", "why", "user list", "index list", "index show", "token list", "config show",
-    "fsck",
+    "list", "show", "why", "fsck", "log", "user list", "index list", "index show", "token list",
+    "config show",
 }  # fmt: skip
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc"}
 """What they would do is done already, in a fresh room."""
@@ -189,9 +192,10 @@ def test_a_program_is_told_one_document_and_nothing_else(words: str, cli: Cli, r
     before = contents(room)
     called = cli(*room.arguments(words, "--json"))
     assert (called.exit_code, called.err) == (VERBS[words].exit_code, "")
-    document = json.loads(called.out)
-    assert isinstance(document, dict | list)
-    assert document
+    told = called.out.splitlines() if VERBS[words].has_json_lines else [called.out]
+    for document in map(json.loads, told):
+        assert isinstance(document, dict | list)
+        assert document
     assert called.out.endswith(("}\n", "]\n"))
     has_changed = contents(room) != before
     assert has_changed is (words not in READS_ONLY | CHANGES_NOTHING_MORE)
