@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.users import UsersDoor
 from simpleindex.routes.web import WebDoor
+from simpleindex_storage.errors import StoreError
+from simpleindex_storage.log_retention import trim_log
 from simpleindex_storage.opening import (
     FolderState,
     open_login_notes,
@@ -41,7 +44,10 @@ from simpleindex_storage.opening import (
 )
 from simpleindex_storage.store import Store
 
+_log = logging.getLogger("simpleindex")
+
 _FAILURES_KEY = b"simpleindex failed logins"
+_UPKEEP_SECONDS = 86_400.0
 
 
 def create_app(
@@ -104,11 +110,14 @@ class Application:
             retiring.add_done_callback(self._retiring.discard)
 
     async def _follow_lifespan(self, receive: Receive, send: Send) -> None:
+        upkeep = asyncio.create_task(self._keep_up())
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                upkeep.cancel()
+                await asyncio.wait([upkeep])
                 await asyncio.gather(*self._retiring)
                 if self._opened is not None:
                     await self._opened.retire()
@@ -116,16 +125,30 @@ class Application:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    async def _keep_up(self) -> None:
+        """What has to be done once a day, beside everything else."""
+        while True:
+            if self._opened is not None:
+                await in_thread(self._opened.keep_up)
+            await asyncio.sleep(_UPKEEP_SECONDS)
+
 
 class _Opened:
     """A server directory that is open, and the doors to what is in it."""
 
     def __init__(
-        self, store: Store, mirroring: Mirroring, front: Front, to_close: ExitStack
+        self,
+        store: Store,
+        mirroring: Mirroring,
+        front: Front,
+        keep_up: Callable[[], None],
+        to_close: ExitStack,
     ) -> None:
+        """`keep_up` does what has to be done once a day, and blocks."""
         self.store = store
         self.mirroring = mirroring
         self.front = front
+        self.keep_up = keep_up
         self._to_close = to_close
         self._inside = 0
         self._is_left = asyncio.Event()
@@ -168,7 +191,14 @@ def _open(config: Config, now: Callable[[], datetime]) -> _Opened:
         logins = Logins(secret, config.login_seconds, now)
         doorkeeper = Doorkeeper(Authenticator(store.catalog, logins, limits), config.trusted_proxy)
         front = _join(config, store, mirroring, doorkeeper, now)
-        return _Opened(store, mirroring, front, opened.pop_all())
+
+        def keep_up() -> None:
+            try:
+                trim_log(root, store.catalog, config.log_days, now())
+            except StoreError as error:
+                _log.error("the audit log was not trimmed: %s", error)
+
+        return _Opened(store, mirroring, front, keep_up, opened.pop_all())
 
 
 def _join(
