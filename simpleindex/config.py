@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -122,6 +123,18 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]").replace("*", "") or "0.0.0.0", _port(port)  # noqa: S104  asked for
 
 
+def _proxies(value: object) -> tuple[str, ...]:
+    """Addresses and networks, in the usual spelling."""
+    found = []
+    for text in _names(value):
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"{text!r} is neither an address nor a network") from None
+        found.append(str(network) if "/" in text else str(network.network_address))
+    return tuple(found)
+
+
 def _outside_url(value: object) -> str | None:
     text = _text(value).rstrip("/")
     if not text:
@@ -200,14 +213,23 @@ class Config:
         metavar="NUMBER",
         needs_restart=True,
     )
+    tls_cert: Path | None = _setting(
+        None,
+        _optional_path,
+        "Serve HTTPS with this certificate, in PEM format, those above it behind it.",
+        metavar="PATH",
+    )
+    tls_key: Path | None = _setting(
+        None, _optional_path, "The certificate's key, in PEM format, not encrypted.", metavar="PATH"
+    )
     outside_url: str | None = _setting(
         None, _outside_url, "URL under which clients see this server, when a proxy is in front."
     )
     trusted_proxy: tuple[str, ...] = _setting(
         (),
-        _names,
-        "Addresses of proxies whose X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-For and "
-        "X-Outside-Url count.",
+        _proxies,
+        "Addresses and networks of proxies whose X-Forwarded-Proto, X-Forwarded-Host, "
+        "X-Forwarded-For and X-Outside-Url count.",
     )
     restrict_modify: tuple[str, ...] = _setting(
         ("root",), _names, "Users who may create and change users and indexes, with commas between."

@@ -1,6 +1,7 @@
 """A new server directory: folders, secrets, the user root, the mirror root/pypi."""
 
 import secrets
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def initialise(
     password_hash = hash_password(password or random_password or "")
     with unavailable_on_failure(f"{root} cannot be written"):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(PermissionError):  # of a disk that has no modes
+            root.chmod(0o700)  # it may have been there, open to all
         write_file(root / SECRET_FILE, f"{secrets.token_urlsafe(32)}\n".encode())
         if random_password is not None:
             write_file(root / PASSWORD_FILE, f"{random_password}\n".encode())

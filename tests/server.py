@@ -24,7 +24,7 @@ START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
 
 _ROOT = Path(__file__).parents[1]
-_URL = re.compile(r"http://127\.0\.0\.1:(\d+)/?")
+_URL = re.compile(r"(https?)://127\.0\.0\.1:(\d+)/?")
 _SETTINGS = (
     "PIP_", "UV_", "DEVPI", "SIMPLEINDEX_", "TWINE_", "POETRY_", "PDM_", "HATCH_", "FLIT_",
     "PYTHON", "VIRTUAL_ENV", "PYENV_V",
@@ -95,8 +95,8 @@ def server_of(
     reader = threading.Thread(target=_pass_on, args=(process.stdout, lines), daemon=True)
     reader.start()
     try:
-        port = _port_told(lines)
-        server = RunningServer(f"http://127.0.0.1:{port}", port, process, serverdir, log)
+        scheme, port = _place_told(lines)
+        server = RunningServer(f"{scheme}://127.0.0.1:{port}", port, process, serverdir, log)
         yield server
         exit_code = server.stop() if process.poll() is None else process.returncode
         assert exit_code in {0, _KILLED}, f"the server ended with exit code {exit_code}"
@@ -159,7 +159,7 @@ def _pass_on(stdout: IO[str], lines: "queue.SimpleQueue[str]") -> None:
     lines.put("")
 
 
-def _port_told(lines: "queue.SimpleQueue[str]") -> int:
+def _place_told(lines: "queue.SimpleQueue[str]") -> tuple[str, int]:
     deadline = time.monotonic() + START_SECONDS_MAX
     heard: list[str] = []
     while True:
@@ -168,6 +168,6 @@ def _port_told(lines: "queue.SimpleQueue[str]") -> int:
         except queue.Empty:
             raise AssertionError(f"no URL within {START_SECONDS_MAX} s, but {heard}") from None
         if match := _URL.search(line):
-            return int(match[1])
+            return match[1], int(match[2])
         assert line, f"the server ended without telling its URL: {heard}"
         heard.append(line)

@@ -76,6 +76,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "simpleindex_storage.generation",
         "simpleindex_storage.failures",
         "simpleindex_storage.upkeep",
+        "simpleindex_storage.privacy",
     ),
     ("simpleindex_storage.sqlite_file",),
     ("simpleindex_storage.catalog_sql", "simpleindex_storage.cache_sql"),

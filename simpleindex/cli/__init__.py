@@ -4,6 +4,7 @@ Verbs are imported when they are asked for, so that none pays for the others.
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0].startswith("-") and given[0] not in _HELP_FLAGS):
         given.insert(0, "serve")
+    umask = os.umask(0o077)
+    os.umask(umask)  # there is no other way to ask for it
     try:
         # What comes back is the code of an Exit, or else what the verb returns, which is None.
         exit_code: int | None = _main.main(
@@ -91,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except OSError as error:  # a path that was named and cannot be looked at, for example
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    finally:
+        os.umask(umask)  # which verbs may have changed, for whoever calls this in their process
     return exit_code or 0
 
 

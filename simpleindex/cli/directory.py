@@ -1,5 +1,6 @@
 """How verbs that work on a server directory get at it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +9,22 @@ import click
 
 from simpleindex.cli.options import require_owner, this_command
 from simpleindex_storage.opening import FolderState, lacks_catalog, open_store, state_of
+from simpleindex_storage.privacy import PRIVATE_UMASK
 from simpleindex_storage.store import Store
 
 
+def keep_others_out() -> None:
+    """Let what is made from now on be this user's alone, whatever the umask was."""
+    os.umask(PRIVATE_UMASK)
+
+
 def require_ours(root: Path) -> None:
-    """Refuse to work on anything but a server directory, and as anybody but its owner."""
+    """Refuse to work on anything but a server directory, and as anybody but its owner.
+
+    What is made from here on is the owner's alone.
+    """
     require_owner(root)
+    keep_others_out()
     if state_of(root) is not FolderState.OURS:
         if lacks_catalog(root):
             raise click.ClickException(

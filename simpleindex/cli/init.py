@@ -6,6 +6,7 @@ from typing import TextIO
 
 import click
 
+from simpleindex.cli.directory import keep_others_out
 from simpleindex.cli.options import (
     ROOT_PASSWORD_VARIABLE,
     config_from,
@@ -53,6 +54,7 @@ def command(
     root = config.serverdir
     warn_of_ignored(context)
     require_owner(root)
+    keep_others_out()
     if state_of(root) is FolderState.OURS:
         raise click.ClickException(f"{root} is a server directory already; nothing was changed")
     if root_passwd_file is not None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from simpleindex.app import create_app
+from simpleindex.cli.directory import keep_others_out
 from simpleindex.cli.options import (
     ROOT_PASSWORD_VARIABLE,
     config_from,
@@ -19,6 +20,7 @@ from simpleindex.cli.options import (
     this_command,
     warn_of_ignored,
 )
+from simpleindex.cli.start_warnings import warn_at_start
 from simpleindex.config import Config
 from simpleindex.initialise import PASSWORD_FILE, initialise
 from simpleindex.serving.hangup import on_hangup
@@ -27,6 +29,7 @@ from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import Server
 from simpleindex.serving.settings import Settings
 from simpleindex.serving.sockets import bind
+from simpleindex.serving.tls import tls_of
 from simpleindex.serving.workers import WorkerFailed, Workers
 from simpleindex.version import __version__
 from simpleindex.wire.origin import host_to_trust
@@ -50,12 +53,15 @@ def command(
     if state_of(config.serverdir) is FolderState.FOREIGN:
         raise Refused(str(config.serverdir), _why_foreign(config.serverdir))
     require_owner(config.serverdir)
+    tls = tls_of(config)
     sockets = bind(config)  # before anything is made: the port may be in use
+    keep_others_out()  # after the sockets, which a proxy may have to get at
     try:
         if state_of(config.serverdir) is FolderState.EMPTY:
             password = os.environ.get(ROOT_PASSWORD_VARIABLE)
             initialise(config.serverdir, utc_now(), password=password, with_pypi=not no_root_pypi)
         log_to_stderr(access_log=config.access_log)
+        warn_at_start(config, tls, [listening.getsockname() for listening in sockets])
         _serve(config, sockets, lambda: config_from(config_file, flags))
     finally:
         for listening in sockets:
@@ -102,7 +108,8 @@ def _serve(
 def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
     """What an admin needs to know now, and the next thing to type."""
     root = config.serverdir
-    urls = [_url(listening) for listening in sockets]
+    scheme = "http" if config.tls_cert is None else "https"
+    urls = [_url(listening, scheme) for listening in sockets]
     lines = [f"simpleindex-server {__version__}", f"  Open      {urls[0]}"]
     lines += [f"            {url}" for url in urls[1:]]
     lines.append(f"  Packages  {root}")
@@ -126,9 +133,9 @@ def _install_command(root_url: str) -> str:
     return f"pip install --index-url {root_url.rstrip('/')}/root/local/{trust} NAME"
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, scheme: str) -> str:
     address = listening.getsockname()
     if isinstance(address, str):
         return f"unix:{address}"
     host, port = address[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

@@ -10,7 +10,7 @@ from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
 from simpleindex.wire.hops import HOPS_HEADER, parse_hops
 from simpleindex.wire.locations import FileAt
-from simpleindex.wire.origin import Peer, client_address, origin
+from simpleindex.wire.origin import Peer, client_address, is_trusted, origin
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.names import (
     FilePlace,
@@ -73,7 +73,7 @@ def origin_of(request: Request, outside_url: str | None, trusted: tuple[str, ...
     peer = Peer(
         scheme=scope.get("scheme", "http"),
         server=_netloc(host, port) if port else "localhost",  # else it is a Unix socket
-        trusted=client is not None and client[0] in trusted,
+        trusted=client is not None and is_trusted(client[0], trusted),
         prefix=scope.get("root_path", "").rstrip("/"),
     )
     return origin(request.headers, peer, outside_url)

@@ -13,6 +13,7 @@ from simpleindex.app import Application, create_app
 from simpleindex.config import Config, ConfigError
 from simpleindex.protocol import IndexProtocol
 from simpleindex.serving.settings import log_unusable
+from simpleindex.serving.tls import renew, uvicorn_arguments
 from simpleindex_storage.errors import StoreError
 
 _KEEP_ALIVE_SECONDS = 30
@@ -65,6 +66,7 @@ class Server:
     async def _reload(self, read: Callable[[], Config], take: Callable[[Config], None]) -> None:
         try:
             config = read()
+            renew(self._uvicorn.config.ssl, config)
             await self._app.reload(config)
         except (ConfigError, StoreError) as error:
             log_unusable(error)
@@ -108,4 +110,5 @@ def _uvicorn_config(app: Application, config: Config) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         workers=config.workers,  # for Windows, where several processes have to share a socket
+        **uvicorn_arguments(config),
     )

@@ -1,9 +1,17 @@
 """The URL under which a client sees this server: devpi's JSON needs absolute links."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _HOST_CHARACTERS_MAX = 261
@@ -48,8 +56,31 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
     return f"{scheme}://{host}{peer.prefix}"
 
 
+def is_trusted(address: str | None, trusted: tuple[str, ...]) -> bool:
+    """Whether an address is a proxy's, or within a network of proxies, that the admin has named."""
+    if address is None or not trusted:
+        return False
+    parsed = _parsed(address)
+    return parsed is not None and any(parsed in network for network in _networks(trusted))
+
+
+@lru_cache(maxsize=8)
+def _networks(trusted: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    # One address in the notation of the other family is that address, as in `_parsed`.
+    return tuple(ip_network(_parsed(text) or text, strict=False) for text in trusted)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    # So addresses look to whoever listens to both families.
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
 def client_address(
-    peer: str | None, forwarded_for: str | None, trusted: Sequence[str]
+    peer: str | None, forwarded_for: str | None, trusted: tuple[str, ...]
 ) -> str | None:
     """The address that a request is from; None where it came through a Unix socket.
 
@@ -59,18 +90,13 @@ def client_address(
     """
     hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
     address = peer
-    if address in trusted:
-        while address in trusted and hops:
+    if is_trusted(address, trusted):
+        while is_trusted(address, trusted) and hops:
             address = hops.pop()
         return address
-    return f"by way of {address}" if hops and _is_loopback(address) else address
-
-
-def _is_loopback(address: str | None) -> bool:
-    try:
-        return address is not None and ip_address(address).is_loopback
-    except ValueError:
-        return False
+    parsed = None if address is None else _parsed(address)
+    is_here = parsed is not None and parsed.is_loopback
+    return f"by way of {address}" if hops and is_here else address
 
 
 def is_secure(root_url: str) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpleindex.wire.origin import Peer, client_address, origin
+from simpleindex.wire.origin import Peer, client_address, is_trusted, origin
 
 STRANGER = Peer(scheme="http", server="10.0.0.1:3141", trusted=False, prefix="")
 PROXY = replace(STRANGER, trusted=True)
@@ -124,3 +124,32 @@ def test_an_address_is_that_of_the_nearest_stranger(
     peer: str | None, forwarded: str | None, address: str | None
 ) -> None:
     assert client_address(peer, forwarded, ("10.0.0.1", "10.0.0.2")) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted", "is_one"),
+    [
+        ("10.0.0.1", ("10.0.0.1",), True),
+        ("10.9.9.9", ("192.0.2.1", "10.0.0.0/8"), True),
+        ("11.0.0.1", ("10.0.0.0/8",), False),
+        ("::ffff:10.0.0.1", ("10.0.0.0/8",), True),
+        ("2001:db8::5", ("2001:db8::/32",), True),
+        ("2001:db9::5", ("2001:db8::/32", "10.0.0.0/8"), False),
+        ("no address", ("0.0.0.0/0",), False),
+        ("by way of 10.0.0.1", ("10.0.0.0/8",), False),
+        (None, ("0.0.0.0/0",), False),
+        ("10.0.0.1", (), False),
+    ],
+)
+def test_proxies_are_named_by_address_or_network(
+    address: str | None, trusted: tuple[str, ...], is_one: bool
+) -> None:
+    assert is_trusted(address, trusted) is is_one
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_what_an_unnamed_proxy_here_forwards_is_from_somebody_else(peer: str) -> None:
+    assert client_address(peer, "192.0.2.1", ()) == f"by way of {peer}"
+    assert client_address(peer, None, ()) == peer
+    assert client_address(peer, "192.0.2.1", (peer,)) == "192.0.2.1"
+    assert client_address("198.18.0.1", "127.0.0.1", ()) == "198.18.0.1"

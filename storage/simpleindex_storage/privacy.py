@@ -1,0 +1,30 @@
+"""Who can get at a server directory: its owner alone, as far as modes of files say."""
+
+import os
+import stat
+from pathlib import Path
+
+PRIVATE_UMASK = 0o077
+"""For processes that work on a server directory: 0700 for folders, 0600 for files."""
+
+_OTHERS = 0o077
+
+
+def wide_open(root: Path) -> tuple[Path, ...]:
+    """The directory and what lies on top in it, as far as others than the owner can get at it.
+
+    Nothing, if only the owner may enter the directory, whatever the modes within. It takes no
+    longer for many packages: `files/` is looked at, not into. Windows, where a folder inherits
+    who may enter it, has no such modes. Raises OSError.
+    """
+    if os.name == "nt" or not root.stat().st_mode & _OTHERS:
+        return ()
+    return (root, *sorted(path for path in root.iterdir() if _is_open(path)))
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:  # files of a catalog that is in use come and go
+        return False
+    return not stat.S_ISLNK(found.st_mode) and bool(found.st_mode & _OTHERS)
