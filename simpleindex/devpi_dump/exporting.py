@@ -10,10 +10,13 @@ import shutil
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import cast
 
 from simpleindex import argon2_hashes
+from simpleindex.secrets_in_urls import without_account
 from simpleindex.version import __version__
 from simpleindex_storage.durable import sync_file, sync_folder, unavailable_on_failure, write_file
 from simpleindex_storage.errors import NotStored, Refused
@@ -34,7 +37,7 @@ from simpleindex_storage.ports import Snapshot
 from simpleindex_storage.records import fields_json
 from simpleindex_storage.store import Store
 
-from .records import DATA_FILE, SIDE_FILE
+from .records import DATA_FILE, SIDE_FILE, UNUSABLE_HASH
 from .settings import settings_json
 from .side_file import side_file
 from .values import http_time_text, log_json, time_text
@@ -50,6 +53,8 @@ class Exported:
     attachments_count: int
     without_password: tuple[str, ...]
     """Users who cannot log in to a devpi-server that takes it: it does not know their hashes."""
+    bare_mirrors: tuple[IndexName, ...]
+    """Mirrors whose user and password at their upstream were left out."""
     missing: tuple[str, ...]
     """Files that are not in the store: removed while the dump was being written, or lost."""
 
@@ -61,10 +66,12 @@ def write_dump(
     *,
     indexes: Sequence[IndexName] = (),
     hard_links: bool = False,
+    with_secrets: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Exported:
     """Write everything, or some indexes and their users, into a folder that is new or empty.
 
+    Hashes of passwords, and passwords in the URLs of mirrors, only `with_secrets`.
     `files` is where the store keeps its files; `progress` is told how many of them are done, and
     how many there are. On the disk once this returns. Raises Refused, NotStored (an
     index), Unavailable.
@@ -73,9 +80,10 @@ def write_dump(
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
             raise Refused(str(target), "the folder is not empty; name one that is, or a new one")
-        target.chmod(0o700)  # the dump has hashes of passwords
+        target.chmod(0o700)  # it may have secrets, and names indexes that not everybody may see
         with store.catalog.snapshot() as seen:
             gathered = _gather(seen, indexes)
+        bare_mirrors = [] if with_secrets else _without_secrets(gathered)
         missing = _place_all(gathered, files, target, hard_links, progress)
         kept = _without(gathered, missing)
         side = side_file(gathered.users, gathered.indexes, gathered.projects, kept)
@@ -88,6 +96,7 @@ def write_dump(
         without_password=tuple(
             user.name for user in gathered.users if not argon2_hashes.is_argon2(user.password_hash)
         ),
+        bare_mirrors=tuple(bare_mirrors),
         missing=tuple(missing),
     )
 
@@ -123,6 +132,37 @@ def _gather(seen: Snapshot, names: Sequence[IndexName]) -> _Gathered:
             gathered.releases += seen.releases(index.name, project.name)
             _gather_files(seen, project, gathered)
     return gathered
+
+
+def _without_secrets(gathered: _Gathered) -> list[IndexName]:
+    """Leave out whatever lets somebody in; the mirrors that lose a password by that."""
+    gathered.users = [replace(user, password_hash=UNUSABLE_HASH) for user in gathered.users]
+    bare = []
+    for number, index in enumerate(gathered.indexes):
+        settings = index.settings
+        if isinstance(settings, MirrorSettings) and settings.mirror_url is not None:
+            url = without_account(settings.mirror_url)
+            if url != settings.mirror_url:
+                bare.append(index.name)
+                settings = replace(settings, mirror_url=url)
+        # Settings of plugins that came from a devpi-server: names of all kinds, URLs at the best.
+        extra = _without_accounts(settings.extra)
+        assert isinstance(extra, dict)
+        gathered.indexes[number] = replace(index, settings=replace(settings, extra=extra))
+    return bare
+
+
+def _without_accounts(value: object) -> JsonValue:
+    """JSON, without users and passwords in its URLs."""
+    match value:
+        case str():
+            return without_account(value)
+        case dict() | MappingProxyType():
+            return {key: _without_accounts(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_without_accounts(each) for each in value]
+        case _:
+            return cast("JsonValue", value)
 
 
 def _gather_files(seen: Snapshot, project: Project, gathered: _Gathered) -> None:

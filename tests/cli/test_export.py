@@ -1,6 +1,7 @@
 """`export`: what it writes, and that all of it comes back."""
 
 import json
+import os
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,8 +40,8 @@ from tests.builders import (
     an_sdist,
 )
 from tests.cli.asking import ask
-from tests.cli.commands import Cli, listing, run_as_nobody
-from tests.cli.directories import make_index
+from tests.cli.commands import ROOT_PASSWORD, Cli, listing, run_as_nobody
+from tests.cli.directories import make_index, root_has
 from tests.devpi_dump.contents import contents
 from tests.devpi_dump.dumps import ALICE_ARGON2
 from tests.devpi_dump.stand_in import with_argon2
@@ -75,6 +76,14 @@ def attach(store: Store, attachment: Attachment, content: bytes) -> None:
 @pytest.fixture
 def filled(cli: Cli, data: Path) -> Path:
     """A server directory with one of everything that there is."""
+    umask = os.umask(0o077)  # as the server has it
+    try:
+        return _filled(data)
+    finally:
+        os.umask(umask)
+
+
+def _filled(data: Path) -> Path:
     demo = a_wheel("demo")
     with closing(open_store(data)) as store:
         _make_accounts(store)
@@ -158,7 +167,7 @@ def export(cli: Cli, data: Path, target: Path, *options: str) -> str:
 def test_what_is_exported_and_imported_is_the_same_as_before(
     cli: Cli, filled: Path, tmp_path: Path
 ) -> None:
-    export(cli, filled, tmp_path / "dump")
+    export(cli, filled, tmp_path / "dump", "--with-secrets")
     other = tmp_path / "other"
     cli.init(other)
     called = cli("import-devpi", tmp_path / "dump", f"--serverdir={other}")
@@ -231,7 +240,7 @@ def test_the_dump_has_the_form_of_devpi_server(cli: Cli, filled: Path, tmp_path:
 def test_a_password_that_devpi_server_cannot_check_becomes_one_that_nobody_knows(
     cli: Cli, filled: Path, tmp_path: Path
 ) -> None:
-    out = export(cli, filled, tmp_path / "dump")
+    out = export(cli, filled, tmp_path / "dump", "--with-secrets")
     users = json.loads((tmp_path / "dump" / "dataindex.json").read_bytes())["users"]
     assert users["alice"]["pwhash"] == ALICE_ARGON2
     for name in ("root", "bob"):
@@ -240,13 +249,69 @@ def test_a_password_that_devpi_server_cannot_check_becomes_one_that_nobody_knows
     assert out.splitlines()[1].endswith("(`devpi-passwd`): bob, root")
 
 
-def test_only_the_admin_can_look_into_a_dump(cli: Cli, filled: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--with-secrets"]], ids=["without", "with"])
+def test_only_the_admin_can_look_into_a_dump(
+    options: list[str], cli: Cli, filled: Path, tmp_path: Path
+) -> None:
+    dump = tmp_path / "dump"
+    umask = os.umask(0)
+    try:
+        export(cli, filled, dump, *options)
+    finally:
+        os.umask(umask)
+    modes = {path: path.stat().st_mode & 0o777 for path in (dump, *dump.rglob("*"))}
+    assert {modes[path] for path in modes if path.is_dir()} == {0o700}
+    assert {modes[path] for path in modes if path.is_file()} == {0o600}
+
+
+def test_a_dump_has_secrets_only_if_that_is_asked_for(
+    cli: Cli, filled: Path, tmp_path: Path
+) -> None:
+    secret_url = "https://bob:far-secret@upstream.example/simple/"
+    with closing(open_store(filled)) as store, store.catalog.snapshot() as seen:
+        hashes = [user.password_hash for user in seen.users()]
+    with closing(open_store(filled)) as store:
+        settings = MirrorSettings(mirror_url=secret_url, extra={"trigger": {"urls": [secret_url]}})
+        mirror = Index(IndexName("bob/mirror"), settings)
+        store.catalog.change(lambda it: it.put_index(mirror), by=Actor("bob"), what="mirror")
+    out = export(cli, filled, tmp_path / "dump")
+    export(cli, filled, tmp_path / "whole", "--with-secrets")
+    bare, whole = (_texts(tmp_path / name) for name in ("dump", "whole"))
+    for secret in (*hashes, "far-secret"):
+        assert secret not in bare
+        assert secret in whole
+    assert "https://upstream.example/simple/" in bare
+    _, users, mirrors = out.splitlines()
+    assert "--with-secrets" in users and users.endswith(": alice, bob, root")
+    assert mirrors.endswith(": bob/mirror")
+
+
+def _texts(dump: Path) -> str:
+    return "".join((dump / name).read_text() for name in ("dataindex.json", "simpleindex.json"))
+
+
+def test_who_comes_without_a_password_gets_a_new_one(
+    cli: Cli, filled: Path, tmp_path: Path
+) -> None:
     export(cli, filled, tmp_path / "dump")
-    rights = {
-        name: (tmp_path / "dump" / name).stat().st_mode & 0o777
-        for name in (".", "dataindex.json", "simpleindex.json")
-    }
-    assert rights == {".": 0o700, "dataindex.json": 0o600, "simpleindex.json": 0o600}
+    other = tmp_path / "other"
+    cli.init(other)
+    called = cli("import-devpi", tmp_path / "dump", f"--serverdir={other}")
+    assert called.exit_code == 3
+    assert "set a new one with `simpleindex-server passwd alice`" in called.out + called.err
+    assert root_has(other, ROOT_PASSWORD)
+    before, after = contents(filled), contents(other)
+    assert after.files == before.files
+    assert after.on_disk == before.on_disk
+    # Where they come from, nobody loses a password by it.
+    hashes = _hashes(filled)
+    assert cli("import-devpi", tmp_path / "dump", f"--serverdir={filled}").exit_code in (0, 3)
+    assert _hashes(filled) == hashes
+
+
+def _hashes(data: Path) -> dict[str, str]:
+    with closing(open_store(data)) as store, store.catalog.snapshot() as seen:
+        return {user.name: user.password_hash for user in seen.users()}
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(cli: Cli, filled: Path, tmp_path: Path) -> None:

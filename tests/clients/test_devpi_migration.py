@@ -105,7 +105,7 @@ def test_the_way_back_is_open(
     argon2 = str(devpi.argon2(tmp_path / "argon2"))
     ours("init", f"--serverdir={serverdir}")
     ours("import-devpi", str(dump), f"--serverdir={serverdir}", path=argon2)
-    ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
+    ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}", "--with-secrets")
     terminal.must(devpi.command("devpi-import"), "--serverdir", back, tmp_path / "ours")
     with devpi.running(back) as url:
         assert _pages(url) == old_site.pages
@@ -118,12 +118,13 @@ def test_the_way_back_is_open(
     assert _files(again) == _files(dump)
 
 
+@pytest.mark.parametrize("options", [[], ["--with-secrets"]], ids=["without", "with"])
 def test_of_users_whose_password_devpi_server_cannot_check_nobody_gets_in(
-    devpi: Devpi, terminal: Terminal, tmp_path: Path
+    options: list[str], devpi: Devpi, terminal: Terminal, tmp_path: Path
 ) -> None:
     serverdir, back = tmp_path / "data", tmp_path / "back"
     ours("init", f"--serverdir={serverdir}", "--root-passwd=a-new-one")
-    ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}")
+    ours("export", str(tmp_path / "ours"), f"--serverdir={serverdir}", *options)
     terminal.must(devpi.command("devpi-import"), "--serverdir", back, tmp_path / "ours")
     with devpi.running(back) as url:
         client = program("devpi")
