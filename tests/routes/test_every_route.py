@@ -22,6 +22,7 @@ from simpleindex.wire.locations import (
     AuthCheck,
     JsonAt,
     Location,
+    Login,
     PagesAt,
     SearchAt,
     locate,
@@ -515,6 +516,33 @@ def test_what_was_uploaded_is_downloaded_and_not_shown(path: str, open_to_all: A
     assert "sandbox" in (answer.header("content-security-policy") or "").split("; ")
     is_plain = answer.header("content-type") == "application/octet-stream"
     assert is_plain or answer.header("content-disposition") == "attachment"
+
+
+# What is told to nobody
+
+
+@EACH_ROUTE
+def test_no_answer_and_no_line_of_a_log_has_a_secret(
+    route: Route,
+    refusing: tuple[Asker, bool],
+    open_to_all: Asker,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    asker = open_to_all if route.method == "GET" else refusing[0]
+    whoever: tuple[str, ...] = ("anybody", "bob", "alice:elsewhere", "alice:revoked")
+    if route.method == "GET":
+        whoever += ("alice", "root")
+    told = [asker.ask(route, ALICES, who) for who in whoever]
+    secrets = [*asker.secrets.values(), (asker.site.folder / "secret").read_text().strip()]
+    secrets += [sha256(secret.encode()).hexdigest() for secret in secrets]
+    with elsewhere(asker.site.folder) as store, store.catalog.snapshot() as seen:
+        secrets += [user.password_hash for user in seen.users() if "$" in user.password_hash]
+    assert len(secrets) > 50
+    if isinstance(location(route.target), Login):
+        secrets.remove(asker.secrets["alice"])  # it is what was asked for
+    shown = caplog.text + "".join(f"{answer.headers} {answer.body!r}" for answer in told)
+    assert [secret for secret in secrets if secret in shown] == []
 
 
 # What is refused

@@ -522,6 +522,19 @@ def test_each_file_is_sent_as_twine_would(site: Site, receiver: Receiver) -> Non
     assert WHEEL.sha256.encode() in form
 
 
+def test_no_log_has_the_password_for_the_other_server(
+    site: Site, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    indexes(site)
+    site.add(WHEEL)
+    assert post(site, receiver.url, register_project=True).status == 200
+    sent = receiver.received[0][0]["authorization"].partition(" ")[2]
+    assert "push of demo 1.0" in caplog.text
+    assert "far-secret" not in caplog.text
+    assert sent not in caplog.text
+
+
 def test_a_large_file_is_read_as_it_is_sent(site: Site, receiver: Receiver) -> None:
     indexes(site)
     large = a_wheel(extra_files={"demo/data.bin": b"x" * (4 << 20)})
