@@ -15,6 +15,7 @@ from threading import Lock
 
 from simpleindex.api_tokens import TOKEN_USER, allows, allows_some, token_of
 from simpleindex.argon2_hashes import fits_argon2, is_argon2, is_available
+from simpleindex.events import Count, Event, nobody_counts
 from simpleindex.limits import FailureLimits
 from simpleindex.wire.credentials import Credentials
 from simpleindex.wire.patterns import most_specific
@@ -166,11 +167,13 @@ class Authenticator:
         logins: Logins,
         limits: FailureLimits,
         clock: Callable[[], float] = time.monotonic,
+        count: Count = nobody_counts,
     ) -> None:
         self._catalog = catalog
         self.logins = logins
         self._limits = limits
         self._clock = clock
+        self._count = count
         self._verified_key = secrets.token_bytes(32)
         self._verified: dict[bytes, float] = {}
         """When credentials that were right stop being remembered, by a keyed digest of them."""
@@ -222,6 +225,7 @@ class Authenticator:
         stored = _NOBODYS_HASH if user is None else user.password_hash
         if not verify_password(credentials.secret, stored) or user is None:
             self._limits.count(name, address)
+            self._count(Event.LOGIN_FAILED, 1)
             _warn_if_never(stored, credentials.user)
             return None
         if is_argon2(stored):

@@ -6,15 +6,18 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
+from simpleindex.counted import Counted
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
 from simpleindex.limits import FailureLimits
 from simpleindex.mirror.opening import Mirroring, open_mirroring
+from simpleindex.observing import AccessLog, Observer
 from simpleindex.rendered import RenderedPages
 from simpleindex.routes.asking import in_thread
 from simpleindex.routes.attachments import AttachmentsDoor
@@ -23,11 +26,14 @@ from simpleindex.routes.documents import DocumentsDoor
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.front import Front
+from simpleindex.routes.health import HealthDoor
 from simpleindex.routes.indexes import IndexesDoor
 from simpleindex.routes.marks import MarksDoor
+from simpleindex.routes.metrics import MetricsDoor
 from simpleindex.routes.push import PushDoor
 from simpleindex.routes.readers import Readers
 from simpleindex.routes.releases import ReleasesDoor
+from simpleindex.routes.seen import Seen
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
@@ -51,22 +57,42 @@ _UPKEEP_SECONDS = 86_400.0
 
 
 def create_app(
-    config: Config | None = None, now: Callable[[], datetime] = utc_now
+    config: Config | None = None,
+    now: Callable[[], datetime] = utc_now,
+    access_log: AccessLog | None = None,
 ) -> "Application":
     """An ASGI application that serves one server directory; it may be mounted in another.
 
     Below a mount, hosts do not run a lifespan, so the directory is opened at the first request,
-    and made if it is not there yet. `open` does it sooner, `close` lets go of it.
+    and made if it is not there yet. `open` does it sooner, `close` lets go of it. `access_log`
+    hears of each request once it is over, if the settings want one.
     """
-    return Application(config or read_config({}, {}), now)
+    return Application(config or read_config({}, {}), now, access_log)
+
+
+@dataclass(slots=True)
+class _Server:
+    """What runs the application, as far as the application tells of it."""
+
+    started_at: datetime
+    access_log: AccessLog | None
+    open_connections: Callable[[], int] | None = None
+    is_leaving: bool = False
+
+    def connections(self) -> int | None:
+        """How many clients are connected; None where nobody knows."""
+        return None if self.open_connections is None else self.open_connections()
 
 
 class Application:
     """The index as an ASGI application."""
 
-    def __init__(self, config: Config, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, config: Config, now: Callable[[], datetime], access_log: AccessLog | None
+    ) -> None:
         self._config = config
         self._now = now
+        self._server = _Server(now(), access_log)
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -89,7 +115,20 @@ class Application:
         root = self._config.serverdir
         if state_of(root) is FolderState.EMPTY:
             initialise(root, self._now())
-        self._opened = _open(self._config, self._now)
+        self._opened = _open(self._config, self._server, self._now)
+
+    def count_connections(self, count: Callable[[], int]) -> None:
+        """Let `/-/metrics` tell how many clients are connected."""
+        self._server.open_connections = count
+
+    def refused(self, reason: str) -> None:
+        """Count what was refused before it was a request, by the protocol's word for it."""
+        if self._opened is not None:
+            self._opened.counted.told(reason)
+
+    def leave(self) -> None:
+        """Say that no more requests should be sent here: `/-/health/ready` becomes a 503."""
+        self._server.is_leaving = True
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
@@ -102,7 +141,7 @@ class Application:
 
         The server directory stays the same. Raises Refused, Unavailable; then nothing changes.
         """
-        opened = await in_thread(lambda: _open(config, self._now))
+        opened = await in_thread(lambda: _open(config, self._server, self._now))
         before, self._opened, self._config = self._opened, opened, config
         if before is not None:
             retiring = asyncio.create_task(before.retire())
@@ -137,18 +176,13 @@ class _Opened:
     """A server directory that is open, and the doors to what is in it."""
 
     def __init__(
-        self,
-        store: Store,
-        mirroring: Mirroring,
-        front: Front,
-        keep_up: Callable[[], None],
-        to_close: ExitStack,
+        self, parts: "_Parts", front: Front, observer: Observer, to_close: ExitStack
     ) -> None:
-        """`keep_up` does what has to be done once a day, and blocks."""
-        self.store = store
-        self.mirroring = mirroring
+        self.store = parts.store
+        self.counted = parts.counted
         self.front = front
-        self.keep_up = keep_up
+        self._parts = parts
+        self._seen = Seen(front, observer)
         self._to_close = to_close
         self._inside = 0
         self._is_left = asyncio.Event()
@@ -157,7 +191,7 @@ class _Opened:
         """Answer a request."""
         self._inside += 1
         try:
-            await self.front(scope, receive, send)
+            await self._seen(scope, receive, send)
         finally:
             self._inside -= 1
             if not self._inside:
@@ -168,46 +202,63 @@ class _Opened:
         while self._inside:
             self._is_left.clear()
             await self._is_left.wait()
-        await self.mirroring.stop()
+        await self._parts.mirroring.stop()
         await in_thread(self.close)
+
+    def keep_up(self) -> None:
+        """Do what has to be done once a day: remove what is too old of the audit log. Blocks."""
+        parts = self._parts
+        try:
+            trim_log(
+                parts.config.serverdir, parts.store.catalog, parts.config.log_days, parts.now()
+            )
+        except StoreError as error:
+            _log.error("the audit log was not trimmed: %s", error)
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
         self._to_close.close()
 
 
-def _open(config: Config, now: Callable[[], datetime]) -> _Opened:
+def _open(config: Config, server: _Server, now: Callable[[], datetime]) -> _Opened:
     root = config.serverdir
     with ExitStack() as opened:
         store = open_store(root, now)
         opened.callback(store.close)
         secret = read_secret(config.secretfile or root / SECRET_FILE)
-        mirroring = open_mirroring(config, store.catalog, store.catalog.uuid, now)
+        counted = Counted(root / "counters")
+        opened.callback(counted.close)
+        mirroring = open_mirroring(config, store.catalog, store.catalog.uuid, now, counted.count)
         opened.callback(mirroring.cache.close)
         mirroring.cache.tidy_if_possible()
         notes = open_login_notes(root)
         opened.callback(notes.close)
         limits = FailureLimits(notes, time.time, hmac.digest(secret, _FAILURES_KEY, "sha256"))
         logins = Logins(secret, config.login_seconds, now)
-        doorkeeper = Doorkeeper(Authenticator(store.catalog, logins, limits), config.trusted_proxy)
-        front = _join(config, store, mirroring, doorkeeper, now)
-
-        def keep_up() -> None:
-            try:
-                trim_log(root, store.catalog, config.log_days, now())
-            except StoreError as error:
-                _log.error("the audit log was not trimmed: %s", error)
-
-        return _Opened(store, mirroring, front, keep_up, opened.pop_all())
+        authenticator = Authenticator(store.catalog, logins, limits, count=counted.count)
+        doorkeeper = Doorkeeper(authenticator, config.trusted_proxy)
+        parts = _Parts(config, server, store, mirroring, doorkeeper, counted, now)
+        access_log = server.access_log if config.access_log else None
+        observer = Observer(counted, access_log, config.trusted_proxy)
+        return _Opened(parts, _join(parts), observer, opened.pop_all())
 
 
-def _join(
-    config: Config,
-    store: Store,
-    mirroring: Mirroring,
-    doorkeeper: Doorkeeper,
-    now: Callable[[], datetime],
-) -> Front:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What doors are made of."""
+
+    config: Config
+    server: _Server
+    store: Store
+    mirroring: Mirroring
+    doorkeeper: Doorkeeper
+    counted: Counted
+    now: Callable[[], datetime]
+
+
+def _join(parts: _Parts) -> Front:
+    config, server, store, now = parts.config, parts.server, parts.store, parts.now
+    mirroring, doorkeeper, counted = parts.mirroring, parts.doorkeeper, parts.counted
     catalog = store.catalog
     rules = Rules(config.restrict_modify)
     mirrored = mirroring.mirrored
@@ -223,9 +274,10 @@ def _join(
             now,
             config.outside_url,
             config.trusted_proxy,
+            counted.count,
         ),
         files=FilesDoor(store, mirroring.files, readers),
-        upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max, now),
+        upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max, now, counted.count),
         push=PushDoor(
             store,
             mirrored,
@@ -260,4 +312,16 @@ def _join(
         ),
         tokens=TokensDoor(catalog, doorkeeper, rules, now),
         web=WebDoor(catalog, readers, config.outside_url, config.trusted_proxy),
+        health=HealthDoor(store, config.serverdir, lambda: server.is_leaving),
+        metrics=MetricsDoor(
+            counted=counted,
+            catalog=catalog,
+            serverdir=config.serverdir,
+            doorkeeper=doorkeeper,
+            readers=config.metrics_from,
+            trusted_proxies=config.trusted_proxy,
+            started_at=server.started_at,
+            open_connections=server.connections,
+        ),
+        counted=counted,
     )

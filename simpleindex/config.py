@@ -8,12 +8,14 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from simpleindex.secrets_in_urls import without_account
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 ENVIRONMENT_PREFIX = "SIMPLEINDEX_"
 FILE_NAME = "simpleindex.toml"
@@ -160,6 +162,19 @@ def _upstream_url(value: object) -> str | None:
     return text
 
 
+def _log_format(value: object) -> str:
+    if value in ("text", "json"):
+        return str(value)
+    raise ValueError("text or json is needed")
+
+
+def _networks(value: object) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(name) for name in _names(value))
+    except ValueError as error:
+        raise ValueError(f"addresses and networks like 10.1.0.0/16 are needed: {error}") from None
+
+
 def _setting(
     default: Any,
     parse: Callable[[object], Any],
@@ -278,6 +293,18 @@ class Config:
         0, _days, "Days for which the audit log is kept; 0: for ever.", metavar="DAYS"
     )
     access_log: bool = _setting(True, _flag, "Print a line for each request.")
+    log_format: str = _setting(
+        "text",
+        _log_format,
+        "Form of the log: text, or json for one object a line.",
+        needs_restart=True,
+    )
+    metrics_from: tuple[Network, ...] = _setting(
+        (ip_network("127.0.0.1"), ip_network("::1")),
+        _networks,
+        "Addresses and networks that may read /-/metrics, with commas between; root may from "
+        "anywhere.",
+    )
     offline_mode: bool = _setting(False, _flag, "Never connect to another index.")
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value came from; a setting that is not in here has its default."""

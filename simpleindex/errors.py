@@ -1,6 +1,8 @@
 """From failure to HTTP: the one table, and the few failures that only a server knows."""
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 
 from starlette.responses import Response
 
@@ -108,6 +110,36 @@ _STATUS_OF: dict[type[StoreError], int] = {
     Damaged: 400,
     Unavailable: 503,
 }
+
+
+def _word_for(kind: type) -> str:
+    """`UpstreamFailed` is `upstream-failed`: short, and the same for good."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def _request_errors(kind: type[RequestError]) -> Iterator[type[RequestError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _request_errors(each)
+
+
+DISK_FULL = "disk-full"
+SERVER_FAILED = "server-failed"
+
+REASONS: Mapping[str, int] = {
+    **{_word_for(kind): status for kind, status in _STATUS_OF.items()},
+    **{_word_for(kind): kind.status for kind in _request_errors(RequestError)},
+    _word_for(RequestError): RequestError.status,
+    DISK_FULL: 507,
+    SERVER_FAILED: 500,
+}
+"""Why a request may be refused, in one word each for whoever counts, and with which status."""
+
+
+def reason_of(error: StoreError | RequestError) -> str:
+    """The word for a failure, one of `REASONS`."""
+    is_full = isinstance(error, Unavailable) and error.full
+    return DISK_FULL if is_full else _word_for(type(error))
 
 
 def status_of(error: StoreError | RequestError) -> int:

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,9 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "keep_free_bytes": (0, "0", 0),
         "log_days": (730, "730", 730),
         "access_log": (False, "No", False),
+        "log_format": ("json", "json", "json"),
+        "metrics_from": (["10.1.0.0/16", "::1"], "10.1.0.0/16, ::1",
+                         (ip_network("10.1.0.0/16"), ip_network("::1"))),
         "offline_mode": (True, "YES", True),
     }  # fmt: skip
     names = [entry.name for entry in settings()]
@@ -180,6 +184,11 @@ def test_where_values_came_from_makes_no_difference(tmp_path: Path) -> None:
         pytest.param("access_log", 1, "true or false", id="number as flag"),
         pytest.param("trusted_proxy", "proxy.example", "neither an address nor", id="proxy's name"),
         pytest.param("trusted_proxy", "*", "neither an address nor", id="all proxies"),
+        pytest.param("log_format", "JSON", "text or json", id="a form in capitals"),
+        pytest.param("log_format", True, "text or json", id="flag as form"),
+        pytest.param("metrics_from", "prometheus.example", "like 10.1.0.0/16", id="host"),
+        pytest.param("metrics_from", "10.1.0.1/16", "host bits", id="address in a network"),
+        pytest.param("metrics_from", True, "like 10.1.0.0/16", id="flag as networks"),
         pytest.param("unix_socket", 0, "line of text", id="number as path"),
         pytest.param("unix_socket", False, "line of text", id="flag as path"),
         pytest.param("unix_socket", [], "line of text", id="list as path"),

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from simpleindex.errors import Forbidden, UpstreamFailed
+from simpleindex.events import Event
 from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import Mirrored, MirroredFile, settings_of
 from simpleindex.mirror.pages import Upstreams
@@ -84,6 +85,7 @@ class MirrorFiles:
         except NotStored:
             pass
         else:
+            self._mirrored.count(Event.MIRROR_FILE_KEPT, 1)
             return KeptCopy(wanted.file, kept, content)
         if self._mirrored.is_offline(wanted.settings):
             raise NotStored(
@@ -91,6 +93,7 @@ class MirrorFiles:
             )
         if wanted.file.known.gone:
             raise NotStored(f"file {place.filename}", "upstream has it no more")
+        self._mirrored.count(Event.MIRROR_FILE_MISSING, 1)
         return wanted
 
     def begin(self, wanted: WantedFile, hops: tuple[str, ...]) -> Transfer:
@@ -118,7 +121,7 @@ class MirrorFiles:
 
     def pass_along(self, wanted: WantedFile, hops: tuple[str, ...]) -> AsyncGenerator[bytes, None]:
         """A file that there is no room for, as upstream sends it. Raises UpstreamFailed."""
-        return passed_along(self._upstreams, wanted, hops)
+        return passed_along(self._upstreams, wanted, hops, self._mirrored.count)
 
     def find_sidecar(
         self, mirror: Index, place: FilePlace, sidecar: Sidecar
@@ -127,10 +130,12 @@ class MirrorFiles:
         wanted = self._listed(mirror, place)
         kept = self._mirrored.cache.sidecar(place, sidecar)
         if kept is not None and _is_as_announced(kept, wanted.file, sidecar):
+            self._mirrored.count(Event.MIRROR_FILE_KEPT, 1)
             return LyingBeside(wanted.file, kept)
         if not _may_have(wanted.file, sidecar):
             raise NotStored(f"file {place.filename}{sidecar}")
         if not self._mirrored.is_offline(wanted.settings):
+            self._mirrored.count(Event.MIRROR_FILE_MISSING, 1)
             return wanted
         if sidecar is not Sidecar.METADATA:
             raise NotStored(

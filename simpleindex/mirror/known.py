@@ -14,6 +14,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from simpleindex.errors import Forbidden
+from simpleindex.events import Count, Event, nobody_counts
 from simpleindex.mirror.sources import Sources
 from simpleindex.policy import MirrorPolicy, Verdict
 from simpleindex.wire import mirror_page
@@ -134,8 +135,10 @@ class Mirrored:
         expiry_seconds: int,
         offline: bool,
         now: Callable[[], datetime],
+        count: Count = nobody_counts,
     ) -> None:
         self.cache = cache
+        self.count = count
         self.troubles = Troubles(now)
         self.wishes: deque[WantedPage] = deque()
         """Pages that were told although they are out of date; to be refreshed behind the answer."""
@@ -270,6 +273,7 @@ class Mirrored:
         """
         settings = settings_of(wanted.index)
         if self.is_offline(settings):
+            self.count(Event.MIRROR_LOOK_OFFLINE, 1)
             return now + timedelta(seconds=_OFFLINE_SECONDS)
         is_absent = known is not None and known.is_absent
         seconds: float | None = settings.mirror_cache_expiry_seconds
@@ -281,15 +285,19 @@ class Mirrored:
                 seconds = max(_ASKED_SECONDS, min(seconds, ABSENT_SECONDS))
             lifetime = timedelta(seconds=seconds)
             if is_younger(known.head.checked_at, lifetime, now):
+                self.count(Event.MIRROR_LOOK_FRESH, 1)
                 return known.head.checked_at + lifetime
             may_be_told = known.page is not None
         else:
             may_be_told = False
         trouble_until = self.troubles.until(wanted.index, wanted.project)
         if trouble_until is not None:
+            self.count(Event.MIRROR_LOOK_TROUBLED, 1)
             return trouble_until
         if not may_be_told:
+            self.count(Event.MIRROR_LOOK_MISSING, 1)
             raise UpstreamNeeded(wanted)
+        self.count(Event.MIRROR_LOOK_STALE, 1)
         self.wishes.append(wanted)
         return now + timedelta(seconds=_ASKED_SECONDS)
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import anyio.to_thread
 
+from simpleindex.events import Event
 from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import Mirrored, Trouble, is_younger, settings_of
 from simpleindex.mirror.pages import Upstreams
@@ -126,6 +127,7 @@ class MirrorLists:
         except (UpstreamTrouble, BadPage, StoreError) as error:
             line = str(error)
             _log.warning("%s: list of projects not fetched: %s", index.name, line)
+            self._mirrored.count(Event.MIRROR_LIST_FAILED, 1)
             until = self._now() + timedelta(seconds=_TROUBLE_SECONDS)
             self._troubles[index.name] = Trouble(index.serial, line, until, _TROUBLE_SECONDS)
         else:
@@ -145,8 +147,10 @@ class MirrorLists:
         ) as answer:
             if isinstance(answer, NotModified):
                 await anyio.to_thread.run_sync(cache.renew_names, index.name, self._now())
+                self._mirrored.count(Event.MIRROR_LIST_UNCHANGED, 1)
                 return
             await self._keep(index, source.label, answer)
+            self._mirrored.count(Event.MIRROR_LIST_FETCHED, 1)
 
     async def _keep(self, index: Index, label: str, answer: NamesAnswer) -> None:
         stack = ExitStack()

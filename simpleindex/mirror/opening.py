@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from simpleindex.config import Config
+from simpleindex.events import Count, nobody_counts
 from simpleindex.mirror.files import MirrorFiles
 from simpleindex.mirror.known import Mirrored
 from simpleindex.mirror.lists import MirrorLists
@@ -52,7 +53,11 @@ def forget_gone_indexes(cache: Cache, seen: Snapshot) -> None:
 
 
 def open_mirroring(
-    config: Config, catalog: Catalog, hop: str, now: Callable[[], datetime]
+    config: Config,
+    catalog: Catalog,
+    hop: str,
+    now: Callable[[], datetime],
+    count: Count = nobody_counts,
 ) -> Mirroring:
     """Open what is kept of mirrors; `hop` names this server to others.
 
@@ -75,6 +80,7 @@ def open_mirroring(
         expiry_seconds=config.mirror_cache_expiry,
         offline=config.offline_mode,
         now=now,
+        count=count,
     )
     upstreams = Upstreams(sources, make)
     transfers = Transfers(mirrored, upstreams, Room(config.cache_bytes_max, config.keep_free_bytes))

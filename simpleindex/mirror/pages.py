@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
+from simpleindex.events import Event
 from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import ABSENT_SECONDS, Known, Mirrored, WantedPage
 from simpleindex.mirror.sources import Sources
@@ -128,6 +129,7 @@ class MirrorPages:
             line = str(error)
             _log.warning("%s: page of %s not fetched: %s", index, project, line)
             self._mirrored.troubles.note(page.index, project, line, is_down=is_down)
+            self._mirrored.count(Event.MIRROR_PAGE_FAILED, 1)
             return line
         self._mirrored.troubles.forget(index, project)
         return None
@@ -159,11 +161,14 @@ class MirrorPages:
         match answer:
             case NotModified():
                 await anyio.to_thread.run_sync(keeping.renew)
+                self._mirrored.count(Event.MIRROR_PAGE_UNCHANGED, 1)
             case Absent():
                 await anyio.to_thread.run_sync(keeping.absent)
+                self._mirrored.count(Event.MIRROR_PAGE_ABSENT, 1)
                 await self._bound_absent_ones()
             case Fetched():
                 await anyio.to_thread.run_sync(keeping.fetched, answer)
+                self._mirrored.count(Event.MIRROR_PAGE_FETCHED, 1)
 
 
 class _Keeping:

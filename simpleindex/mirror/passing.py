@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from simpleindex.errors import UpstreamFailed
+from simpleindex.events import Count, Event
 from simpleindex.mirror.pages import Upstreams
 from simpleindex.mirror.transfers import HELD_BACK_BYTES, WantedFile, check_answer, promised_digest
 from simpleindex.upstream.client import UpstreamTrouble
@@ -13,7 +14,7 @@ _ALGORITHMS = {"blake2b_256": lambda: hashlib.blake2b(digest_size=32)}
 
 
 async def passed_along(
-    upstreams: Upstreams, wanted: WantedFile, hops: tuple[str, ...]
+    upstreams: Upstreams, wanted: WantedFile, hops: tuple[str, ...], count: Count
 ) -> AsyncGenerator[bytes, None]:
     """The bytes of a file as upstream sends them, of which at least one piece comes.
 
@@ -35,6 +36,7 @@ async def passed_along(
             held = b""
             async with aclosing(answer.chunks) as chunks:
                 async for chunk in chunks:
+                    count(Event.MIRROR_FILE_BYTES, len(chunk))
                     running.update(chunk)
                     held += chunk
                     if len(held) > HELD_BACK_BYTES:
@@ -43,5 +45,7 @@ async def passed_along(
             if running.hexdigest() != digest:
                 raise UpstreamTrouble(f"upstream sent other bytes than its {algorithm} promises")
             yield held
+            count(Event.MIRROR_FILE_PASSED_ON, 1)
     except UpstreamTrouble as error:
+        count(Event.MIRROR_FILE_FAILED, 1)
         raise UpstreamFailed(f"{file.filename} cannot be fetched: {error}") from None

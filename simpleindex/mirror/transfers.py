@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar
 import anyio.to_thread
 
 from simpleindex.errors import UpstreamFailed
+from simpleindex.events import Count, Event
 from simpleindex.mirror.flights import Flights
 from simpleindex.mirror.known import Mirrored, MirroredFile
 from simpleindex.mirror.pages import Upstreams
@@ -208,12 +209,16 @@ class Transfers:
                 transfer.received_bytes, transfer.is_right = transfer.kept.size_bytes, True
                 return
             source, upstream = await self._upstreams.reach(wanted.settings)
-            receiving = _Receiving(transfer, part, self._cache, self._room, source, upstream, hops)
+            count = self._mirrored.count
+            receiving = _Receiving(
+                transfer, part, self._cache, self._room, source, upstream, hops, count
+            )
             await receiving.all_tries()
             await receiving.check()
             transfer.is_right = True
             transfer.tell()
             transfer.kept = await _to_its_end(part.keep, wanted.file.project)
+            count(Event.MIRROR_FILE_FETCHED, 1)
             if wanted.file.sha256 is None:
                 await anyio.to_thread.run_sync(self._pin, wanted.file, transfer.kept)
             # Files that arrive together make room for themselves alone.
@@ -223,6 +228,7 @@ class Transfers:
         except UpstreamTrouble as error:
             line = f"{place.filename} cannot be fetched: {error}"
             _log.warning("%s: %s", place.index, line)
+            self._mirrored.count(Event.MIRROR_FILE_FAILED, 1)
             if error.status in (404, 410):
                 raise NotStored(f"file {place.filename}", "upstream has it no more") from None
             raise UpstreamFailed(line) from None
@@ -262,6 +268,7 @@ class _Receiving:
     source: Source
     upstream: Upstream
     hops: tuple[str, ...]
+    count: Count
 
     async def all_tries(self) -> None:
         """Receive all of it, taking up again what was cut. Raises UpstreamTrouble, StoreError."""
@@ -319,6 +326,7 @@ class _Receiving:
         ) as answer:
             await self._begin(answer)
             async for chunk in answer.chunks:
+                self.count(Event.MIRROR_FILE_BYTES, len(chunk))
                 await _to_its_end(self._take, chunk)
                 self.transfer.received_bytes = self.part.size_bytes
                 self.transfer.tell()

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from simpleindex.access import ANYBODY, Authenticator, Principal, hash_password
 from simpleindex.errors import TooManyFailures
 from simpleindex.routes.asking import address_of, credentials_of, in_thread
+from simpleindex.routes.seen import asked_in
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.model import User
 
@@ -48,6 +49,7 @@ class Doorkeeper:
             known = await self._in_turn(
                 lambda: self._authenticator.identify(credentials, address), credentials, address
             )
+        asked_in(request.scope).user = known.name
         return replace(known, address=address)
 
     async def identify_reader(self, request: Request) -> Principal:
@@ -63,7 +65,10 @@ class Doorkeeper:
         user = await self._in_turn(
             lambda: self._authenticator.log_in(credentials, address), credentials, address
         )
-        return (user, self._authenticator.logins.issue(user)) if user else None
+        if user is None:
+            return None
+        asked_in(request.scope).user = user.name
+        return user, self._authenticator.logins.issue(user)
 
     def token(self, user: User) -> str:
         """What a login of the user gives."""

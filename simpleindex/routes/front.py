@@ -13,23 +13,30 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from simpleindex.counted import Counted
 from simpleindex.errors import (
+    SERVER_FAILED,
     MethodNotAllowed,
     NotFound,
     RequestError,
     UpstreamIsUs,
     one_line,
+    reason_of,
     refusal,
 )
+from simpleindex.events import Door
 from simpleindex.routes.asking import accept_of, hops_of, path_of
 from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.documents import DocumentsDoor
 from simpleindex.routes.files import FilesDoor
+from simpleindex.routes.health import HealthDoor
 from simpleindex.routes.indexes import IndexesDoor
 from simpleindex.routes.marks import MarksDoor
+from simpleindex.routes.metrics import MetricsDoor
 from simpleindex.routes.push import PushDoor
 from simpleindex.routes.releases import ReleasesDoor
+from simpleindex.routes.seen import asked_in, usual_door
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
@@ -41,11 +48,13 @@ from simpleindex.wire.locations import (
     Api,
     AuthCheck,
     FileAt,
+    HealthAt,
     IndexAt,
     JsonAt,
     ListAt,
     Location,
     Login,
+    MetricsAt,
     PageAt,
     PagesAt,
     ProjectAt,
@@ -68,7 +77,9 @@ _log = logging.getLogger("simpleindex")
 
 Handler: TypeAlias = Callable[[], Awaitable[Response]]
 
-_OnlyRead: TypeAlias = Root | StatusAt | Api | PageAt | PagesAt | JsonAt | SearchAt
+_OnlyRead: TypeAlias = (
+    Root | StatusAt | HealthAt | MetricsAt | Api | PageAt | PagesAt | JsonAt | SearchAt
+)
 
 _READING = ("GET", "HEAD")
 
@@ -91,6 +102,9 @@ class Front:
     documents: DocumentsDoor
     tokens: TokensDoor
     web: WebDoor
+    health: HealthDoor
+    metrics: MetricsDoor
+    counted: Counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,6 +118,7 @@ class Front:
 
     async def _response(self, request: Request) -> Response | None:
         location = locate(path_of(request))
+        _goes_to(request, usual_door(location, request.method))
         try:
             if self.catalog.uuid in hops_of(request):
                 raise UpstreamIsUs(
@@ -120,6 +135,7 @@ class Front:
                 )
             return await self._handler(request, location)()
         except (StoreError, RequestError) as error:
+            self.counted.refused(reason_of(error))
             if request.method not in _READING:
                 # Some clients show the status alone, so that nobody else would see the reason.
                 told = one_line(str(error))
@@ -136,6 +152,7 @@ class Front:
         except ClientDisconnect:
             return None  # there is nobody to answer
         except Exception:
+            self.counted.refused(SERVER_FAILED)
             _log.exception("%s %r failed", request.method, path_of(request))
             return Response("the server failed; its log says why\n", 500, media_type="text/plain")
 
@@ -234,6 +251,10 @@ class Front:
                 return await self._root(request)
             case StatusAt():
                 return await self.devpi.status(request)
+            case HealthAt():
+                return await self.health.tell(location)
+            case MetricsAt():
+                return await self.metrics.tell(request)
             case Api():
                 return await self.devpi.api(request, location)
             case PageAt():
@@ -249,6 +270,7 @@ class Front:
         """People get a page; devpi-client, and whoever says nothing, the users."""
         accept = accept_of(request)
         if names_html(accept) and not names_json(accept):
+            _goes_to(request, Door.WEB)
             return await self.web.start(request)
         return await self.users.list_all(request)
 
@@ -256,6 +278,7 @@ class Front:
         """A form, or, where PUSH does not get through, what would be pushed."""
         content_type = request.headers.get("content-type", "").partition(";")[0]
         if content_type.strip().lower() == "application/json":
+            _goes_to(request, Door.PUSH)
             return await self.push.push(request, at)
         return await self.upload.receive(request, at)
 
@@ -266,12 +289,14 @@ class Front:
         URL that OMFLOW hosts are given has no `+simple`).
         """
         if names_json(accept_of(request)):
+            _goes_to(request, Door.DEVPI)
             return await self.indexes.show(request, at)
         return await self.simple.list_page(request, at)
 
     async def _project(self, request: Request, at: ProjectAt) -> Response:
         """devpi's object for those who name JSON; for everybody else the page of the project."""
         if names_json(accept_of(request)):
+            _goes_to(request, Door.DEVPI)
             return await self.releases.project(request, at)
         return await self.simple.project_page(request, at)
 
@@ -285,6 +310,7 @@ class Front:
     async def _file(self, request: Request, at: FileAt) -> Response:
         """The bytes, but what is known of them for those who name JSON."""
         if names_json(accept_of(request)):
+            _goes_to(request, Door.DEVPI)
             return await self.releases.file(request, at)
         return await self.files.file(request, at)
 
@@ -312,6 +338,11 @@ class Front:
 _NOTHING = "there is nothing at this URL; pages of packages are at /USER/INDEX/+simple/"
 
 
+def _goes_to(request: Request, door: Door) -> None:
+    """Say which door answers, for those who count."""
+    asked_in(request.scope).door = door
+
+
 def _is_devpi_upload(request: Request) -> bool:
     """devpi-client shows of a refused upload only this kind of JSON, but accepts `*/*`."""
     agent = request.headers.get("user-agent", "")
@@ -322,7 +353,9 @@ def _is_devpi_upload(request: Request) -> bool:
 
 def _index_of(location: Location) -> str:
     """The index below which a URL lies, or how to name one."""
-    without = Root | Login | StatusAt | AuthCheck | UserAt | TokensAt | TokenAt
+    without = (
+        Root | Login | StatusAt | HealthAt | MetricsAt | AuthCheck | UserAt | TokensAt | TokenAt
+    )
     if isinstance(location, without) or location.index is None:
         return "USER/INDEX"
     return f"{location.user[:80]}/{location.index[:80]}" if location.user else "USER/INDEX"

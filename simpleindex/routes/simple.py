@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from simpleindex import library
 from simpleindex.errors import NotAcceptable, NothingKnown
+from simpleindex.events import Count, Event
 from simpleindex.library import SightState, View
 from simpleindex.mirror.known import Mirrored
 from simpleindex.mirror.lists import MirrorLists, Names
@@ -66,6 +67,7 @@ class SimpleDoor:
     now: Callable[[], datetime]
     outside_url: str | None
     trusted_proxies: tuple[str, ...]
+    count: Count
 
     async def list_page(self, request: Request, at: ListAt | IndexAt) -> Response:
         """All projects of an index and its bases."""
@@ -141,8 +143,10 @@ class SimpleDoor:
             return None
         key = (recipe.key, _NOTHING_RESTRICTED, _is_zipped(request))
         page = self.pages.current(key, agreed, self.now())
-        is_for_them = page is not None and (page.is_public or credentials_of(request) is None)
-        return page if is_for_them else None
+        if page is None or not (page.is_public or credentials_of(request) is None):
+            return None
+        self.count(Event.PAGE_REMEMBERED, 1)
+        return page
 
     def _agreed(self) -> Hashable:
         """The serials of all that pages show, if nothing of it is being changed."""
@@ -229,6 +233,7 @@ class SimpleDoor:
             before = self.pages.maybe((*key, False))
             state = recipe.state(seen, view) if before is not None else None
             if before is not None and state is not None and before.fingerprint == state.fingerprint:
+                self.count(Event.PAGE_CONFIRMED, 1)
                 page = replace(
                     before,
                     is_public=view.is_public,
@@ -237,6 +242,7 @@ class SimpleDoor:
                 )
             else:
                 made = recipe.render(seen, view)
+                self.count(Event.PAGE_MADE, 1)
                 page = RenderedPage(
                     made.body,
                     _etag(made.body, recipe.form),

@@ -1,16 +1,17 @@
 """The way in: a form with a file, as devpi-client, twine, uv and others post it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules
-from simpleindex.errors import Forbidden, NotAuthenticated, TooLarge
+from simpleindex.errors import Forbidden, NotAuthenticated, RequestError, TooLarge, status_of
+from simpleindex.events import Count, Event
 from simpleindex.releases import keep_documentation, register_release
 from simpleindex.routes.asking import (
     bounded_body,
@@ -28,11 +29,12 @@ from simpleindex.wire.multipart import (
     MultipartParser,
     Signature,
 )
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored, Refused, StoreError
 from simpleindex_storage.model import (
     Actor,
     Index,
     MirrorSettings,
+    Outcome,
     Release,
     Staged,
     StageSettings,
@@ -59,9 +61,27 @@ class UploadDoor:
     rules: Rules
     upload_bytes_max: int
     now: Callable[[], datetime]
+    count: Count
 
     async def receive(self, request: Request, at: IndexAt | ListAt | UploadAt) -> Response:
-        """Receive one file, documentation or a registration; 200 once it is stored to stay.
+        """Receive one file, documentation or a registration; 200 once it is stored to stay."""
+        try:
+            taken = await self._receive(request, at)
+        except (StoreError, RequestError) as error:
+            refused = status_of(error) < 500
+            self.count(Event.UPLOAD_REFUSED if refused else Event.UPLOAD_FAILED, 1)
+            raise
+        except ClientDisconnect:
+            self.count(Event.UPLOAD_CUT, 1)
+            raise
+        self.count(taken.event, 1)
+        return Response(
+            "".join(f"taken, but {remark}\n" for remark in taken.remarks),
+            media_type="text/plain",
+        )
+
+    async def _receive(self, request: Request, at: IndexAt | ListAt | UploadAt) -> "_Taken":
+        """As `receive`.
 
         Who is asking is settled before anything is read: an unknown sender gets 401 whatever the
         URL names, so that names of indexes cannot be tried out.
@@ -80,10 +100,7 @@ class UploadDoor:
             await in_thread(reception.close)
         for remark in taken.remarks:
             _log.warning("%s took an odd file from %s: %s", permit.index, permit.by.name, remark)
-        return Response(
-            "".join(f"taken, but {remark}\n" for remark in taken.remarks),
-            media_type="text/plain",
-        )
+        return taken
 
     def _permit(
         self, principal: Principal, at: IndexAt | ListAt | UploadAt, came_with_some: bool
@@ -155,6 +172,13 @@ class UploadDoor:
         )
 
 
+_EVENTS: Mapping[Outcome, Event] = {
+    Outcome.ADDED: Event.UPLOAD_ADDED,
+    Outcome.REPLACED: Event.UPLOAD_REPLACED,
+    Outcome.ALREADY_THERE: Event.UPLOAD_ALREADY_THERE,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Permit:
     """Where a file may go, and in whose name."""
@@ -178,6 +202,7 @@ class _Permit:
 class _Taken:
     """What has been stored."""
 
+    event: Event
     remarks: tuple[str, ...] = ()
     """What is wrong with it that its index let pass."""
 
@@ -219,12 +244,12 @@ class _Reception:
                     "upload", "':action' is 'submit', which takes no file; send 'file_upload'"
                 )
             self._register(permit)
-            return _Taken()
+            return _Taken(Event.UPLOAD_REGISTERED)
         if self.filename is None:
             raise Refused("upload", "the form has no file in its field 'content'")
         if action is upload_form.Action.DOCUMENTATION:
             self._keep_documentation(permit, self.filename, now)
-            return _Taken()
+            return _Taken(Event.UPLOAD_DOCUMENTATION)
         return self._admit(permit, self.filename)
 
     def close(self) -> None:
@@ -271,7 +296,7 @@ class _Reception:
         (admitted,) = self._store.admit(
             [(upload, self._finish())], by=permit.by, make_index=permit.make_index
         )
-        return _Taken(admitted.remarks)
+        return _Taken(_EVENTS[admitted.outcome], admitted.remarks)
 
     def _finish(self) -> Staged:
         self.write()

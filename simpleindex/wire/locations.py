@@ -7,6 +7,7 @@ and newer sends the former).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from simpleindex_storage.model import Sidecar
@@ -25,6 +26,29 @@ class Login:
 @dataclass(frozen=True, slots=True)
 class StatusAt:
     """`/+status`"""
+
+
+class Health(StrEnum):
+    """What can be asked about how the server is; the values stand in the URL."""
+
+    LIVE = "live"
+    """It answers."""
+    READY = "ready"
+    """It can serve what is asked for."""
+    WRITABLE = "writable"
+    """It can also store what is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAt:
+    """`/-/health/<what>`, or `/-/health`, which tells all. No user can be named `-`."""
+
+    what: Health | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsAt:
+    """`/-/metrics`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +207,8 @@ Location: TypeAlias = (
     Root
     | Login
     | StatusAt
+    | HealthAt
+    | MetricsAt
     | AuthCheck
     | Api
     | UserAt
@@ -209,6 +235,12 @@ _OF_THE_SERVER: Mapping[str, Location] = {
     "+api": Api(),
 }
 
+_BELOW_DASH: Mapping[str, Location] = {
+    "health": HealthAt(),
+    **{f"health/{what}": HealthAt(what) for what in Health},
+    "metrics": MetricsAt(),
+}
+
 
 def locate(path: str) -> Location | None:
     """What a path names; None where there is never anything."""
@@ -221,6 +253,8 @@ def locate(path: str) -> Location | None:
             return Root()
         case [word] if word in _OF_THE_SERVER:
             return _OF_THE_SERVER[word]
+        case ["-", *rest]:
+            return _BELOW_DASH.get("/".join(rest))
         case [user, "+api"]:
             return Api(user)
         case [user, index, "+api"]:
