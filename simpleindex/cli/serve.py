@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,8 +24,8 @@ from simpleindex.cli.options import (
 from simpleindex.cli.start_warnings import warn_at_start
 from simpleindex.config import Config
 from simpleindex.initialise import PASSWORD_FILE, initialise
+from simpleindex.log_lines import StderrLog, log_to_stderr
 from simpleindex.serving.hangup import on_hangup
-from simpleindex.serving.logs import log_to_stderr
 from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import Server
 from simpleindex.serving.settings import Settings
@@ -60,9 +61,9 @@ def command(
         if state_of(config.serverdir) is FolderState.EMPTY:
             password = os.environ.get(ROOT_PASSWORD_VARIABLE)
             initialise(config.serverdir, utc_now(), password=password, with_pypi=not no_root_pypi)
-        log_to_stderr(access_log=config.access_log)
         warn_at_start(config, tls, [listening.getsockname() for listening in sockets])
-        _serve(config, sockets, lambda: config_from(config_file, flags))
+        with closing(log_to_stderr(as_json=config.log_format == "json")) as log:
+            _serve(config, sockets, lambda: config_from(config_file, flags), log)
     finally:
         for listening in sockets:
             listening.close()
@@ -82,7 +83,10 @@ def _why_foreign(serverdir: Path) -> str:
 
 
 def _serve(
-    config: Config, sockets: Sequence[socket.socket], read_again: Callable[[], Config]
+    config: Config,
+    sockets: Sequence[socket.socket],
+    read_again: Callable[[], Config],
+    log: StderrLog,
 ) -> None:
     def greet() -> None:
         click.echo(_greeting(config, sockets))
@@ -90,7 +94,7 @@ def _serve(
 
     settings = Settings(config, read_again)
     if config.workers == 1:
-        server = Server(config, sockets, greet)
+        server = Server(config, sockets, greet, log.answered)
         on_hangup(lambda: server.reload(settings.read, settings.take), server.stop)
         server.run()
         return

@@ -11,6 +11,7 @@ import uvicorn
 
 from simpleindex.app import Application, create_app
 from simpleindex.config import Config, ConfigError
+from simpleindex.observing import AccessLog
 from simpleindex.protocol import IndexProtocol
 from simpleindex.serving.settings import log_unusable
 from simpleindex.serving.tls import renew, uvicorn_arguments
@@ -28,12 +29,20 @@ class Server:
     """An application on its sockets. Can be stopped, and given other settings, by any thread."""
 
     def __init__(
-        self, config: Config, sockets: Sequence[socket.socket], when_ready: Callable[[], None]
+        self,
+        config: Config,
+        sockets: Sequence[socket.socket],
+        when_ready: Callable[[], None],
+        access_log: AccessLog,
     ) -> None:
         """`when_ready` is called once requests are answered."""
         self._sockets = list(sockets)
-        self._app = create_app(config)
-        self._uvicorn = _Uvicorn(_uvicorn_config(self._app, config), when_ready)
+        self._app = create_app(config, access_log=access_log)
+        self._uvicorn = _Uvicorn(
+            _uvicorn_config(self._app, config), when_ready, when_leaving=self._app.leave
+        )
+        connections = self._uvicorn.server_state.connections
+        self._app.count_connections(lambda: len(connections))
 
     def run(self) -> None:
         """Open the directory, and answer until `stop` or a signal. Raises Refused, Unavailable.
@@ -77,9 +86,15 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which says when it listens, and does what other threads ask of it."""
 
-    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        when_ready: Callable[[], None],
+        when_leaving: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+        self._when_leaving = when_leaving
         self.errands: deque[_Errand] = deque()
         """Done one after the other, in the event loop, as soon as there is one."""
         self._errand: asyncio.Task[None] | None = None
@@ -89,6 +104,11 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, and finish what was begun."""
+        self._when_leaving()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; whether it is time to stop."""
@@ -104,7 +124,7 @@ def _uvicorn_config(app: Application, config: Config) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         log_config=None,
-        access_log=config.access_log,
+        access_log=False,  # that of `log_lines` is written in batches
         server_header=False,
         proxy_headers=False,  # else every local process could say that it speaks for others
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -14,15 +14,15 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
 
 from simpleindex.config import Config, ConfigError
+from simpleindex.log_lines import log_to_stderr
 from simpleindex.serving.hangup import on_hangup
-from simpleindex.serving.logs import log_to_stderr
 from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import GRACE_SECONDS, Server
 from simpleindex.serving.settings import Settings, log_unusable
@@ -189,16 +189,16 @@ def _started(config: Config, sockets: Sequence[socket.socket]) -> _Worker:
 def _work(config: Config, sockets: Sequence[socket.socket], line: Connection) -> None:
     """What a worker process does."""
     give_memory_back()
-    log_to_stderr(access_log=config.access_log)
-    server = Server(config, sockets, when_ready=lambda: line.send(None))
-    Thread(target=_follow, args=(line, server), name="orders", daemon=True).start()
     if hasattr(signal, "SIGHUP"):  # a terminal that is closed tells all; the supervisor decides
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        server.run()
-    except StoreError as error:
-        _log.error("%s", " ".join(str(error).split()))
-        sys.exit(1)
+    with closing(log_to_stderr(as_json=config.log_format == "json")) as log:
+        server = Server(config, sockets, lambda: line.send(None), log.answered)
+        Thread(target=_follow, args=(line, server), name="orders", daemon=True).start()
+        try:
+            server.run()
+        except StoreError as error:
+            _log.error("%s", " ".join(str(error).split()))
+            sys.exit(1)
 
 
 def _follow(line: Connection, server: Server) -> None:

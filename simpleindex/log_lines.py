@@ -1,0 +1,306 @@
+"""The log: a line for each answer and each failure, as text or as JSON, on standard error.
+
+Lines gather in memory, and a thread of their own writes them, a batch at a time: nobody who is
+being answered waits for a slow pipe. If that is so slow that a mebibyte has gathered, more lines
+are dropped, and how many is the next line. Nothing of a request is printed as it came.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from threading import Event, Lock, Thread
+
+from simpleindex.errors import RequestError
+from simpleindex.events import Answered
+from simpleindex.secrets_in_urls import without_account
+from simpleindex_storage.errors import StoreError
+
+_WAITING_BYTES_MAX = 1 << 20
+_BATCH_BYTES = 64 << 10
+"""So much is written without waiting for more."""
+_BATCH_SECONDS = 0.2
+_WRITTEN_BYTES_MAX = 4096
+"""PIPE_BUF of Linux: lines of several processes on one pipe stay whole if they come like this."""
+_CLOSE_SECONDS_MAX = 2.0
+_STDERR = 2
+
+_TARGET_BYTES_MAX = 2000
+_AGENT_BYTES_MAX = 300
+_WORD_CHARACTERS_MAX = 80
+_REMEMBERED_MAX = 512
+
+_LEVELS: Mapping[str, int] = {
+    "simpleindex": logging.INFO,
+    "uvicorn.error": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "python_multipart": logging.ERROR,  # it warns of each body that the sender got wrong
+}
+
+
+class LineWriter:
+    """Lines on their way to a file descriptor. May be used from any thread."""
+
+    def __init__(self, descriptor: int, tell_dropped: Callable[[int], bytes]) -> None:
+        self._descriptor = descriptor
+        self._tell_dropped = tell_dropped
+        self._lock = Lock()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._dropped = 0
+        self._some, self._urgent, self._closing = Event(), Event(), Event()
+        self._thread: Thread | None = None
+
+    def put(self, line: bytes, *, urgent: bool = False) -> bool:
+        """Let a line be written in a moment, at once if it is urgent. False: it was dropped."""
+        with self._lock:
+            if self._waiting_bytes + len(line) > _WAITING_BYTES_MAX:
+                self._dropped += 1
+                return False
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
+            if self._thread is None or not self._thread.is_alive():  # also after a fork
+                self._thread = Thread(target=self._write_on, name="log", daemon=True)
+                self._thread.start()
+        if urgent or self._waiting_bytes >= _BATCH_BYTES:
+            self._urgent.set()
+        if not self._some.is_set():
+            self._some.set()
+        return True
+
+    def close(self) -> None:
+        """Write what is left, unless nobody takes it for some seconds."""
+        self._closing.set()
+        self._urgent.set()
+        self._some.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_SECONDS_MAX)
+
+    def _write_on(self) -> None:
+        while True:
+            self._some.wait()
+            self._urgent.wait(_BATCH_SECONDS)
+            closing = self._closing.is_set()
+            self._some.clear()
+            self._urgent.clear()
+            self._write(self._taken())
+            if closing:
+                return
+
+    def _taken(self) -> list[bytes]:
+        with self._lock:
+            lines, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            if self._dropped:
+                lines.append(self._tell_dropped(self._dropped))
+                self._dropped = 0
+        return lines
+
+    def _write(self, lines: list[bytes]) -> None:
+        batch = bytearray()
+        for line in lines:
+            if batch and len(batch) + len(line) > _WRITTEN_BYTES_MAX:
+                self._write_all(batch)
+                batch.clear()
+            batch += line
+        self._write_all(batch)
+
+    def _write_all(self, batch: bytearray) -> None:
+        rest = memoryview(bytes(batch))
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            pass  # whoever read the log is gone, and there is nobody to tell
+
+
+class TextFormat:
+    """Lines for people, and for tools that know the combined log format of web servers."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._second = 0
+        self._time = ""
+
+    def answered(self, answered: Answered) -> bytes:
+        """The combined log format, with the seconds that the answer took at the end."""
+        now = int(self._clock())
+        if now != self._second:
+            self._time = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
+            self._second = now
+        agent = answered.user_agent
+        user = answered.user
+        address = answered.address
+        return (
+            f"{'-' if address is None else _word(address)} - {'-' if user is None else _word(user)}"
+            f' [{self._time}] "{_word(answered.method)}'
+            f" {_escaped(answered.target[:_TARGET_BYTES_MAX])} HTTP/{answered.http_version}"
+            f'" {answered.status} {answered.sent_bytes} "-"'
+            f' "{"-" if agent is None else _escaped(agent[:_AGENT_BYTES_MAX])}"'
+            f" {answered.seconds:.3f}\n"
+        ).encode()
+
+    def record(self, record: logging.LogRecord) -> bytes:
+        """The time, and what there is to say; a traceback is set in, so that it forges no line."""
+        when = datetime.fromtimestamp(record.created).strftime("%Y-%m-%d %H:%M:%S")
+        line = f"{when},{record.msecs:03.0f} {_escaped_text(record.getMessage())}"
+        traceback = _traceback(record)
+        if traceback is not None:
+            line += "".join(f"\n    {_escaped_text(each)}" for each in traceback.splitlines())
+        return without_account(f"{line}\n").encode(errors="backslashreplace")
+
+
+class JsonFormat:
+    """One JSON object a line, for tools."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._second = 0
+        self._time = ""
+
+    def answered(self, answered: Answered) -> bytes:
+        """What is known of a request that is over."""
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._time = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        agent = answered.user_agent
+        method, path = _quoted_word(answered.method), _quoted(answered.target[:_TARGET_BYTES_MAX])
+        return (
+            f'{{"time": "{self._time}.{int(now * 1000) % 1000:03}Z", "level": "info"'
+            f', "logger": "simpleindex.access", "message": "{method[1:-1]} {path[1:-1]}'
+            f' {answered.status}", "method": {method}, "path": {path}'
+            f', "status": {answered.status}, "bytes": {answered.sent_bytes}'
+            f', "received_bytes": {answered.received_bytes}'
+            f', "duration_seconds": {answered.seconds:.6f}'
+            f', "door": "{answered.door.name.lower()}"'
+            f', "address": {_quoted_word(answered.address)}, "user": {_quoted_word(answered.user)}'
+            f', "user_agent": {"null" if agent is None else _quoted(agent[:_AGENT_BYTES_MAX])}}}\n'
+        ).encode()
+
+    def record(self, record: logging.LogRecord) -> bytes:
+        """A failure, or a remark."""
+        when = datetime.fromtimestamp(record.created, UTC)
+        told = {
+            "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": without_account(record.getMessage()),
+        }
+        traceback = _traceback(record)
+        if traceback is not None:
+            told["exception"] = without_account(traceback)
+        return (json.dumps(told) + "\n").encode()
+
+
+class StderrLog(logging.Handler):
+    """The log of a server that runs. Takes over what the libraries log, until it is closed."""
+
+    def __init__(self, form: TextFormat | JsonFormat, descriptor: int) -> None:
+        super().__init__()
+        self._form = form
+        self._lines = LineWriter(descriptor, self._tell_dropped)
+        self.addFilter(_in_one_line)
+        self._before: list[tuple[logging.Logger, int, bool]] = []
+        for name, level in _LEVELS.items():
+            logger = logging.getLogger(name)
+            self._before.append((logger, logger.level, logger.propagate))
+            logger.setLevel(level)
+            logger.propagate = False
+            logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what somebody has to say."""
+        try:
+            self._lines.put(self._form.record(record), urgent=True)
+        except Exception:  # what is said badly must not make anything fail
+            self.handleError(record)
+
+    def answered(self, answered: Answered) -> bool:
+        """Write that a request was answered. False: nobody reads so fast, and it was dropped."""
+        return self._lines.put(self._form.answered(answered))
+
+    def close(self) -> None:
+        """Write what is left, and hear nobody any more."""
+        for logger, level, propagate in self._before:
+            logger.removeHandler(self)
+            logger.setLevel(level)
+            logger.propagate = propagate
+        self._lines.close()
+        super().close()
+
+    def _tell_dropped(self, number: int) -> bytes:
+        text = "%d lines of the log were dropped: whoever reads it is too slow"
+        record = logging.LogRecord(
+            "simpleindex", logging.WARNING, __file__, 0, text, (number,), None
+        )
+        return self._form.record(record)
+
+
+def log_to_stderr(*, as_json: bool) -> StderrLog:
+    """Begin to write the log of this process."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is no file
+        descriptor = _STDERR
+    return StderrLog(JsonFormat() if as_json else TextFormat(), descriptor)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Tell of an answer that had to be cut, because upstream failed, without a traceback.
+
+    To raise is the only way in which ASGI lets a connection be cut.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, RequestError | StoreError):
+        record.msg, record.args = "an answer was cut: %s", (str(error),)
+        record.exc_info = None
+    return True
+
+
+def _traceback(record: logging.LogRecord) -> str | None:
+    if not record.exc_info:
+        return None
+    return logging.Formatter().formatException(record.exc_info)
+
+
+@lru_cache(_REMEMBERED_MAX)
+def _escaped(raw: bytes) -> str:
+    """Printable ASCII, between quotation marks, as web servers do it."""
+    text = without_account(raw.decode("latin-1"))
+    return "".join(
+        letter if " " <= letter <= "~" and letter not in '"\\' else f"\\x{ord(letter):02x}"
+        for letter in text
+    )
+
+
+@lru_cache(_REMEMBERED_MAX)
+def _quoted(raw: bytes) -> str:
+    """A JSON string of what should be UTF-8; of what is not, the escaped bytes."""
+    return json.dumps(without_account(raw.decode("utf-8", "backslashreplace")))
+
+
+def _escaped_text(text: str) -> str:
+    """Without what moves a terminal's cursor or begins a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def _word(text: str) -> str:
+    """What should be one word: an address that a proxy tells may be anything."""
+    raw = text[:_WORD_CHARACTERS_MAX].encode("utf-8", "backslashreplace")
+    return _escaped(raw).replace(" ", "\\x20")
+
+
+def _quoted_word(text: str | None) -> str:
+    if text is None:
+        return "null"
+    return _quoted(text[:_WORD_CHARACTERS_MAX].encode("utf-8", "backslashreplace"))
