@@ -1,8 +1,12 @@
 """What the documents list is what there is."""
 
+import re
 from pathlib import Path
 
+from simpleindex.app import create_app
+from simpleindex.config import Config
 from simpleindex_storage.faults import RULES, Rule, Verdict
+from tests.asgi import asking
 
 _DOCS = Path(__file__).parents[1] / "docs"
 
@@ -16,6 +20,21 @@ def test_each_rule_for_archives_is_told_as_it_is() -> None:
         for name, rule in RULES.items()
         if rule.verdict is verdict
     ]
+
+
+def test_each_figure_is_told_of_and_no_other(tmp_path: Path) -> None:
+    app = create_app(Config(serverdir=tmp_path / "data"))
+    with asking(app) as client:
+        client.ask("POST", "/+login", {"content-type": "application/json"}, b"{}")
+        answer = client.ask("GET", "/-/metrics", peer="127.0.0.1", host="127.0.0.1")
+    app.close()
+    scraped = re.findall("^# TYPE (\\S+)", answer.text, re.MULTILINE)
+    document = (_DOCS / "monitoring.md").read_text("utf-8")
+    told = re.findall("^\\| `((?:simpleindex|process)_[a-z_]+)`", document, re.MULTILINE)
+    of_linux = {"process_resident_memory_bytes", "process_open_fds"}
+    of_serve = {"simpleindex_connections_open"}
+    assert len(told) == len(set(told))
+    assert set(told) - of_linux - of_serve <= set(scraped) <= set(told)
 
 
 def _row(name: str, rule: Rule) -> str:
