@@ -32,15 +32,15 @@ def initialise(
         raise Refused(str(root), "a new server directory needs an empty folder")
     if password is not None:
         check_new_password(password)
-    random_password = _random_password() if password is None else None
-    password_hash = hash_password(password or random_password or "")
+    made_up = random_password() if password is None else None
+    password_hash = hash_password(password or made_up or "")
     with unavailable_on_failure(f"{root} cannot be written"):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(PermissionError):  # of a disk that has no modes
             root.chmod(0o700)  # it may have been there, open to all
-        write_file(root / SECRET_FILE, f"{secrets.token_urlsafe(32)}\n".encode())
-        if random_password is not None:
-            write_file(root / PASSWORD_FILE, f"{random_password}\n".encode())
+        write_file(root / SECRET_FILE, _new_secret())
+        if made_up is not None:
+            write_file(root / PASSWORD_FILE, f"{made_up}\n".encode())
         else:
             (root / PASSWORD_FILE).unlink(missing_ok=True)
 
@@ -51,10 +51,27 @@ def initialise(
             change.put_index(Index(IndexName(f"{ROOT}/pypi"), mirror))
 
     create_store(root, first, now)
-    return random_password
+    return made_up
 
 
-def _random_password() -> str:
+def keep_password(root: Path, password: str) -> None:
+    """Keep a password that was made up for root, until root has another. Raises Unavailable."""
+    with unavailable_on_failure(f"{root} cannot be written"):
+        write_file(root / PASSWORD_FILE, f"{password}\n".encode())
+
+
+def make_secret(root: Path) -> None:
+    """Make a key for logins, if there is none. Raises Unavailable."""
+    with unavailable_on_failure(f"{root} cannot be written"):
+        if not (root / SECRET_FILE).exists():
+            write_file(root / SECRET_FILE, _new_secret())
+
+
+def _new_secret() -> bytes:
+    return f"{secrets.token_urlsafe(32)}\n".encode()
+
+
+def random_password() -> str:
     """One that can be read out, and typed after any option: it never begins with a dash."""
     return "".join(secrets.choice(_LETTERS) for _ in range(_PASSWORD_CHARACTERS))
 

@@ -28,6 +28,8 @@ _LOOKS_INTO_PACKAGES = " ".join(
     )
 )  # fmt: skip
 
+_REBUILDS = " ".join(f"simpleindex_storage.rebuild{name}" for name in ("", "_from_files"))
+
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.__main__",),
     ("simpleindex.cli",),
@@ -55,7 +57,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.opening",),
     (
         "simpleindex_storage.store",
-        "simpleindex_storage.rebuild",
+        _REBUILDS,
         "simpleindex_storage.log_retention",
         "simpleindex_storage.files_disk",
         "simpleindex_storage.files_s3",

@@ -37,6 +37,7 @@ _VERBS = {
     "gc": "gc:command",
     "fsck": "fsck:command",
     "log": "log:command",
+    "rebuild": "rebuild:command",
     "user": "user:command",
     "index": "index:command",
     "passwd": "passwd:command",

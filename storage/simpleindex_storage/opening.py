@@ -82,7 +82,8 @@ def lacks_catalog(root: Path) -> bool:
     """
     with unavailable_on_failure(f"{root} cannot be read"):
         names = {path.name for path in root.iterdir()} if root.is_dir() else set()
-    return "files" in names and "incoming" in names and "catalog.sqlite" not in names
+    ours = names & {"secret", "incoming", "journal.jsonl", "state.json"}
+    return "files" in names and bool(ours) and "catalog.sqlite" not in names
 
 
 def create_store(root: Path, first: Callable[[Change], None], now: datetime) -> None:
@@ -134,18 +135,20 @@ def open_login_notes(root: Path) -> LoginNotes:
 
 
 def _open(root: Path, now: Callable[[], datetime]) -> Store:
-    prepare_catalog(root / "catalog.sqlite", now())
     with ExitStack() as if_it_fails:
+        # First, since it marks that this process is in here: a rebuild waits for nobody else.
+        files = DiskFiles(root)
+        if_it_fails.callback(files.close)
+        check_one_version(root / _INCOMING)  # again: another one may have begun with us
+        prepare_catalog(root / "catalog.sqlite", now())
         journal = Journal(root)
         if_it_fails.callback(journal.close)
         generation = Generation(root / "generation")
         if_it_fails.callback(generation.close)
         catalog = SqliteCatalog(root, journal, generation, now)
         if_it_fails.pop_all()  # from here on they are the catalog's
-        if_it_fails.callback(catalog.close)
-        files = DiskFiles(root)
         if_it_fails.callback(files.close)
-        check_one_version(root / _INCOMING)  # again: another one may have begun with us
+        if_it_fails.callback(catalog.close)
         store = Store(files, catalog, now)
         store.recover()
         if_it_fails.pop_all()

@@ -55,6 +55,7 @@ VERBS: Mapping[str, Verb] = {
     "gc": Verb(),
     "fsck": Verb(),
     "log": Verb(has_json_lines=True),
+    "rebuild": Verb(),
     "user list": Verb(),
     "user create": Verb("bob --password-file={password}"),
     "user remove": Verb("alice"),
@@ -85,7 +86,7 @@ READS_ONLY = {
     "list", "show", "why", "fsck", "log", "user list", "index list", "index show", "token list",
     "config show",
 }  # fmt: skip
-CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc"}
+CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
 """What they would do is done already, in a fresh room."""
 
 

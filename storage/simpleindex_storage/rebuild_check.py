@@ -1,0 +1,70 @@
+"""Whether a catalog that was made anew and the files agree: what each has that the other lacks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import catalog_sql as sql
+from .errors import Refused
+from .model import Sidecar
+from .names import FilePlace, IndexName, index_name, parse_place
+from .ports import Snapshot
+from .rebuild_draft import DraftCatalog
+from .sqlite_transaction import SqliteChange
+
+FILES_FOLDER = "files"
+
+
+def missing_places(root: Path, draft: DraftCatalog) -> list[FilePlace]:
+    """Recorded files whose bytes are not there, or not as many as they should be."""
+    missing = []
+    for index, prefix, filename, size_bytes in draft.connection.execute(sql.PLACES):
+        place = FilePlace(IndexName(index), prefix, filename)
+        try:
+            is_there = (root / FILES_FOLDER / place.path).lstat().st_size == size_bytes
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        if not is_there:
+            missing.append(place)
+    return missing
+
+
+def unknown_paths(root: Path, seen: SqliteChange) -> list[str]:
+    """Files below `files/` that nothing is recorded of; relative, with forward slashes.
+
+    Those that are going to be removed are known.
+    """
+    to_remove = set(seen.removals())
+    return [
+        path
+        for path, place in stored_files(root)
+        if place is None or not (place in to_remove or _is_recorded(seen, place))
+    ]
+
+
+def stored_files(root: Path) -> Iterator[tuple[str, FilePlace | None]]:
+    """All files below `files/`, with the place that each lies at, or lies beside."""
+    top = root / FILES_FOLDER
+    for folder, folders, names in os.walk(top):
+        folders.sort()
+        for name in sorted(names):
+            path = (Path(folder) / name).relative_to(top).as_posix()
+            yield path, place_of(path)
+
+
+def place_of(path: str) -> FilePlace | None:
+    """The place that a path is, or lies beside; None for one that we never made."""
+    parts = path.split("/")
+    if len(parts) != 6 or parts[2] != "+f":
+        return None
+    user, index, _, first, rest, filename = parts
+    for sidecar in Sidecar:
+        filename = filename.removesuffix(sidecar)
+    try:
+        return parse_place(index_name(user, index), first + rest, filename)
+    except Refused:
+        return None
+
+
+def _is_recorded(seen: Snapshot, place: FilePlace) -> bool:
+    return seen.file_at(place) is not None or seen.attachment_at(place) is not None
