@@ -171,7 +171,8 @@ class _Again:
 
     def check_nothing_is_lost(self, former: Standing | None) -> None:
         """Refuse to forget what the catalog still knows, if it can be read."""
-        if former is not None and former.uuid == self.uuid and former.serial > self.serial:
+        is_of_ours = former is not None and self.uuid in (None, former.uuid)
+        if former is not None and is_of_ours and former.serial > self.serial:
             lost = (
                 f"the catalog knows of changes up to serial {former.serial}, the journal only of "
                 f"those up to {self.serial}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from simpleindex_storage.names import IndexName, UserName, parse_project_name
 from simpleindex_storage.ports import Change
 from simpleindex_storage.rebuild import Rebuilt, rebuild
 from simpleindex_storage.rebuild_from_files import NO_PASSWORD, rebuild_from_files
+from simpleindex_storage.state_file import facts_of
 from simpleindex_storage.store import Store
 from tests.builders import a_wheel, an_sdist
 from tests.storage.contract_catalog import TOKEN
@@ -100,10 +102,18 @@ def fill(root: Path) -> None:
         store.sweep()
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tests get a copy of."""
+    folder = tmp_path_factory.mktemp("filled") / "data"
+    fill(folder)
+    return folder
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    fill(tmp_path)
-    return tmp_path
+def root(filled: Path, tmp_path: Path) -> Path:
+    """A directory that a test may ruin."""
+    return Path(shutil.copytree(filled, tmp_path / "data"))
 
 
 def again(root: Path, *, skip_damaged: bool = False, drop_missing: bool = False) -> Rebuilt:
@@ -152,17 +162,32 @@ def test_every_kind_of_fact_has_been_tried(root: Path) -> None:
 
 def test_after_old_lines_have_gone_the_catalog_is_the_same_again(root: Path) -> None:
     with opened(root) as store:
+        (art,) = (file for file in recorded_files(store.catalog) if file.project == ART)
+        change(store, lambda it: it.remove_file(art))
         trimmed = trim_log(root, store.catalog, 1, NOW + timedelta(days=3))
         assert trimmed.removed == ("journal.jsonl",)
+        kinds = {kind for kind, _ in facts_of(root)}
+        assert {"former project", "file to remove", "attachment", "token"} <= kinds
         send(store, a_wheel("more"))
-        for file in recorded_files(store.catalog):
-            if file.project == ART:
-                change(store, lambda it, file=file: it.remove_file(file))  # type: ignore[misc]
-                break
     before = by_names(root)
     rebuilt = again(root)
     assert by_names(root) == before
-    assert rebuilt.lines == len(journal_of(root)) == 2
+    assert rebuilt.lines == len(journal_of(root)) == 1
+
+
+def test_what_was_to_be_removed_when_old_lines_went_is_removed(root: Path) -> None:
+    with opened(root) as store:
+        (art,) = (file for file in recorded_files(store.catalog) if file.project == ART)
+        change(store, lambda it: it.remove_file(art))
+        trim_log(root, store.catalog, 1, NOW + timedelta(days=3))
+    with closing(sqlite3.connect(root / "catalog.sqlite")) as connection:
+        before = connection.execute("SELECT * FROM removals").fetchall()
+    assert len(before) == 1
+    assert again(root).unknown == ()
+    with closing(sqlite3.connect(root / "catalog.sqlite")) as connection:
+        assert connection.execute("SELECT * FROM removals").fetchall() == before
+    with opened(root):
+        assert not (root / "files" / art.place.path).exists()
 
 
 def by_names(root: Path) -> list[object]:
