@@ -38,6 +38,8 @@ _VERBS = {
     "fsck": "fsck:command",
     "log": "log:command",
     "rebuild": "rebuild:command",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "user": "user:command",
     "index": "index:command",
     "passwd": "passwd:command",

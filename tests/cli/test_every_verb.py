@@ -56,6 +56,8 @@ VERBS: Mapping[str, Verb] = {
     "fsck": Verb(),
     "log": Verb(has_json_lines=True),
     "rebuild": Verb(),
+    "backup": Verb("{room}/backups"),
+    "restore": Verb("{backup}", works_on_directory=False),
     "user list": Verb(),
     "user create": Verb("bob --password-file={password}"),
     "user remove": Verb("alice"),
@@ -83,9 +85,10 @@ GROUPS = {"", "user", "index", "token", "config"}
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
-    "list", "show", "why", "fsck", "log", "user list", "index list", "index show", "token list",
-    "config show",
+    "list", "show", "why", "fsck", "log", "backup", "restore", "user list", "index list",
+    "index show", "token list", "config show",
 }  # fmt: skip
+TELLS_OF_ANYTHING = {"config show"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
 """What they would do is done already, in a fresh room."""
 
@@ -110,9 +113,11 @@ class Room:
             token=self.token,
             dump=self.folder / "dump",
             wheels=self.folder / "wheels",
+            backup=self.folder / "backup",
             password=self.folder / "password",
         )
-        directory = [f"--serverdir={self.data}"] if takes(words, "--serverdir") else []
+        data = self.folder / "restored" if words == "restore" else self.data
+        directory = [f"--serverdir={data}"] if takes(words, "--serverdir") else []
         return [*words.split(), *named.split(), *directory, *more]
 
 
@@ -137,6 +142,9 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Room:
         ["token", "create", "alice"],
     ):
         assert main([*words, f"--serverdir={data}"]) == 0
+    assert main(["backup", f"{folder / 'saved'}", f"--serverdir={data}"]) == 0
+    (saved,) = (folder / "saved").glob("*Z")
+    saved.rename(folder / "backup")
     with catalog_of(data) as seen:
         (token,) = (token for user in seen.users() for token in seen.tokens(user.name))
     return Room(folder, token.id)
@@ -180,9 +188,9 @@ def test_the_verbs_that_speak_json_are_known() -> None:
     assert sorted(words for words in COMMANDS if takes(words, "--json")) == sorted(WITH_JSON)
 
 
-def test_whatever_has_a_directory_works_on_it_or_only_tells_of_its_settings() -> None:
+def test_whatever_has_a_directory_works_on_it_or_only_tells_of_it() -> None:
     with_directory = {words for words in COMMANDS if takes(words, "--serverdir")}
-    assert with_directory == {*ON_DIRECTORY, "config show"}
+    assert with_directory == {*ON_DIRECTORY, *TELLS_OF_ANYTHING, "restore"}  # which makes it
 
 
 # Programs

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from unittest.mock import patch
 
 from simpleindex_storage import catalog_sql
+from simpleindex_storage.backup import take
 from simpleindex_storage.catalog_sqlite import SqliteCatalog
 from simpleindex_storage.errors import AlreadyStored
 from simpleindex_storage.failures import Note, SharedNotes
@@ -31,6 +32,7 @@ from simpleindex_storage.store import Store
 from tests.builders import a_wheel
 from tests.server import server_environment
 from tests.storage.stores import (
+    NOW,
     attach,
     documentation,
     opened,
@@ -237,3 +239,9 @@ _DEADLY: dict[str, Callable[[Store], None]] = {
     "committed": _die_committed,
     "sweeping": _die_sweeping,
 }
+
+
+def die_while_backing_up(root: str, destination: str, when: str) -> None:
+    """Take a backup and die once all files are there, or before it is called complete."""
+    with patch.object(take, when, _die):
+        take.take_backup(Path(root), Path(destination), NOW, "test")

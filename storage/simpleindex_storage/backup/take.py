@@ -1,0 +1,265 @@
+"""Taking a backup while the directory is served.
+
+The catalog is copied first, in one view of it; then the files that this copy records; and so on,
+by what has changed meanwhile, until nothing that it records was removed before it could be saved.
+From the third round on writers wait, so there is a last one.
+"""
+
+import hashlib
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, count
+from pathlib import Path
+
+from simpleindex_storage.durable import sync_folder, unavailable_on_failure, write_file
+from simpleindex_storage.errors import Refused, Unavailable
+from simpleindex_storage.locks import FileLock
+from simpleindex_storage.records import time_text
+from simpleindex_storage.sqlite_file import check_version, connect, fact, reading_errors
+
+from .copying import FileCopies, copy, make_private, sync_all
+from .folders import (
+    MANIFEST,
+    Manifest,
+    complete_backups,
+    new_draft,
+    remove_backup,
+    remove_unfinished,
+)
+from .wanted import Wanted, wanted_files
+
+CATALOG = "catalog.sqlite"
+SMALL_FILES = ("secret", "root-password", "simpleindex.toml", "state.json")
+JOURNAL = "journal.jsonl"
+_ROUNDS_BESIDE_WRITERS = 2
+_SPARE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A backup that is complete."""
+
+    path: Path
+    manifest: Manifest
+    linked: int
+    """Files that are second names of the served ones."""
+    reused: int
+    """Likewise of those in the backup before."""
+    copied: int
+    copied_bytes: int
+    removed: tuple[Path, ...]
+    """Older backups that had to go."""
+
+
+def take_backup(
+    root: Path,
+    destination: Path,
+    now: datetime,
+    made_by: str,
+    *,
+    keep: int | None = None,
+    with_cache: bool = False,
+) -> Taken:
+    """Back a server directory up into a new folder below `destination`.
+
+    What is there of an earlier run that was broken off is removed. `keep` is how many complete
+    backups stay, this one among them. Files that are lost or damaged already are named in the
+    manifest. A crash leaves a folder that does not count. Raises Refused, and Unavailable; its
+    `full` tells of a disk without room, which is asked about first.
+    """
+    if root.resolve() in (destination.resolve(), *destination.resolve().parents):
+        raise Refused(str(destination), f"backups of {root} cannot lie in it; choose another disk")
+    with unavailable_on_failure(f"{destination} cannot be written"):
+        make_private(destination)
+        lock = FileLock(destination / "lock")
+        try:
+            if not lock.try_keep():
+                raise Unavailable(f"another backup is being made in {destination}; try it later")
+            remove_unfinished(destination)
+            try:
+                return _Taking(root, destination, now).take(made_by, keep, with_cache=with_cache)
+            except BaseException:
+                with suppress(OSError):  # the next one removes it
+                    remove_unfinished(destination)
+                raise
+        finally:
+            lock.close()
+
+
+class _Taking:
+    def __init__(self, root: Path, destination: Path, now: datetime) -> None:
+        self._root = root
+        self._destination = destination
+        self._now = now
+        self._before = next(reversed(complete_backups(destination)), None)
+        may_link = root.stat().st_dev == destination.stat().st_dev
+        self._check_room(may_link=may_link)
+        self._draft, self._final = new_draft(destination, now)
+        self._copies = FileCopies(
+            root / "files",
+            self._draft / "files",
+            self._before and self._before / "files",
+            may_link=may_link,
+        )
+        self._damaged: list[str] = []
+
+    def take(self, made_by: str, keep: int | None, *, with_cache: bool) -> Taken:
+        make_private(self._draft / "files")
+        self._take_files()
+        digests = dict(self._small_files())
+        if with_cache:
+            self._take_cache()
+        sync_all()
+        manifest = self._manifest(made_by, digests)
+        write_file(self._draft / MANIFEST, manifest.text())
+        self._draft.rename(self._final)
+        sync_folder(self._destination)
+        removed = complete_backups(self._destination)[: -max(keep, 1)] if keep else []
+        for backup in removed:
+            remove_backup(backup)
+        copies = self._copies
+        return Taken(
+            self._final, manifest, copies.linked, copies.reused, copies.copied,
+            copies.copied_bytes, tuple(removed),
+        )  # fmt: skip
+
+    def _take_files(self) -> None:
+        """Catalog and files, in as many rounds as it takes."""
+        catalog, newer = self._draft / CATALOG, self._draft / f"{CATALOG}.new"
+        missed: list[Wanted] = []
+        turnstile = FileLock(self._root / "lock")
+        try:
+            for number in count(1):
+                is_last = number > _ROUNDS_BESIDE_WRITERS
+                with turnstile.held() if is_last else nullcontext():
+                    newer.unlink(missing_ok=True)
+                    _copy_catalog(self._root / CATALOG, newer)
+                    older = catalog if catalog.exists() else None
+                    missed = self._take_round(newer, older, missed, is_last=is_last)
+                newer.replace(catalog)
+                catalog.chmod(0o600)
+                if not missed:
+                    return
+        finally:
+            turnstile.close()
+
+    def _take_round(
+        self, newer: Path, older: Path | None, missed: Iterable[Wanted], *, is_last: bool
+    ) -> list[Wanted]:
+        """Bring the files up to a newer catalog; those that were gone before that could be done."""
+        gone = set()
+        if older is not None:
+            for wanted in wanted_files(older, without=newer):
+                self._copies.drop(wanted)
+                gone.add(wanted)
+        still_missed = []
+        again = (wanted for wanted in missed if wanted not in gone)
+        for wanted in chain(again, wanted_files(newer, without=older)):
+            done = self._copies.take(wanted)
+            if done is None and not is_last:
+                still_missed.append(wanted)
+            elif not done:  # writers wait, and it is on record: it was lost before
+                self._damaged.append(f"files/{wanted.path}")
+        return still_missed
+
+    def _small_files(self) -> Iterator[tuple[str, str]]:
+        """Everything at the top, and the digest of each. The journal ends with the catalog."""
+        catalog = self._draft / CATALOG
+        with closing(sqlite3.connect(catalog)) as connection:
+            facts = dict(connection.execute("SELECT name, value FROM facts"))
+        current = facts.get("journal_name", JOURNAL)
+        yield CATALOG, _digest(catalog)
+        for name in SMALL_FILES:
+            with suppress(FileNotFoundError):
+                yield name, copy(self._root / name, self._draft / name)[0]
+        for path in sorted(self._root.glob("journal*.jsonl")):
+            if _is_begun_after(path, facts["serial"]):
+                continue
+            length = facts["journal_bytes"] if path.name == current else None
+            digest, _ = copy(path, self._draft / path.name, length_bytes=length)
+            yield path.name, digest
+        if not (self._draft / current).exists():
+            self._damaged.append(current)
+
+    def _take_cache(self) -> None:
+        """What mirrors have kept. It heals itself, so it need not be of one moment."""
+        source, target = self._root / "cache", self._draft / "cache"
+        if not (source / "cache.sqlite").is_file():
+            return
+        make_private(target)
+        _copy_sqlite(source / "cache.sqlite", target / "cache.sqlite")
+        for folder in ("files", "lists"):
+            for path in sorted((source / folder).rglob("*")):
+                if not path.is_file() or path.is_symlink():
+                    continue
+                copied = target / path.relative_to(source)
+                make_private(copied.parent)
+                with suppress(FileNotFoundError):  # evicted meanwhile
+                    copy(path, copied)
+
+    def _manifest(self, made_by: str, digests: dict[str, str]) -> Manifest:
+        catalog = self._draft / CATALOG
+        files = size_bytes = 0
+        for wanted in wanted_files(catalog):
+            files += wanted.size_bytes is not None
+            size_bytes += wanted.size_bytes or 0
+        with closing(sqlite3.connect(catalog)) as connection:
+            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            return Manifest(
+                made_at=time_text(self._now),
+                made_by=made_by,
+                uuid=fact(connection, "uuid"),
+                serial=fact(connection, "serial"),
+                catalog_version=version,
+                files=files,
+                size_bytes=size_bytes,
+                damaged=tuple(sorted(self._damaged)),
+                digests=digests,
+            )
+
+    def _check_room(self, *, may_link: bool) -> None:
+        catalog = self._root / CATALOG
+        needed = _SPARE_BYTES + catalog.stat().st_size
+        needed += sum(path.stat().st_size for path in self._root.glob("journal*.jsonl"))
+        if not may_link:
+            before = self._before and self._before / CATALOG
+            with reading_errors():
+                wanted = wanted_files(catalog, without=before)
+                needed += sum(each.size_bytes or 0 for each in wanted)
+        free = shutil.disk_usage(self._destination).free
+        if free < needed:
+            raise Unavailable(
+                f"{self._destination} has room for {free:,} bytes, and the backup needs "
+                f"{needed:,}; make room there, or choose another disk",
+                full=True,
+            )
+
+
+def _copy_catalog(path: Path, target: Path) -> None:
+    with reading_errors(), closing(connect(path)) as connection:
+        check_version(connection, path)
+    _copy_sqlite(path, target)
+    with closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute("DELETE FROM removals")  # what was removed does not come along
+
+
+def _copy_sqlite(path: Path, target: Path) -> None:
+    """One view of a file that may be written to. Reads all of it: no damage gets through unseen."""
+    with reading_errors(), closing(connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(target),))
+    target.chmod(0o600)
+
+
+def _is_begun_after(path: Path, serial: int) -> bool:
+    """Whether a segment of the journal begins with a change that the catalog does not have yet."""
+    digits = path.stem.removeprefix("journal-")
+    return digits.isdecimal() and int(digits) > serial
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
