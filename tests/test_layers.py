@@ -39,6 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.routes", "simpleindex.gap"),
     ("simpleindex.observing",),
     ("simpleindex.counted", "simpleindex.log_lines"),
+    ("simpleindex.doctor",),
     ("simpleindex.search", "simpleindex.project_page", "simpleindex.audit_log"),
     ("simpleindex.devpi_dump",),
     ("simpleindex.library", "simpleindex.initialise", "simpleindex.pushing"),

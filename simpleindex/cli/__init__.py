@@ -35,6 +35,7 @@ _VERBS = {
     "approve": "approve:command",
     "why": "why:command",
     "gc": "gc:command",
+    "doctor": "doctor:command",
     "fsck": "fsck:command",
     "log": "log:command",
     "rebuild": "rebuild:command",

@@ -53,6 +53,7 @@ VERBS: Mapping[str, Verb] = {
     "approve": Verb("demo==2.0"),
     "why": Verb("demo --index=root/local"),
     "gc": Verb(),
+    "doctor": Verb(works_on_directory=False),
     "fsck": Verb(),
     "log": Verb(has_json_lines=True),
     "rebuild": Verb(),
@@ -85,10 +86,10 @@ GROUPS = {"", "user", "index", "token", "config"}
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
-    "list", "show", "why", "fsck", "log", "backup", "restore", "user list", "index list",
-    "index show", "token list", "config show",
+    "list", "show", "why", "doctor", "fsck", "log", "backup", "restore", "user list",
+    "index list", "index show", "token list", "config show",
 }  # fmt: skip
-TELLS_OF_ANYTHING = {"config show"}
+TELLS_OF_ANYTHING = {"config show", "doctor"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
 """What they would do is done already, in a fresh room."""
 

@@ -30,6 +30,7 @@ from .folders import (
     remove_backup,
     remove_unfinished,
 )
+from .last import LastBackup, note_last_backup
 from .wanted import Wanted, wanted_files
 
 CATALOG = "catalog.sqlite"
@@ -118,6 +119,7 @@ class _Taking:
         write_file(self._draft / MANIFEST, manifest.text())
         self._draft.rename(self._final)
         sync_folder(self._destination)
+        note_last_backup(self._root, LastBackup(self._final, self._now))
         removed = complete_backups(self._destination)[: -max(keep, 1)] if keep else []
         for backup in removed:
             remove_backup(backup)

@@ -1,0 +1,49 @@
+"""`doctor`: look a site over, and say what is unsafe or broken."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.telling import json_option, tell
+from simpleindex.doctor.checks import findings
+from simpleindex.doctor.examined import examine
+from simpleindex.doctor.finding import Finding, Level
+from simpleindex_storage.model import JsonValue
+from simpleindex_storage.opening import utc_now
+
+
+@click.command("doctor")
+@click.option("--online", is_flag=True, help="Also try whether what mirrors show answers.")
+@json_option
+@setting_options()
+def command(*, online: bool, as_json: bool, config_file: Path | None, **flags: object) -> None:
+    """Look the whole site over: versions, disk, clock, rights, settings, accounts, backups.
+
+    Give it the options that the server has, or let both read them from simpleindex.toml. Each line
+    tells a level, a word that stays the same, and what was found: ok; note (maybe as it is meant);
+    unsafe (somebody could do harm); error (it does not work, or soon will not). The exit code is 1
+    if there are errors. Nothing is changed, and without --online nobody is asked.
+    """
+    config = config_from(config_file, flags)
+    found = list(findings(examine(config, os.environ, utc_now(), is_online=online)))
+    counts = Counter(each.level for each in found)
+    document: dict[str, JsonValue] = {
+        "counts": {level.value: counts[level] for level in Level},
+        "findings": [
+            {"level": each.level, "code": each.code, "what": each.what, "advice": each.advice}
+            for each in found
+        ],
+    }
+    lines = [line for each in found for line in _lines(each)]
+    told = ", ".join(f"{counts[level]} {level.value}" for level in Level if counts[level])
+    tell(document, [*lines, told], as_json=as_json)
+    if counts[Level.ERROR]:
+        raise click.exceptions.Exit(1)
+
+
+def _lines(each: Finding) -> list[str]:
+    lines = [f"{each.level.value:6}  {each.code}: {each.what}"]
+    return [*lines, f"        {each.advice}"] if each.advice else lines

@@ -1,0 +1,108 @@
+"""`doctor`: what is found on a real site."""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simpleindex.doctor import examined
+from tests.cli.commands import Called, Cli
+from tests.server import free_port, running_server
+
+
+def codes(called: Called) -> dict[str, str]:
+    """The level of each finding, by its word."""
+    document: dict[str, Any] = json.loads(called.out)
+    return {each["code"]: each["level"] for each in document["findings"]}
+
+
+def test_a_new_site_has_no_errors(cli: Cli, data: Path) -> None:
+    called = cli("doctor", f"--serverdir={data}", f"--port={free_port()}")
+    assert (called.exit_code, called.err) == (0, "")
+    assert called.out.startswith("ok      versions: simpleindex-server ")
+    assert "note    backup-none: no backup was ever made" in called.out
+    assert " ok, " in called.out.splitlines()[-1]
+    assert not list(data.glob("doctor-*"))
+
+
+def test_a_server_that_runs_is_seen(cli: Cli, data: Path) -> None:
+    with running_server(data) as server:
+        found = codes(cli("doctor", "--json", f"--serverdir={data}", f"--port={server.port}"))
+        assert found["server"] == "ok"
+        assert "port-taken" not in found and "server-elsewhere" not in found
+        found = codes(cli("doctor", "--json", f"--serverdir={data}", f"--port={free_port()}"))
+        assert found["server-elsewhere"] == "note"
+
+
+def test_a_backup_is_remembered(cli: Cli, data: Path, tmp_path: Path) -> None:
+    cli.must("backup", tmp_path / "saved", f"--serverdir={data}")
+    found = codes(cli("doctor", "--json", f"--serverdir={data}", f"--port={free_port()}"))
+    assert found["backup"] == "ok"
+
+
+@pytest.mark.parametrize("at", ["nowhere", "foreign", "file"])
+def test_what_is_no_directory_of_ours_is_an_error(cli: Cli, tmp_path: Path, at: str) -> None:
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "photo.jpg").touch()
+    (tmp_path / "file").touch()
+    called = cli("doctor", "--json", f"--serverdir={tmp_path / at}")
+    assert (called.exit_code, called.err) == (1, "")
+    expected = "directory-missing" if at == "nowhere" else "directory-foreign"
+    assert codes(called)[expected] == "error"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_damaged_catalog_is_an_error_that_names_the_way_out(cli: Cli, data: Path) -> None:
+    os.truncate(data / "catalog.sqlite", 8192)
+    called = cli("doctor", f"--serverdir={data}")
+    assert called.exit_code == 1
+    assert "error   catalog-damaged: the catalog is damaged" in called.out
+    assert f"`simpleindex-server rebuild --serverdir={data}`" in called.out
+
+
+def test_rights_that_others_have_are_unsafe_and_no_error(cli: Cli, data: Path) -> None:
+    data.chmod(0o750)
+    called = cli("doctor", "--json", f"--serverdir={data}", f"--port={free_port()}")
+    assert called.exit_code == 0
+    assert codes(called)["open-to-others"] == "unsafe"
+
+
+def test_upstreams_are_asked_only_on_request(
+    cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def note(address: tuple[str, int], _: float) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", note)
+    port = free_port()
+    options = [
+        f"--serverdir={data}",
+        f"--port={port}",
+        "--upstream-url=http://packages.example:81/",
+    ]
+    assert cli("doctor", *options).exit_code == 0
+    assert asked == [("127.0.0.1", port)]
+    called = cli("doctor", "--online", "--json", *options)
+    assert asked[2:] == [("packages.example", 81)]
+    assert called.exit_code == 1
+    assert codes(called)["upstream-silent"] == "error"
+
+
+def test_a_filesystem_is_found_by_the_longest_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mounts"
+    inner = str(tmp_path / "with space").replace(" ", "\\040")
+    mounts.write_text(f"a / ext4 rw 0 0\nb {inner} nfs4 rw 0 0\nc {tmp_path} xfs rw 0 0\n")
+    monkeypatch.setattr(examined, "_MOUNTS", mounts)
+    (tmp_path / "with space").mkdir()
+    assert examined._filesystem(tmp_path / "with space") == "nfs4"
+    assert examined._filesystem(tmp_path) == "xfs"
+    monkeypatch.setattr(examined, "_MOUNTS", tmp_path / "none")
+    assert examined._filesystem(tmp_path) is None
