@@ -74,3 +74,18 @@ def make_newer(serverdir: Path) -> None:
 def make_unreadable(serverdir: Path) -> None:
     """Let the catalog be no catalog any more."""
     (serverdir / "catalog.sqlite").write_bytes(b"these bytes are no catalog\n" * 1000)
+
+
+def spoil_indexes_of(serverdir: Path, table: str) -> None:
+    """Let the pages rot by which SQLite finds the rows of a table."""
+    path = serverdir / "catalog.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = ?", (table,)
+        ).fetchall()
+        (size_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        for (page,) in pages:
+            file.seek((page - 1) * size_bytes)
+            file.write(b"\xff" * size_bytes)

@@ -18,9 +18,16 @@ from simpleindex.cli.serve import _greeting
 from simpleindex.config import read_config
 from simpleindex.initialise import PASSWORD_FILE
 from simpleindex_storage import catalog_sql
+from tests.builders import a_wheel
 from tests.cli.asking import ANSWER_SECONDS_MAX, ask, ask_json
 from tests.cli.commands import RUN_SECONDS_MAX, Cli, listing, run_on_read_only_disk, run_program
-from tests.cli.directories import make_newer, make_unreadable, open_once, root_has
+from tests.cli.directories import (
+    make_newer,
+    make_unreadable,
+    open_once,
+    root_has,
+    spoil_indexes_of,
+)
 from tests.server import free_port, running_server, server_environment, server_of, simpleindex
 
 NEEDS_POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals and sockets")
@@ -318,6 +325,25 @@ def test_an_unreadable_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> Non
         "makes it anew from the journal and the files, or restore a backup"
     )
     assert listing(tmp_path) == before
+
+
+def test_damage_that_shows_while_it_runs_is_a_503_and_the_log_names_the_way_out(
+    cli: Cli, tmp_path: Path
+) -> None:
+    data, wheels = tmp_path / "data", tmp_path / "wheels"
+    wheels.mkdir()
+    a_wheel("demo").save(wheels)
+    cli.init(data)
+    cli.must("add", wheels, f"--serverdir={data}")
+    spoil_indexes_of(data, "files")
+    with running_server(data) as server:
+        status, told = ask(server.port, "GET", "/root/local/+simple/demo/")
+        assert status == 503
+        assert b"the catalog cannot be read" in told
+        assert ask(server.port, "GET", "/+api")[0] == 200
+    log = server.log.read_text()
+    assert "`simpleindex-server fsck` tells what is damaged" in log
+    assert "Traceback" not in log
 
 
 def test_a_newer_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:

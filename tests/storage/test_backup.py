@@ -134,12 +134,32 @@ def test_the_journal_of_a_backup_ends_with_its_catalog(root: Path, dest: Path) -
 
 
 def test_segments_of_the_journal_and_its_state_come_along(root: Path, dest: Path) -> None:
-    for name in ("journal-2.jsonl", "journal-9.jsonl", "journal-from-77.jsonl", "state.json"):
+    for name in ("journal-2.jsonl", "journal-9.jsonl", "journal-from-77.jsonl"):
         (root / name).write_text("{}\n")
+    (root / "state.json").write_text('{"format": 1, "serial": 1, "facts": [\n]}\n')
     backup = backed_up(root, dest).path
     names = {path.name for path in backup.iterdir()}
     assert {"journal.jsonl", "journal-2.jsonl", "journal-from-77.jsonl", "state.json"} <= names
     assert "journal-9.jsonl" not in names, "it begins after the last change that was saved"
+
+
+def test_a_state_that_is_newer_than_the_saved_catalog_makes_another_round(
+    root: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_catalog = take._copy_catalog
+
+    def trim_meanwhile(path: Path, target: Path) -> None:
+        copy_catalog(path, target)
+        if not (root / "state.json").exists():
+            send(store, a_wheel("late"))
+            (root / "state.json").write_text('{"format": 1, "serial": 4, "facts": [\n]}\n')
+
+    monkeypatch.setattr(take, "_copy_catalog", trim_meanwhile)
+    with opened(root) as store:
+        taken = backed_up(root, dest)
+    assert (taken.manifest.serial, taken.manifest.files) == (4, 4)
+    assert "state.json" in taken.manifest.digests
+    assert [line["serial"] for line in journal_of(taken.path)] == [0, 1, 2, 3, 4]
 
 
 def test_on_the_same_disk_files_take_no_room(root: Path, dest: Path) -> None:

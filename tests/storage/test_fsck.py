@@ -1,6 +1,7 @@
 """Faults are planted one by one: each is found by its own name, and mended where it can be."""
 
 import itertools
+import json
 import os
 import shutil
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from simpleindex_storage.durable import write_file
 from simpleindex_storage.fsck import files as fsck_files
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import KINDS, Code, Fault
@@ -153,6 +155,33 @@ def journal_lines(root: Path, change: Callable[[list[bytes]], Sequence[bytes]]) 
     write(root, f"UPDATE facts SET value = {path.stat().st_size} WHERE name = 'journal_bytes'")
 
 
+def write_state(root: Path, serial: int) -> None:
+    """Let `state.json` stand for the lines up to a serial, and take them away."""
+    path = root / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    facts: list[object] = []
+    for line in lines[: serial + 1]:
+        facts += json.loads(line)["facts"]
+    told = ",\n".join(json.dumps(fact) for fact in facts)
+    head = f'{{"format": 1, "serial": {serial}, "uuid": "x", "time": "y", "facts": [\n'
+    (root / "state.json").write_text(f"{head}{told}\n]}}\n")
+    (root / "state.json").chmod(0o600)
+    rest = root / f"journal-{serial + 1}.jsonl"
+    rest.write_bytes(b"".join(lines[serial + 1 :]))
+    rest.chmod(0o600)
+    path.unlink()
+    write(
+        root,
+        f"UPDATE facts SET value = {rest.stat().st_size} WHERE name = 'journal_bytes'",
+        f"INSERT OR REPLACE INTO facts VALUES ('journal_name', '{rest.name}')",
+    )
+
+
+def lose_the_state(root: Path) -> None:
+    write_state(root, 4)
+    (root / "state.json").unlink()
+
+
 def add_stray(root: Path) -> None:
     place = a_file("stray-1.0-py3-none-any.whl").place
     (root / "files" / place.path).parent.mkdir(parents=True)
@@ -233,6 +262,14 @@ PLANTED: dict[str, tuple[Code, Callable[[Path], object]]] = {
             root, lambda it: [line.replace(b"twin-1.0", b"twit-1.0") for line in it]
         ),
     ),
+    "state": (
+        Code.JOURNAL_LINE,
+        lambda root: write_file(root / "state.json", b"once upon a time"),
+    ),
+    "lines that no state stands for": (
+        Code.JOURNAL_GAP,
+lose_the_state,
+    ),
     "empty folder": (
         Code.EMPTY_FOLDER,
         lambda root: (root / "files" / "root" / "local" / "+f" / "abc" / "def").mkdir(parents=True),
@@ -295,6 +332,14 @@ def test_what_can_be_mended_is_mended_and_the_rest_stays_as_it_is(name: str, roo
     assert (None not in done) is (name in MENDED), done
     left = [each for each in codes(root) if each not in FOLLOWING.get(name, ())]
     assert left == ([] if name in MENDED else before)
+
+
+def test_a_state_stands_for_lines_that_are_gone(root: Path) -> None:
+    write_state(root, 4)
+    assert codes(root) == []
+    state = root / "state.json"
+    state.write_bytes(state.read_bytes().replace(b"twin-1.0", b"twit-1.0"))
+    assert set(codes(root)) == {Code.JOURNAL_FILES}
 
 
 def test_a_quick_check_reads_no_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

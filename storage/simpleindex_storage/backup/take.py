@@ -17,6 +17,7 @@ from pathlib import Path
 
 from simpleindex_storage.durable import sync_folder, unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused, Unavailable
+from simpleindex_storage.fsck.journal import CURRENT, STATE, state_serial
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.records import time_text
 from simpleindex_storage.sqlite_file import check_version, connect, fact, reading_errors
@@ -34,8 +35,7 @@ from .last import LastBackup, note_last_backup
 from .wanted import Wanted, wanted_files
 
 CATALOG = "catalog.sqlite"
-SMALL_FILES = ("secret", "root-password", "simpleindex.toml", "state.json")
-JOURNAL = "journal.jsonl"
+SMALL_FILES = ("secret", "root-password", "simpleindex.toml", STATE)
 _ROUNDS_BESIDE_WRITERS = 2
 _SPARE_BYTES = 16 << 20
 
@@ -110,8 +110,11 @@ class _Taking:
 
     def take(self, made_by: str, keep: int | None, *, with_cache: bool) -> Taken:
         make_private(self._draft / "files")
-        self._take_files()
-        digests = dict(self._small_files())
+        while True:
+            self._take_files()
+            digests = dict(self._small_files())
+            if self._state_fits(digests):
+                break
         if with_cache:
             self._take_cache()
         sync_all()
@@ -173,19 +176,34 @@ class _Taking:
         catalog = self._draft / CATALOG
         with closing(sqlite3.connect(catalog)) as connection:
             facts = dict(connection.execute("SELECT name, value FROM facts"))
-        current = facts.get("journal_name", JOURNAL)
+        current = facts.get("journal_name", CURRENT)
         yield CATALOG, _digest(catalog)
-        for name in SMALL_FILES:
-            with suppress(FileNotFoundError):
-                yield name, copy(self._root / name, self._draft / name)[0]
         for path in sorted(self._root.glob("journal*.jsonl")):
             if _is_begun_after(path, facts["serial"]):
                 continue
             length = facts["journal_bytes"] if path.name == current else None
-            digest, _ = copy(path, self._draft / path.name, length_bytes=length)
-            yield path.name, digest
-        if not (self._draft / current).exists():
+            with suppress(FileNotFoundError):  # its time was up; the state, below, stands for it
+                digest, _ = copy(path, self._draft / path.name, length_bytes=length)
+                yield path.name, digest
+        if not (self._draft / current).exists() and current not in self._damaged:
             self._damaged.append(current)
+        for name in SMALL_FILES:
+            with suppress(FileNotFoundError):
+                yield name, copy(self._root / name, self._draft / name)[0]
+
+    def _state_fits(self, digests: dict[str, str]) -> bool:
+        """Whether the state, if there is one, is no newer than the catalog that was saved."""
+        try:
+            state = state_serial(self._draft)
+        except ValueError:  # fsck tells of it; the catalog does not need it
+            return True
+        with closing(sqlite3.connect(self._draft / CATALOG)) as connection:
+            fits = state is None or state <= fact(connection, "serial")
+        if not fits:
+            for name in digests:
+                if name != CATALOG:
+                    (self._draft / name).unlink()
+        return fits
 
     def _take_cache(self) -> None:
         """What mirrors have kept. It heals itself, so it need not be of one moment."""

@@ -1,6 +1,7 @@
 """The journal against itself and against the catalog."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -9,13 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from simpleindex_storage.errors import Unavailable
-
 from .codes import Code, Fault
 from .reading import CatalogReader
 
 CURRENT = "journal.jsonl"
-_STATE = "state.json"
+STATE = "state.json"
+"""What the catalog knew at one serial, so that older lines need not be kept."""
+_SEGMENT = re.compile(r"journal(?:-([0-9]+))?\.jsonl")
+_STATE_SERIAL = re.compile(rb'\{"format": 1, "serial": ([0-9]+)[,}]')
+_LINE_BYTES_MAX = 4096
 _TOLD_MAX = 20
 _AT_ONCE = 1000
 
@@ -58,14 +61,26 @@ def segments(root: Path, current: str, length_bytes: int) -> list[Segment]:
     What was set aside when an older catalog was restored is none of them.
     """
     found = []
-    for path in [root / CURRENT, *root.glob("journal-*.jsonl")]:
-        if path.name.startswith("journal-from-"):
-            continue
-        first = _first_serial(path)
-        if first is not None:
+    for path in root.glob("journal*.jsonl"):
+        if match := _SEGMENT.fullmatch(path.name):
             length = length_bytes if path.name == current else path.stat().st_size
-            found.append(Segment(path, first, length))
+            found.append(Segment(path, int(match[1] or 0), length))
     return sorted(found, key=lambda each: each.first_serial)
+
+
+def state_serial(root: Path) -> int | None:
+    """Up to which serial `state.json` stands for the journal; None: there is none.
+
+    Raises ValueError for one that cannot be read.
+    """
+    try:
+        with (root / STATE).open("rb") as file:
+            match = _STATE_SERIAL.match(file.readline(_LINE_BYTES_MAX))
+    except FileNotFoundError:
+        return None
+    if match is None:
+        raise ValueError("its first line tells no serial")
+    return int(match[1])
 
 
 def disagreements(root: Path, reader: CatalogReader) -> Iterator[Fault]:
@@ -75,9 +90,8 @@ def disagreements(root: Path, reader: CatalogReader) -> Iterator[Fault]:
         serial, current = known["serial"], known.get("journal_name", CURRENT)
         length = known["journal_bytes"]
         told.executescript(_TABLES)  # in a file without a name, which goes by itself
-        faults = _lines_that_are_wrong(root, current, length, serial, told)
-        some = list(islice(faults, _TOLD_MAX))
-        if not some and not (root / _STATE).exists():
+        some = list(islice(_lines_that_are_wrong(root, current, length, serial, told), _TOLD_MAX))
+        if not some:
             rows = connection.execute(_RECORDED)
             while part := rows.fetchmany(_AT_ONCE):
                 told.executemany("INSERT INTO recorded VALUES (?, ?, ?, ?)", part)
@@ -107,24 +121,32 @@ def _lines_that_are_wrong(
         what = f"has {size_bytes:,} bytes, and had {length_bytes:,}"
         yield Fault(Code.JOURNAL_SHORT, current, what)
         return
-    expected = None if (root / _STATE).exists() else 0
-    name = current
+    try:
+        covered = state_serial(root)
+        _follow_state(told, root / STATE)
+    except (ValueError, KeyError, TypeError) as error:
+        yield Fault(Code.JOURNAL_LINE, STATE, f"cannot be read: {error}")
+        return
+    covered = -1 if covered is None else covered
+    last, name = covered, current
     for segment in segments(root, current, length_bytes):
         name = segment.path.name
         for number, line in enumerate(_lines(segment), 1):
             try:
                 is_at, facts = _read(line)
-                _follow(told, facts)
+                if is_at > covered:
+                    _follow(told, facts)
             except (ValueError, KeyError, TypeError) as error:
                 yield Fault(Code.JOURNAL_LINE, name, f"has a line {number} that is none: {error}")
                 return
-            if expected is not None and is_at != expected:
-                what = f"goes on with serial {is_at} in line {number}, not with {expected}"
+            # What lies before the state may have gaps: the state stands for it.
+            if is_at > covered and is_at != last + 1:
+                what = f"goes on with serial {is_at} in line {number}, not with {last + 1}"
                 yield Fault(Code.JOURNAL_GAP, name, what)
                 return
-            expected = is_at + 1
-    if expected is not None and expected != serial + 1:
-        what = f"ends with serial {expected - 1}, and the catalog is at {serial}"
+            last = max(last, is_at)
+    if last != serial:
+        what = f"ends with serial {last}, and the catalog is at {serial}"
         yield Fault(Code.JOURNAL_GAP, name, what)
 
 
@@ -148,18 +170,14 @@ def _follow(told: sqlite3.Connection, facts: Iterable[tuple[str, dict[str, Any]]
             told.execute(_STEPS[kind], (fact["index"], prefix, fact["filename"]))
 
 
-def _first_serial(path: Path) -> int | None:
-    """None: there is no such file, or nothing in it."""
-    try:
-        with path.open("rb") as file:
-            line = file.readline()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
-    if not line:
-        return None
-    try:
-        return int(json.loads(line)["serial"])
-    except (ValueError, KeyError, TypeError):
-        return 0  # whoever reads it finds out what is wrong with it
+def _follow_state(told: sqlite3.Connection, path: Path) -> None:
+    """Each line but the first and the last is one fact."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.readline()
+        for line in file:
+            text = line.strip().removesuffix(b",")
+            if text.startswith(b"["):
+                kind, fact = json.loads(text)
+                _follow(told, [(kind, fact)])
