@@ -5,7 +5,7 @@ at every moment and across crashes: a recorded file has its bytes, and bytes wit
 invisible. So files are published first and recorded after; and forgotten first, then deleted.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -87,7 +87,12 @@ class Store:
         checked = [self._check(upload, staged, strict_archives) for upload, staged in arrivals]
         with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
             known = [_look_up(seen, arrival, make_index) for arrival in checked]
-        if all(known) and self._are_whole(checked, known):
+        whole = {
+            file.place
+            for arrival, file in zip(checked, known, strict=True)
+            if file and self._files.holds(arrival.staged, file.place, arrival.beside(file))
+        }
+        if all(file and file.place in whole for file in known):
             return tuple(
                 Admitted(file, Outcome.ALREADY_THERE) for file in known if file is not None
             )
@@ -96,7 +101,7 @@ class Store:
                 if same is None:
                     self._files.publish(arrival.staged, arrival.file.place, arrival.sidecars)
             admitted = self.catalog.change(
-                lambda change: self._record(change, checked, make_index),
+                lambda change: self._record(change, checked, make_index, whole),
                 by=by,
                 what=what,
             )
@@ -238,24 +243,23 @@ class Store:
         )
         return _Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
 
-    def _are_whole(self, arrivals: "Sequence[_Checked]", stored: Sequence[DistFile | None]) -> bool:
-        """Whether stored files have the bytes that have just come again."""
-        return all(
-            self._files.holds(arrival.staged, file.place, arrival.beside(file))
-            for arrival, file in zip(arrivals, stored, strict=True)
-            if file is not None
-        )
-
     def _record(
-        self, change: Change, arrivals: "Sequence[_Checked]", make_index: Index | None
+        self,
+        change: Change,
+        arrivals: "Sequence[_Checked]",
+        make_index: Index | None,
+        whole: Collection[FilePlace],
     ) -> tuple[Admitted, ...]:
-        """The part that must be alone: decide, and write it down."""
+        """The part that must be alone: decide, and write it down.
+
+        `whole` are places that are known to have their bytes.
+        """
         admitted = []
         for arrival in arrivals:
             file = arrival.file
             same = _look_up(change, arrival, make_index)
             if same is not None:
-                if not self._files.holds(arrival.staged, same.place, arrival.beside(same)):
+                if same.place not in whole:
                     self._files.confirm(arrival.staged, same.place, arrival.beside(same))
                 admitted.append(Admitted(same, Outcome.ALREADY_THERE))
                 continue
