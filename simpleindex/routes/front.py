@@ -42,6 +42,7 @@ from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
 from simpleindex.routes.users import UsersDoor
 from simpleindex.routes.web import WebDoor
+from simpleindex.secrets_in_urls import without_account
 from simpleindex.version import __version__
 from simpleindex.wire.browser_headers import OPEN_TO_OTHER_SITES, completed
 from simpleindex.wire.locations import (
@@ -139,7 +140,7 @@ class Front:
             if request.method not in _READING:
                 # Some clients show the status alone, so that nobody else would see the reason.
                 told = one_line(str(error))
-                _log.warning("%s %r refused: %s", request.method, path_of(request), told)
+                _log.warning("%s %r refused: %s", request.method, _shown_path(request), told)
             is_document = isinstance(location, JsonAt | SearchAt)
             answer = refusal(
                 error,
@@ -153,7 +154,7 @@ class Front:
             return None  # there is nobody to answer
         except Exception:
             self.counted.refused(SERVER_FAILED)
-            _log.exception("%s %r failed", request.method, path_of(request))
+            _log.exception("%s %r failed", request.method, _shown_path(request))
             return Response("the server failed; its log says why\n", 500, media_type="text/plain")
 
     def _handler(self, request: Request, location: Location | None) -> Handler:
@@ -349,6 +350,11 @@ def _is_devpi_upload(request: Request) -> bool:
     return request.method == "POST" and (
         "x-devpi-auth" in request.headers or agent.startswith("devpi-client/")
     )
+
+
+def _shown_path(request: Request) -> str:
+    """For logs: what is asked of a proxy is a whole URL, in which a password may be."""
+    return without_account(path_of(request))
 
 
 def _index_of(location: Location) -> str:

@@ -241,3 +241,11 @@ def test_no_request_is_our_fault(
         location = answer.header("location") or ""
         assert ":" not in location.partition("?")[0]
         assert not location.startswith(("/", "\\"))
+
+
+def test_a_password_in_a_url_that_is_meant_for_a_proxy_is_not_logged(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.ask("POST", "http://somebody:hush-hush@other.example/a/b")
+    assert "'http://other.example/a/b' refused" in caplog.text
+    assert "hush" not in caplog.text
