@@ -132,8 +132,9 @@ class FailureLimits:
             if not now < ends_at <= now + WINDOW_SECONDS:
                 continue
             tally.good_until = min(tally.good_until, ends_at)
-            for mark in {note.user, note.address} - {0}:
-                tally.failures[mark].append(ends_at)
+            for mark in note.user, note.address:
+                if mark:
+                    tally.failures[mark].append(ends_at)
             if note.address != self._console:
                 tally.strangers.append(ends_at)
         for note in self._notes.places.notes():

@@ -151,11 +151,10 @@ class _SharedRing:
 
     def notes(self) -> Sequence[Note]:
         """All that are kept, the oldest first."""
-        begin = self._first + 1
-        oldest = self.count() % self._size
+        begin, oldest = self._first + 1, self.count() % self._size * _NOTE_WORDS
         words = self._words[begin : begin + _NOTE_WORDS * self._size].tolist()
-        found = [Note(*words[at : at + _NOTE_WORDS]) for at in range(0, len(words), _NOTE_WORDS)]
-        return [note for note in found[oldest:] + found[:oldest] if note.ends_at_ms]
+        words = words[oldest:] + words[:oldest]
+        return [Note(*words[at : at + 3]) for at in range(0, len(words), _NOTE_WORDS) if words[at]]
 
     def add(self, note: Note) -> None:
         """Keep one more."""
