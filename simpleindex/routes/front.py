@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from simpleindex.counted import Counted
 from simpleindex.errors import (
     SERVER_FAILED,
+    Forbidden,
     MethodNotAllowed,
     NotFound,
     RequestError,
@@ -25,7 +26,7 @@ from simpleindex.errors import (
     refusal,
 )
 from simpleindex.events import Door
-from simpleindex.routes.asking import accept_of, hops_of, path_of
+from simpleindex.routes.asking import accept_of, hops_of, origin_of, path_of
 from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
 from simpleindex.routes.documents import DocumentsDoor
@@ -71,6 +72,7 @@ from simpleindex.wire.locations import (
     locate,
 )
 from simpleindex.wire.negotiate import names_html, names_json
+from simpleindex.wire.origin import is_from_elsewhere
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.ports import Catalog
 
@@ -121,19 +123,7 @@ class Front:
         location = locate(path_of(request))
         _goes_to(request, usual_door(location, request.method))
         try:
-            if self.catalog.uuid in hops_of(request):
-                raise UpstreamIsUs(
-                    "this server is asked by way of its own mirrors; see to it that no mirror_url "
-                    "leads back here"
-                )
-            if "transfer-encoding" in request.headers and "content-length" in request.headers:
-                # RFC 9112, 6.1: a front server may have taken the other one, and with it the end
-                # of the body for the next request. So there is none after it.
-                raise RequestError(
-                    "the length of the body is told twice, by Content-Length and by "
-                    "Transfer-Encoding; send one of them",
-                    connection="close",
-                )
+            self._check(request)
             return await self._handler(request, location)()
         except (StoreError, RequestError) as error:
             self.counted.refused(reason_of(error))
@@ -156,6 +146,33 @@ class Front:
             self.counted.refused(SERVER_FAILED)
             _log.exception("%s %r failed", request.method, _shown_path(request))
             return Response("the server failed; its log says why\n", 500, media_type="text/plain")
+
+    def _check(self, request: Request) -> None:
+        """What may stand in the way of any request. Raises RequestError."""
+        if self.catalog.uuid in hops_of(request):
+            raise UpstreamIsUs(
+                "this server is asked by way of its own mirrors; see to it that no mirror_url "
+                "leads back here"
+            )
+        if "transfer-encoding" in request.headers and "content-length" in request.headers:
+            # RFC 9112, 6.1: a front server may have taken the other one, and with it the end of
+            # the body for the next request. So there is none after it.
+            raise RequestError(
+                "the length of the body is told twice, by Content-Length and by "
+                "Transfer-Encoding; send one of them",
+                connection="close",
+            )
+        if request.method not in _READING:
+            self._check_sender(request)
+
+    def _check_sender(self, request: Request) -> None:
+        """Raises Forbidden for what a page of another site lets a browser send."""
+        root_url = origin_of(request, self.web.outside_url, self.web.trusted_proxy)
+        if is_from_elsewhere(request.headers, root_url):
+            raise Forbidden(
+                "a page of another site sent this, and such pages may not change anything here; if "
+                "it is this site's own, set outside_url to its URL"
+            )
 
     def _handler(self, request: Request, location: Location | None) -> Handler:
         """The door's method for a request. Raises NotFound, MethodNotAllowed."""

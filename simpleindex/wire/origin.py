@@ -99,6 +99,18 @@ def client_address(
     return f"by way of {address}" if hops and is_here else address
 
 
+def is_from_elsewhere(headers: Mapping[str, str], root_url: str) -> bool:
+    """Whether a page of another site has a browser send this, with the password that it knows.
+
+    Browsers say so in `Origin` with whatever can change something; programs do not send it.
+    """
+    said = headers.get("origin")
+    if said is None:
+        return False
+    here = (headers.get("host", ""), root_url.partition("://")[2].partition("/")[0])
+    return said.partition("://")[2].lower() not in [host.lower() for host in here if host]
+
+
 def is_secure(root_url: str) -> bool:
     """Whether nobody on the way can change what comes from there (PEP 740 asks for that)."""
     return root_url.startswith("https://") or host_to_trust(root_url) is None

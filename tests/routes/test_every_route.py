@@ -550,6 +550,23 @@ def test_no_answer_and_no_line_of_a_log_has_a_secret(
     assert [secret for secret in secrets if secret in shown] == []
 
 
+# What pages of other sites let browsers send
+
+
+@EACH_WRITE
+def test_a_page_of_another_site_changes_nothing_with_the_password_that_a_browser_knows(
+    route: Route, refusing: tuple[Asker, bool]
+) -> None:
+    asker, _ = refusing
+    before = kept(asker.site)
+    for origin in ("https://evil.example", "null"):
+        for who in ("root", "alice"):
+            answer = asker.ask(route, ALICES, who, origin=origin)
+            assert answer.status == 403
+            assert "a page of another site" in answer.line
+    assert kept(asker.site) == before
+
+
 # What is refused
 
 

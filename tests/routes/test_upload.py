@@ -599,3 +599,18 @@ def test_a_file_that_is_sent_elsewhere_is_told_where_to_go(
     answer = site.upload(WHEEL, target)
     assert answer.status == 404
     assert answer.text == f"nothing is taken at this URL; files are uploaded to {right}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "origin", "status"),
+    [
+        ({}, "http://index.example:3141", 200),
+        ({"outside_url": "https://out.example/index"}, "https://out.example", 200),
+        ({}, "https://out.example", 403),
+    ],
+)
+def test_pages_of_the_server_itself_may_send_files(
+    settings: dict[str, Any], origin: str, status: int, make_site: MakeSite
+) -> None:
+    site = make_site(**settings)
+    assert site.upload(WHEEL, headers={"origin": origin}).status == status

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpleindex.wire.origin import Peer, client_address, is_trusted, origin
+from simpleindex.wire.origin import Peer, client_address, is_from_elsewhere, is_trusted, origin
 
 STRANGER = Peer(scheme="http", server="10.0.0.1:3141", trusted=False, prefix="")
 PROXY = replace(STRANGER, trusted=True)
@@ -153,3 +153,27 @@ def test_what_an_unnamed_proxy_here_forwards_is_from_somebody_else(peer: str) ->
     assert client_address(peer, None, ()) == peer
     assert client_address(peer, "192.0.2.1", (peer,)) == "192.0.2.1"
     assert client_address("198.18.0.1", "127.0.0.1", ()) == "198.18.0.1"
+
+
+@pytest.mark.parametrize(
+    ("origin_said", "is_elsewhere"),
+    [
+        (None, False),
+        ("http://index.example:3141", False),
+        ("https://INDEX.example:3141", False),
+        ("https://out.example", False),
+        ("https://evil.example", True),
+        ("http://index.example", True),
+        ("http://index.example:3141.evil.example", True),
+        ("null", True),
+        ("", True),
+        ("https://", True),
+    ],
+)
+def test_pages_of_other_sites_are_told_by_their_origin(
+    origin_said: str | None, is_elsewhere: bool
+) -> None:
+    headers = {"host": "index.example:3141"}
+    headers |= {} if origin_said is None else {"origin": origin_said}
+    assert is_from_elsewhere(headers, "https://out.example/index") is is_elsewhere
+    assert is_from_elsewhere({"origin": "https://"}, "https://out.example")
