@@ -223,7 +223,9 @@ _FILE = """
 """
 FILE_NAMED = f"{_FILE} AND key = ?"
 FILE_AT = f"{_FILE} AND key = ? AND filename = ? AND substr(sha256, 1, 16) = ?"
-FILES = f"{_FILE} AND projects.name = ? ORDER BY files.id"
+# That the project is of the index is said for SQLite alone: it finds the project first then, and
+# does not read all files of the index.
+FILES = f"{_FILE} AND projects.index_id = indexes.id AND projects.name = ? ORDER BY files.id"
 PUT_FILE = """
     INSERT INTO files (index_id, project_id, version, filename, key, size_bytes, sha256, md5,
         blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex_storage import sqlite_file
+from simpleindex_storage import catalog_sql, sqlite_file
 from simpleindex_storage.catalog_sqlite import SqliteCatalog, create_catalog
 from simpleindex_storage.errors import AlreadyStored, Unavailable
 from simpleindex_storage.generation import Generation
@@ -383,6 +383,18 @@ def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
     again = open_catalog(tmp_path)
     assert serial_of(again) == 3
     again.close()
+
+
+def test_a_page_is_read_without_reading_all_files_of_its_index(tmp_path: Path) -> None:
+    catalog = open_catalog(tmp_path)
+    for statement in (catalog_sql.FILES, catalog_sql.RELEASES, catalog_sql.ATTACHMENTS):
+        plan = catalog._writing.execute(f"EXPLAIN QUERY PLAN {statement}", ("root/local", "demo"))
+        *_, steps = zip(*plan, strict=True)
+        assert any("projects" in step and "name=?" in step for step in steps), steps
+        assert not any("SCAN" in step or "files USING INDEX sqlite" in step for step in steps), (
+            steps
+        )
+    catalog.close()
 
 
 def test_names_are_data_and_never_sql(tmp_path: Path) -> None:
