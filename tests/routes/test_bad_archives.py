@@ -1,15 +1,11 @@
 """Every bad archive is refused at the door and leaves nothing; a good one is taken after it."""
 
-from pathlib import Path
-
 import pytest
 
 from simpleindex_storage.faults import RULES, Verdict
 from tests.bad_archives import BAD_ARCHIVES, BadArchive
-from tests.builders import a_wheel, an_egg, an_sdist, an_upload_body
+from tests.builders import a_wheel, an_egg
 from tests.routes.sites import Site
-from tests.server import running_server
-from tests.uploading import UploadConnection
 
 ODD_ARCHIVES = [bad for bad in BAD_ARCHIVES if RULES[bad.rule].verdict is Verdict.STRICT]
 
@@ -39,23 +35,6 @@ def test_what_some_installer_can_use_is_taken_where_it_is_allowed_and_told_of(
     (logged,) = caplog.messages
     assert logged.startswith("root/local took an odd file from root: ")
     assert bad.words in logged
-
-
-def test_a_server_refuses_one_bad_archive_after_the_other_and_takes_good_ones_in_between(
-    tmp_path: Path,
-) -> None:
-    with running_server(tmp_path / "data") as server, UploadConnection(server) as connection:
-        for number, bad in enumerate(BAD_ARCHIVES):
-            built = bad.build()
-            status, body = connection.post(*an_upload_body(built))
-            assert (status, bad.words in body) == (400, True), f"{bad.id}: {status} {body}"
-            good = (a_wheel, an_sdist)[number % 2]("good", f"1.{number}")
-            status, body = connection.post(*an_upload_body(good))
-            assert (status, body) == (200, ""), f"after {bad.id}: {status} {body}"
-        kept = {path.name for path in (server.serverdir / "files").rglob("*.*") if path.is_file()}
-        left = [path for path in (server.serverdir / "incoming").rglob("*") if path.is_file()]
-    assert {name.partition("-")[0] for name in kept} == {"good"}
-    assert [path.suffix for path in left] == [".lock"]
 
 
 def test_an_egg_is_taken_listed_and_served_where_it_is_allowed(site: Site) -> None:
