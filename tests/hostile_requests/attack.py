@@ -42,6 +42,9 @@ class Attack:
     changes_answer: bool = False
     """Whether the usual answer may have another body: another form of a page, for one."""
 
+    is_by_stranger: bool = False
+    """Whether it does not come through the proxy that the server trusts."""
+
     def right(self, door: Door) -> frozenset[int]:
         """The statuses that are right at a door."""
         return self.answers | {door.stranger} if self.is_harmless else self.answers
@@ -64,6 +67,11 @@ def harmless(
 def passed_over(name: str, change: Change, *statuses: int, doors: Sequence[Door] = DOORS) -> Attack:
     """An attack that makes no difference to the status, but chooses among forms of an answer."""
     return replace(harmless(name, change, *statuses, doors=doors), changes_answer=True)
+
+
+def by_a_stranger(attack: Attack) -> Attack:
+    """The same, not through the proxy that the server trusts."""
+    return replace(attack, is_by_stranger=True)
 
 
 def headers(*added: tuple[bytes, bytes]) -> Change:

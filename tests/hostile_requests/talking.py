@@ -94,6 +94,17 @@ class Line:
             self._expect_end(answer)
         return answer
 
+    def send_to_the_end(self, sent: bytes) -> bytes:
+        """Send what is no request, and wait for the connection to end; what comes until then.
+
+        Raises Hanging.
+        """
+        self._send(sent, ended=False)
+        while self._socket is not None and self._more():
+            pass
+        received, self._received = self._received, b""
+        return received
+
     def hang_up(self) -> None:
         """Close the connection, whatever may still come."""
         if self._socket is not None:

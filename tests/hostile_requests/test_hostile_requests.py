@@ -14,11 +14,11 @@ from starlette.requests import Request as AsgiRequest
 from simpleindex.routes.front import Front
 from simpleindex.wire.locations import Location
 from tests.hostile_requests.attack import Attack
-from tests.hostile_requests.doors import DOORS, Door
+from tests.hostile_requests.doors import DOORS, Door, Request
 from tests.hostile_requests.judging import faults
-from tests.hostile_requests.site import Site, attacked_site
+from tests.hostile_requests.site import PROXY, Site, attacked_site
 from tests.hostile_requests.table import GROUPS, quick, whole
-from tests.hostile_requests.talking import Hanging, Line, Malformed
+from tests.hostile_requests.talking import Answer, Hanging, Line, Malformed
 from tests.hostile_requests.tally import Tally
 
 MEMORY_KILOBYTES_MAX = 64 << 10
@@ -89,10 +89,15 @@ def attack_with(site: Site, chosen: Chosen, tally: Tally) -> None:
     for attack, doors in chosen:
         tally.attacks += 1
         number = next(_numbers)
-        with Line(site.server.port, f"127.1.{number // 250 % 250}.{number % 250 + 1}") as line:
+        address = f"198.18.{number // 250 % 250}.{number % 250 + 1}"
+        with Line(site.server.port, "127.0.0.1" if attack.is_by_stranger else PROXY) as line:
             for door in doors:
-                told = tried(attack, door, line, site, tally)
+                request = attack.change(good_request(attack, door, site, address))
+                answer = answer_to(request, line)
+                told = faults_of(attack, door, site, answer)
                 found += [f"{attack.name} at {door}: {fault}" for fault in told]
+                if isinstance(answer, Answer):
+                    tally.answers[answer.status] += 1
     assert not found, "\n".join([f"{len(found)} faults", *found[:_FAULTS_SHOWN]])
     after = site.seen()
     assert after.answers == before.answers
@@ -104,14 +109,27 @@ def attack_with(site: Site, chosen: Chosen, tally: Tally) -> None:
     assert tally.most_kilobytes - tally.least_kilobytes < MEMORY_KILOBYTES_MAX, str(tally)
 
 
-def tried(attack: Attack, door: Door, line: Line, site: Site, tally: Tally) -> Iterator[str]:
-    """What is wrong with the answer to an attack at a door."""
-    request = attack.change(door.request(None if attack.is_harmless else site.root))
+def good_request(attack: Attack, door: Door, site: Site, address: str) -> Request:
+    """What the attack changes."""
+    return door.request(
+        None if attack.is_harmless else site.root,
+        address=None if attack.is_by_stranger else address,
+    )
+
+
+def answer_to(request: Request, line: Line) -> Answer | Hanging | Malformed:
+    """The answer, or why it is none."""
     try:
-        answer = line.ask(request.content, request.method.decode("latin-1"), ended=request.ended)
+        return line.ask(request.content, request.method.decode("latin-1"), ended=request.ended)
     except (Hanging, Malformed) as error:
         line.hang_up()
-        yield str(error)
-        return
-    tally.answers[answer.status] += 1
-    yield from faults(attack, door, answer, site.usual[door])
+        return error
+
+
+def faults_of(
+    attack: Attack, door: Door, site: Site, answer: Answer | Hanging | Malformed
+) -> Iterable[str]:
+    """What is wrong with it, in words."""
+    if isinstance(answer, Answer):
+        return faults(attack, door, answer, site.usual[door])
+    return [str(answer)]
