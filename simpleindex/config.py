@@ -249,6 +249,14 @@ class Config:
     restrict_modify: tuple[str, ...] = _setting(
         ("root",), _names, "Users who may create and change users and indexes, with commas between."
     )
+    connections_max: int = _setting(
+        1000, _not_negative, "Clients that may be connected at a time; 0 for no limit."
+    )
+    connections_per_address_max: int = _setting(
+        200,
+        _not_negative,
+        "Of these, how many from one address that is no trusted proxy's; 0 for no limit.",
+    )
     upload_bytes_max: int = _setting(
         4 << 30, _size, "Largest file that is taken.", "max-request-body-size", metavar="BYTES"
     )

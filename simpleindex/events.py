@@ -81,9 +81,11 @@ class Event(Enum):
 
     MIRROR_FILE_BYTES = ("mirror_file_received_bytes", "")
 
+    TOLD_SILENT = ("protocol_refusals", "silent")
     TOLD_HEADER_TOO_SLOW = ("protocol_refusals", "header-too-slow")
     TOLD_HEADER_TOO_LARGE = ("protocol_refusals", "header-too-large")
     TOLD_BODY_TOO_SLOW = ("protocol_refusals", "body-too-slow")
+    TOLD_MADE_ROOM = ("protocol_refusals", "made-room")
     TOLD_TOO_MANY_CONNECTIONS = ("protocol_refusals", "too-many-connections")
     TOLD_UNREAD = ("protocol_refusals", "unread")
     TOLD_MALFORMED = ("protocol_refusals", "malformed")

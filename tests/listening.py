@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,13 @@ class Connection:
         headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines)}
         length = 0 if of_head else int(headers.get("content-length", "0"))
         return Heard(int(match[1]), match[2], headers, self._take(length))
+
+    def hear_the_end(self) -> bytes:
+        """Wait until the server hangs up; what it said before."""
+        with suppress(ConnectionResetError):
+            while more := self._socket.recv(1 << 16):
+                self._received += more
+        return self._take(len(self._received))
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._received:

@@ -87,6 +87,8 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "outside_url": ("https://x/index/", "https://x/index/", "https://x/index"),
         "trusted_proxy": (["::1", "10.1.2.3/8"], "0:0::1,10.0.0.0/8", ("::1", "10.0.0.0/8")),
         "restrict_modify": ([], "", ()),
+        "connections_max": (0, "0", 0),
+        "connections_per_address_max": (50, "50", 50),
         "upload_bytes_max": (1, "1", 1),
         "login_seconds": (60, "60", 60),
         "secretfile": ("/etc/secret", "/etc/secret", Path("/etc/secret")),

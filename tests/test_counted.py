@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from simpleindex.connections import Reason
 from simpleindex.counted import Counted
 from simpleindex.errors import REASONS, RequestError, reason_of, status_of
 from simpleindex.events import Answered, Door, Event
@@ -14,10 +15,7 @@ from simpleindex_storage.errors import (
     Unavailable,
 )
 
-TOLD = (
-    "header-too-slow", "body-too-slow", "header-too-large", "too-many-connections", "unread",
-    "malformed",
-)  # fmt: skip
+TOLD = tuple(reason.value for reason in Reason)
 
 
 def figures(counted: Counted, name: str) -> dict[tuple[str, ...], float]:

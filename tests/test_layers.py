@@ -46,7 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.mirror", "simpleindex.releases"),
     ("simpleindex.whitelist", "simpleindex.reading"),
     ("simpleindex.upstream", "simpleindex.rendered", "simpleindex.access", "simpleindex.protocol"),
-    ("simpleindex.limits", "simpleindex.api_tokens"),
+    ("simpleindex.limits", "simpleindex.api_tokens", "simpleindex.connections"),
     ("simpleindex.web",),
     ("simpleindex.argon2_hashes",),
     ("simpleindex.policy",),

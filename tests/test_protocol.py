@@ -130,7 +130,10 @@ def test_what_waits_to_be_asked_for_a_body_is_answered_without(connection: Conne
 def test_a_head_that_goes_on_is_cut_off(url: str) -> None:
     with Connection(url) as connection:
         connection.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 100_000)
-        assert connection.hear().status == 400
+        refusal = connection.hear()
+        assert refusal.status == 431
+        assert refusal.body.decode() == f"{refusal.reason}\n"
+        assert refusal.headers["connection"] == "close"
 
 
 async def telling(scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,11 +152,43 @@ def test_the_header_is_found_however_it_is_spelled() -> None:
         assert "x-reason" not in heard.headers
 
 
-def test_the_bound_on_heads_can_be_set() -> None:
-    settings = {"http": IndexProtocol, "lifespan": "off", "h11_max_incomplete_event_size": 1000}
-    with listening(telling, **settings) as url, Connection(url) as asking:
-        asking.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 2000)
-        assert asking.hear().status == 400
+def test_an_upload_that_waits_to_be_asked_for_its_body_is_asked(connection: Connection) -> None:
+    content_type, body = an_upload_body(a_wheel("asked"))
+    connection.send(
+        f"POST /root/local/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        f"Content-Type: {content_type}\r\nAuthorization: {basic('root', 'rootpw')}\r\n"
+        "Expect: 100-continue\r\n\r\n".encode()
+    )
+    assert connection.hear().status == 100
+    connection.send(body)
+    assert connection.hear().status == 200
+
+
+def test_an_old_client_is_answered_and_left(url: str) -> None:
+    with Connection(url) as connection:
+        connection.send(b"GET /+api HTTP/1.0\r\n\r\nwhat?")
+        answer = connection.hear()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        connection.hear_the_end()
+
+
+def test_a_large_answer_comes_whole_though_it_goes_out_in_parts() -> None:
+    body = bytes(range(256)) * 10_000
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % (2 * len(body)))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": body})
+
+    with listening(large, http=IndexProtocol, lifespan="off") as url, Connection(url) as asking:
+        for _ in range(2):
+            asking.request("GET /")
+            assert asking.hear().body == body + body
+        asking.request("HEAD /")
+        assert asking.hear(of_head=True).status == 200
+        asking.request("GET /")
+        assert asking.hear().status == 200
 
 
 def test_a_client_that_hangs_up_in_its_upload_leaves_nothing(tmp_path: Path) -> None:

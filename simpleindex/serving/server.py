@@ -12,12 +12,10 @@ import uvicorn
 from simpleindex.app import Application, create_app
 from simpleindex.config import Config, ConfigError
 from simpleindex.observing import AccessLog
-from simpleindex.protocol import IndexProtocol
+from simpleindex.protocol import protocol_for
 from simpleindex.serving.settings import log_unusable
 from simpleindex.serving.tls import renew, uvicorn_arguments
 from simpleindex_storage.errors import StoreError
-
-_KEEP_ALIVE_SECONDS = 30
 
 GRACE_SECONDS = 8
 """For requests that are under way when the server is to stop; what takes longer is cut."""
@@ -120,14 +118,13 @@ class _Uvicorn(uvicorn.Server):
 def _uvicorn_config(app: Application, config: Config) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=IndexProtocol,
+        http=protocol_for(config, app.refused, config.workers),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,  # that of `log_lines` is written in batches
         server_header=False,
         proxy_headers=False,  # else every local process could say that it speaks for others
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
         workers=config.workers,  # for Windows, where several processes have to share a socket
         **uvicorn_arguments(config),

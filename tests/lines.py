@@ -1,0 +1,198 @@
+"""Connections to the protocol without sockets, on a clock that goes when it is told to."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from simpleindex.connections import Bounds, Connections
+from simpleindex.protocol import IndexProtocol
+
+_STEP_SECONDS = 0.25
+_TURNS = 5
+"""How often all that is ready gets its turn, when nothing more comes in."""
+_HIGH_WATER_BYTES = 64 << 10
+_LOW_WATER_BYTES = 16 << 10
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """An event loop on which time passes by `pass_time` alone."""
+
+    _now = 1000.0
+
+    def time(self) -> float:
+        return self._now
+
+    def pass_time(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
+        """Let time pass in small steps, and do something after `each`."""
+        end = self._now + seconds
+        while self._now < end:
+            self._now = min(self._now + _STEP_SECONDS, end)
+            self.catch_up()
+            each()
+
+    def catch_up(self) -> None:
+        """Do all that is due."""
+
+        async def give_turns() -> None:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+
+        self.run_until_complete(give_turns())
+
+
+class Line(asyncio.Transport):
+    """The way to one client, who reads only if it `reads`."""
+
+    def __init__(self, clock: Clock, address: str | None, *, ends_halfway: bool = True) -> None:
+        super().__init__()
+        self.reads = True
+        self.heard = bytearray()
+        self.is_paused = False
+        self.is_lost = False
+        self._clock = clock
+        self._address = address
+        self._ends_halfway = ends_halfway
+        self._unread = bytearray()
+        self._is_closing = False
+        self._protocol: IndexProtocol
+        self.has_ended = False
+
+    def connect(self, protocol: IndexProtocol) -> None:
+        """Let the server have its end."""
+        self._protocol = protocol
+        protocol.connection_made(self)
+        self._clock.catch_up()
+
+    def send(self, *parts: bytes) -> None:
+        """Send something as a client; each part comes on its own."""
+        for part in parts:
+            if not self._is_closing:
+                self._protocol.data_received(part)
+            self._clock.catch_up()
+
+    def hang_up(self) -> None:
+        """Close it as a client."""
+        self.abort()
+        self._clock.catch_up()
+
+    def read(self, size_bytes: int) -> None:
+        """Read this much of what the server has written."""
+        self.heard += self._unread[:size_bytes]
+        del self._unread[:size_bytes]
+        if len(self._unread) <= _LOW_WATER_BYTES:
+            self._protocol.resume_writing()
+        if self._is_closing and not self._unread:
+            self.abort()
+        self._clock.catch_up()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has neither closed it nor said that it has nothing more to say."""
+        return not (self._is_closing or self.has_ended)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "peername":
+            return None if self._address is None else (self._address, 40_000)
+        return ("192.0.2.80", 80) if name == "sockname" else default
+
+    def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
+        assert not self.has_ended
+        if self._is_closing:
+            return
+        if self.reads:
+            self.heard += data
+            return
+        self._unread += data
+        if len(self._unread) > _HIGH_WATER_BYTES:
+            self._protocol.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return len(self._unread)
+
+    def can_write_eof(self) -> bool:
+        return self._ends_halfway
+
+    def write_eof(self) -> None:
+        assert self._ends_halfway
+        self.has_ended = True
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        self._is_closing = True
+        if not self._unread:
+            self.abort()
+
+    def abort(self) -> None:
+        self._is_closing = True
+        if not self.is_lost:
+            self.is_lost = True
+            self._unread.clear()
+            self._clock.call_soon(self._protocol.connection_lost, None)
+
+
+class Desk:
+    """A server without sockets. `reasons` are those for which it has closed connections."""
+
+    def __init__(self, clock: Clock, app: ASGIApp, bounds: Bounds, exempt: tuple[str, ...]) -> None:
+        self.clock = clock
+        self.reasons: list[str] = []
+        self.connections = Connections(bounds, exempt, self.reasons.append)
+        self._config = uvicorn.Config(
+            app, lifespan="off", log_config=None, ws="none", proxy_headers=False
+        )
+        self._state = ServerState()
+        self._lines: list[Line] = []
+
+    def connect(
+        self, *sent: bytes, address: str | None = "192.0.2.1", ends_halfway: bool = True
+    ) -> Line:
+        """A new client, which has sent this."""
+        line = Line(self.clock, address, ends_halfway=ends_halfway)
+        self._lines.append(line)
+        line.connect(
+            IndexProtocol(self._config, self._state, {}, self.clock, connections=self.connections)
+        )
+        line.send(*sent)
+        return line
+
+    def close(self) -> None:
+        """All clients leave."""
+        for line in self._lines:
+            line.abort()
+        self.clock.catch_up()
+
+    def stop(self) -> None:
+        """As uvicorn does when it is told to."""
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        self.clock.catch_up()
+
+
+@contextmanager
+def a_desk(app: ASGIApp, *, exempt: tuple[str, ...] = (), **bounds: float) -> Iterator[Desk]:
+    """A server for the time of the block, with the usual bounds but for those that are given."""
+    clock = Clock()
+    asyncio.set_event_loop(clock)
+    desk = Desk(clock, app, Bounds(**bounds), exempt)  # type: ignore[arg-type]  # whole ones
+    try:
+        yield desk
+    finally:
+        desk.close()
+        for task in asyncio.all_tasks(clock):
+            task.cancel()
+        clock.catch_up()
+        asyncio.set_event_loop(None)
+        clock.close()
