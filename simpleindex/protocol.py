@@ -267,8 +267,9 @@ class _SpeakingConnection(h11.Connection):
             came = self.trailing_data[0]
             return self._too_large(len(came.partition(_LINE_BREAK)[0]))
         if error.error_status_hint == 501:
+            # RFC 9112, 6.1, has 501 for it; but 5xx is for what is wrong with the server.
             line = "of transfer encodings only `chunked` is understood here"
-            return Refusal(501, line, Reason.MALFORMED)
+            return Refusal(400, line, Reason.MALFORMED)
         line = "the request is malformed: its first line or its headers are not what HTTP/1.1 says"
         return Refusal(400, line, Reason.MALFORMED)
 

@@ -34,7 +34,7 @@ def framing() -> Iterator[Attack]:
         b"identity", b"\x0bchunked", b"chunked\x00", b"gzip",
     ):  # fmt: skip
         yield refused(
-            f"Transfer-Encoding: {shown(value)}", _chunked(_chunks, value), 400, 501, doors=bodies
+            f"Transfer-Encoding: {shown(value)}", _chunked(_chunks, value), 400, doors=bodies
         )
     yield refused("both lengths", _both_lengths, doors=bodies)
     for name, write in (
@@ -67,7 +67,7 @@ def hidden_requests() -> Iterator[Attack]:
         ("a coding twice", b"chunked, chunked"), ("no coding", b"identity"),
         ("a coding with a tab", b"\tchunked"), ("a coding with a quote", b'"chunked"'),
     ):  # fmt: skip
-        yield refused(f"a request behind {name}", _behind_chunks(coding), 400, 501, doors=FORMS)
+        yield refused(f"a request behind {name}", _behind_chunks(coding), 400, doors=FORMS)
     # What h11 takes for an end is one: a request behind `0\r\n\n` or `0 \r\n\r\n` is just the next.
     for end in (
         b"0\n\n", b"0\n\r\n", b"0;\n\r\n\r\n", b"0" * 23 + b"\r\n\r\n", b"\r\n0\r\n\r\n",

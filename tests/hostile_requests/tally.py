@@ -17,9 +17,7 @@ class Tally:
     """After any group."""
 
     def __str__(self) -> str:
-        # 501 is what RFC 9112, 6.1, asks for where a transfer coding is not understood.
-        ours = ((status, count) for status, count in self.answers.items() if status >= 500)
-        of_ours = sum(count for status, count in ours if status != 501)
+        of_ours = sum(count for status, count in self.answers.items() if status >= 500)
         grown = (self.most_kilobytes - self.least_kilobytes) / 1024
         return (
             f"{self.answers.total():,} hostile requests ({self.attacks:,} attacks), "
