@@ -6,7 +6,7 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Load:
         """By name, the sha256 of files that are there, as far as the server has said."""
         self._touched: set[str] = set()
         """Names that something was tried with since the last look."""
+        self._writers: list[Future[None]] = []
         self.requests = 0
 
     def look(self) -> dict[str, str]:
@@ -49,13 +50,18 @@ class Load:
     @contextmanager
     def running(self) -> Iterator[None]:
         with ThreadPoolExecutor(_WRITERS) as threads:
-            writers = [threads.submit(self._write, number) for number in range(_WRITERS)]
+            self._writers = [threads.submit(self._write, number) for number in range(_WRITERS)]
             try:
                 yield
             finally:
                 self._stop.set()
-        for writer in writers:
+        for writer in self._writers:
             writer.result()
+
+    def wait_for(self, requests: int) -> None:
+        """Wait until so many requests were answered, unless a client fails."""
+        while self.requests < requests and not any(writer.done() for writer in self._writers):
+            self._stop.wait(0.01)
 
     def _write(self, writer: int) -> None:
         for number in itertools.count():
@@ -97,8 +103,7 @@ def test_backups_under_load_restore_to_consistent_servers(
         load = Load(server)
         with load.running():
             for number in range(3):
-                while load.requests < 40 * (number + 1):
-                    threading.Event().wait(0.01)
+                load.wait_for(40 * (number + 1))
                 known = load.look()
                 told = cli.must("backup", tmp_path / "saved", "--json", f"--serverdir={data}")
                 backups.append((Path(json.loads(told)["backup"]), load.untouched(known)))

@@ -106,7 +106,7 @@ class _Taking:
             self._before and self._before / "files",
             may_link=may_link,
         )
-        self._damaged: list[str] = []
+        self._damaged: set[str] = set()
 
     def take(self, made_by: str, keep: int | None, *, with_cache: bool) -> Taken:
         make_private(self._draft / "files")
@@ -160,6 +160,7 @@ class _Taking:
         if older is not None:
             for wanted in wanted_files(older, without=newer):
                 self._copies.drop(wanted)
+                self._damaged.discard(f"files/{wanted.path}")
                 gone.add(wanted)
         still_missed = []
         again = (wanted for wanted in missed if wanted not in gone)
@@ -168,7 +169,7 @@ class _Taking:
             if done is None and not is_last:
                 still_missed.append(wanted)
             elif not done:  # writers wait, and it is on record: it was lost before
-                self._damaged.append(f"files/{wanted.path}")
+                self._damaged.add(f"files/{wanted.path}")
         return still_missed
 
     def _small_files(self) -> Iterator[tuple[str, str]]:
@@ -185,8 +186,8 @@ class _Taking:
             with suppress(FileNotFoundError):  # its time was up; the state, below, stands for it
                 digest, _ = copy(path, self._draft / path.name, length_bytes=length)
                 yield path.name, digest
-        if not (self._draft / current).exists() and current not in self._damaged:
-            self._damaged.append(current)
+        if not (self._draft / current).exists():
+            self._damaged.add(current)
         for name in SMALL_FILES:
             with suppress(FileNotFoundError):
                 yield name, copy(self._root / name, self._draft / name)[0]

@@ -62,9 +62,7 @@ class Mender:
             case Code.STRAY_FILE | Code.SIDECAR_UNANNOUNCED:
                 return self._set_stray_aside(fault)
             case Code.EMPTY_FOLDER:
-                with suppress(OSError):  # something lies in it now
-                    (self._root / fault.path).rmdir()
-                return "removed"
+                return self._remove_folder(fault)
             case Code.REMOVAL_LEFT:
                 self._opened().sweep()
                 return "deleted"
@@ -101,7 +99,8 @@ class Mender:
             return None
         for place, path in self._same_bytes(record):
             with suppress(StoreError, OSError):
-                if sha256_of(path) == record.sha256 and self._put_back(record, fault, place, path):
+                is_same = sha256_of(path) == record.sha256
+                if is_same and self._put_back(record, fault, place, path) and self._is_well(fault):
                     return f"put back out of {path.relative_to(self._root).as_posix()}"
         if not self._forgets:
             return None
@@ -170,7 +169,7 @@ class Mender:
             store = self._opened()
             with suppress(NotStored), store.stage_copy(file) as staged:
                 self._set_aside(self._root / fault.path)
-                if store.put_back(file, staged, {sidecar: content}):
+                if store.put_back(file, staged, {sidecar: content}) and self._is_well(fault):
                     return "made anew"
         return None
 
@@ -188,21 +187,29 @@ class Mender:
 
     def _set_stray_aside(self, fault: Fault) -> str | None:
         path = self._root / fault.path
-        check = FilesCheck(self._root, self._reader, is_quick=True, progress=lambda _: None)
         named = place_of(path.relative_to(self._files))
-        store = self._opened()
 
-        def move(change: Change) -> None:
+        def move(change: Change) -> bool:
             # Under the write lock: nobody records it now, and what is under way says so.
             is_needed = named is not None and is_recorded(change, *named)
-            if not is_needed and check.is_stray(path):
-                self._set_aside(path)
-                if named is not None:
-                    with suppress(OSError):  # others may lie in its folder
-                        path.parent.rmdir()
+            if is_needed or not self._check().is_stray(path):
+                return False
+            self._set_aside(path)
+            if named is not None:
+                with suppress(OSError):  # others may lie in its folder
+                    path.parent.rmdir()
+            return True
 
-        store.catalog.change(move, by=_FSCK, what="set aside")
+        if not self._opened().catalog.change(move, by=_FSCK, what="set aside"):
+            return "no longer so"
         return f"set aside in {self._aside.relative_to(self._root).as_posix()}/"
+
+    def _remove_folder(self, fault: Fault) -> str:
+        try:
+            (self._root / fault.path).rmdir()
+        except OSError:  # something lies in it now
+            return "no longer so"
+        return "removed"
 
     def _drop_drafts(self, fault: Fault) -> str:
         folder = self._root / fault.path
@@ -211,6 +218,15 @@ class Mender:
             self._set_aside(folder)
             return f"set aside in {self._aside.relative_to(self._root).as_posix()}/"
         return "removed"
+
+    def _is_well(self, fault: Fault) -> bool:
+        """Whether what was mended is as it should be, on a second look."""
+        assert fault.record is not None
+        faults = self._check().of_record(fault.record)
+        return fault.path not in {each.path for each in faults}
+
+    def _check(self) -> FilesCheck:
+        return FilesCheck(self._root, self._reader, is_quick=False, progress=lambda _: None)
 
     def _set_aside(self, path: Path) -> None:
         """Move what lies at a path, if anything does, to where nobody looks."""
