@@ -27,11 +27,12 @@ from simpleindex_storage.backup.last import LastBackup, read_last_backup
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.fsck import catalog as catalog_check
 from simpleindex_storage.fsck.files import is_in_use
-from simpleindex_storage.fsck.reading import CatalogReader, damage_at_first_sight
+from simpleindex_storage.fsck.reading import CatalogReader
 from simpleindex_storage.fsck.surroundings import open_to_others
 from simpleindex_storage.model import ApiToken, Index, MirrorSettings, User
 from simpleindex_storage.opening import FolderState, state_of
 from simpleindex_storage.records import time_from_text
+from simpleindex_storage.sqlite_file import damage_at_first_sight
 
 _DISTRIBUTION = "simpleindex-server"
 _CONNECT_SECONDS = 3.0

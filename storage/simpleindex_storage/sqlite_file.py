@@ -21,8 +21,7 @@ from .locks import FileLock
 
 _log = logging.getLogger(__name__)
 
-BUSY_SECONDS = 10.0
-"""How long anybody waits for SQLite's own lock."""
+_BUSY_SECONDS = 10.0
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -31,7 +30,7 @@ def connect(path: Path) -> sqlite3.Connection:
     with reading_errors():
         connection = sqlite3.connect(
             path,
-            timeout=BUSY_SECONDS,
+            timeout=_BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=64,
@@ -100,7 +99,7 @@ def _prepare_alone(path: Path, now: datetime) -> None:
     draft = path.with_name(path.name + ".new")
     with (
         reading_errors(),
-        closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection,
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
     ):
         version = _check_ours(connection, path)
         if version == len(sql.MIGRATIONS):
@@ -164,13 +163,22 @@ def migrate(connection: sqlite3.Connection) -> None:
     )
 
 
-def damage_of(connection: sqlite3.Connection, path: Path) -> str | None:
+def damage_at_first_sight(path: Path) -> str | None:
     """What is wrong with a catalog, as far as a look tells that takes no longer for a larger one.
 
     SQLite compares the length of the file with what its header says, and reads the schema; both
-    ends of each table are read besides. None: nothing is seen. Raises sqlite3.OperationalError for
-    a file that cannot be read at all.
+    ends of each table are read besides. None: nothing is seen. Raises Unavailable.
     """
+    if not path.is_file():
+        raise Unavailable(f"{path} is not there")
+    with (
+        reading_errors(),
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
+    ):
+        return _damage_of(connection, path)
+
+
+def _damage_of(connection: sqlite3.Connection, path: Path) -> str | None:
     if path.stat().st_size == 0:
         return "the file is empty"
     try:
@@ -192,7 +200,7 @@ def _is_ours(connection: sqlite3.Connection) -> bool:
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> int:
     """The version of a catalog. Raises Refused if it is none that we can read."""
-    if (damage := damage_of(connection, path)) is not None:
+    if (damage := _damage_of(connection, path)) is not None:
         raise _damaged(path, damage)
     ours = _is_ours(connection)
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]

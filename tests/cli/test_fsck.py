@@ -7,6 +7,7 @@ import pytest
 
 from tests.builders import a_wheel
 from tests.cli.commands import Cli
+from tests.cli.directories import make_newer
 from tests.server import running_server
 
 
@@ -78,3 +79,13 @@ def test_a_damaged_catalog_is_a_fault_that_names_the_way_out(cli: Cli, filled: P
     called = cli("fsck", "--repair", f"--serverdir={filled}")
     assert called.exit_code == 1
     assert "catalog-pages" in called.out and "simpleindex-server rebuild" in called.out
+
+
+@pytest.mark.parametrize("verb", ["fsck", "backup"])
+def test_a_catalog_of_a_newer_version_is_left_alone(
+    verb: str, cli: Cli, filled: Path, tmp_path: Path
+) -> None:
+    make_newer(filled)
+    where = [tmp_path / "saved"] if verb == "backup" else []
+    complaint = cli(verb, *where, f"--serverdir={filled}").complaint
+    assert "a newer simpleindex-server made this catalog" in complaint

@@ -321,12 +321,10 @@ def test_a_planted_fault_is_found_by_its_name(name: str, root: Path) -> None:
     assert files_and_sizes(root) == before, "looking changes nothing"
 
 
-@pytest.mark.parametrize("name", PLANTED)
+# What is in a catalog that SQLite finds damaged cannot be relied upon, so nothing is tried there.
+@pytest.mark.parametrize("name", [it for it in PLANTED if PLANTED[it][0] is not Code.CATALOG_PAGES])
 def test_what_can_be_mended_is_mended_and_the_rest_stays_as_it_is(name: str, root: Path) -> None:
-    code, plant = PLANTED[name]
-    if code is Code.CATALOG_PAGES:
-        pytest.skip("what is in such a catalog cannot be relied upon, so nothing is tried")
-    plant(root)
+    PLANTED[name][1](root)
     before = [each for each in codes(root) if each not in FOLLOWING.get(name, ())]
     done = repair(root)
     assert (None not in done) is (name in MENDED), done

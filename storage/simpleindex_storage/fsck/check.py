@@ -10,11 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 from simpleindex_storage.errors import Unavailable
+from simpleindex_storage.sqlite_file import damage_at_first_sight
 
 from . import catalog, journal, surroundings
 from .codes import Code, Fault
 from .files import FilesCheck, drafts_of_the_dead, is_in_use
-from .reading import CatalogReader, damage_at_first_sight
+from .reading import CatalogReader
 
 _OF_RECORDS = {
     Code.CATALOG_PAGES,

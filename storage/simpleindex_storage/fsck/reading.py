@@ -2,18 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from simpleindex_storage.errors import Unavailable
 from simpleindex_storage.names import IndexName, ProjectName
-from simpleindex_storage.sqlite_file import (
-    BUSY_SECONDS,
-    check_version,
-    connect,
-    damage_of,
-    reading_errors,
-)
+from simpleindex_storage.sqlite_file import check_version, connect, reading_errors
 from simpleindex_storage.sqlite_transaction import SqliteSnapshot
 
 _PROJECTS_AT_ONCE = 100
@@ -72,14 +66,3 @@ class CatalogReader:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
-
-
-def damage_at_first_sight(path: Path) -> str | None:
-    """What keeps a catalog from being read at all; None: nothing. Raises Unavailable."""
-    if not path.is_file():
-        raise Unavailable(f"{path} is not there")
-    with (
-        reading_errors(),
-        closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection,
-    ):
-        return damage_of(connection, path)
