@@ -196,6 +196,7 @@ class IndexProtocol(H11Protocol):
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
             (b"connection", b"close"),
         ]
         if refusal.retry_seconds is not None:

@@ -60,7 +60,9 @@ def site(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
         yield foreign_site(index_url, upload_url=option("upload_url"), credentials=credentials)
         return
     with running_server(tmp_path_factory.mktemp("conformance") / "data") as server:
-        yield site_at(f"{server.url}/root/local/", credentials=("root", server.root_password))
+        ours = site_at(f"{server.url}/root/local/", credentials=("root", server.root_password))
+        ours.store(a_wheel("first"))  # makes the index
+        yield ours
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,7 @@ def conditions() -> Iterator[Attack]:
     """Conditions that nothing fulfils, or that are none."""
     many = b", ".join(b'"%d"' % number for number in range(12_000))
     change = headers((b"If-None-Match", many))
-    yield harmless("100 KB of tags", change, 400, 431, doors=READS, is_long=True)
+    yield refused("100 KB of tags", change, 431, doors=READS, is_long=True)
     for name, value in _CONDITIONS:
         title = f"{name.decode()}: {shown(value)}"
         yield harmless(title, headers((name, value)), doors=READS)
@@ -155,7 +155,9 @@ def hosts() -> Iterator[Attack]:
 
 def _hosts() -> Iterator[Attack]:
     for name, value in _FORWARDED:
-        yield harmless(f"{name.decode()}: {shown(value)}", headers((name, value)))
+        # What a page of another site sends may change nothing, whoever looks at it.
+        refusals = [403] if name == b"Origin" else []
+        yield harmless(f"{name.decode()}: {shown(value)}", headers((name, value)), *refusals)
     for host in _HOSTS:
         yield passed_over(f"Host: {shown(host)}", headers((b"Host", host)), 400)
     yield refused("two Hosts", plus((b"Host", HOST), (b"Host", POISON)))
@@ -167,12 +169,10 @@ def odd_headers() -> Iterator[Attack]:
     """Headers that mean nothing here, or not what they say."""
     for name, value in _HARMLESS:
         yield harmless(f"{name.decode()}: {shown(value)}", headers((name, value)), 417)
-    yield harmless("5,000 headers", plus(*[(b"A", b"b")] * 5000), 400, 431, is_long=True)
-    yield harmless("20,000 headers", plus(*[(b"A", b"b")] * 20_000), 400, 431, is_long=True)
-    yield refused("a header of 300 KB", headers((b"A", b"b" * 300_000)), 400, 431, is_long=True)
-    yield refused(
-        "a header name of 300 KB", headers((b"A" * 300_000, b"b")), 400, 431, is_long=True
-    )
+    yield refused("5,000 headers", plus(*[(b"A", b"b")] * 5000), 431, is_long=True)
+    yield refused("20,000 headers", plus(*[(b"A", b"b")] * 20_000), 431, is_long=True)
+    yield refused("a header of 300 KB", headers((b"A", b"b" * 300_000)), 431, is_long=True)
+    yield refused("a header name of 300 KB", headers((b"A" * 300_000, b"b")), 431, is_long=True)
     for name in (b"", b"A B", b"A\0", b"A\xff", b"A\x1b[2J", b"A(", b"A\t", b"\x7f"):
         yield refused(f"header name {shown(name)}", headers((name, b"x")))
     for name in (b" ", b" A", b"\tA"):  # a fold of the line before

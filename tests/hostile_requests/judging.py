@@ -67,6 +67,8 @@ def _of_refusal(answer: Answer) -> Iterator[str]:
         yield f"it is no readable line: {line[:200]!r}"
     if not answer.reason.isprintable():
         yield f"its reason phrase is {answer.reason!r}"
+    if answer.header("x-content-type-options") != "nosniff":
+        yield "browsers may guess what it is"
     if answer.status == 405 and not answer.header("allow"):
         yield "it allows nothing"
 

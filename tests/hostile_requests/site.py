@@ -25,7 +25,11 @@ PROXY = "127.0.0.2"
 """The address of a proxy that the server trusts."""
 
 _SETTLED_SECONDS_MAX = 20.0
-_LOG_LINE = re.compile(r"[0-9-]{10} [0-9:]{8},[0-9]{3} [^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
+_PRINTABLE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
+_LOG_LINE = re.compile(
+    rf"[0-9-]{{10}} [0-9:]{{8}},[0-9]{{3}} {_PRINTABLE}"  # of a failure
+    rf'|[^ ]+( by way of [^ ]+)? - [^ ]+ \[[^]]+\] "{_PRINTABLE}" [0-9]{{3}} [0-9]+ {_PRINTABLE}'
+)
 _GOOD = (
     Request(b"GET", f"{INDEX}/+simple/demo/".encode()),
     Request(b"GET", f"{INDEX}/+simple/".encode(), ((b"Accept", V1_JSON.encode()),)),
@@ -117,7 +121,8 @@ def attacked_site(folder: Path) -> Iterator[Site]:
         by_root = site.sent_by("root", DEVPI)
         assert site.ask("PATCH", "/root/local", by_root, titled).status == 200
         assert site.ask("PATCH", "/root/local/marked/1.0", by_root, yanked).status == 200
-    with running_server(serverdir, "--offline-mode", "--trusted-proxy", PROXY) as server:
+    options = ("--offline-mode", f"--trusted-proxy={PROXY}", "--metrics-from=192.0.2.1")
+    with running_server(serverdir, *options) as server:
         idle = _handles(server)
         with Line(server.port) as line:
             login = json.dumps({"user": "root", "password": "rootpw"}).encode()

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from tests.hostile_requests.doors import FORMS
 from tests.hostile_requests.site import attacked_site
 from tests.hostile_requests.talking import Line
@@ -12,7 +10,6 @@ from tests.hostile_requests.talking import Line
 BROKEN = [b"zz\r\n", b"-1\r\n", b"5\r\nhelloX\r\n", b"f" * 30 + b"\r\n", b"\0\0\r\n"]
 
 
-@pytest.mark.xfail(reason="uvicorn answers a second time, which h11 does not let it", strict=True)
 def test_a_body_that_breaks_behind_its_refusal_ends_the_connection(tmp_path: Path) -> None:
     with attacked_site(tmp_path) as site:
         for number, rest in enumerate(BROKEN):
