@@ -124,7 +124,7 @@ class Application:
     def refused(self, reason: str) -> None:
         """Count what was refused before it was a request, by the protocol's word for it."""
         if self._opened is not None:
-            self._opened.counted.told(reason)
+            self._opened.observer.counted.told(reason)
 
     def leave(self) -> None:
         """Say that no more requests should be sent here: `/-/health/ready` becomes a 503."""
@@ -179,8 +179,8 @@ class _Opened:
         self, parts: "_Parts", front: Front, observer: Observer, to_close: ExitStack
     ) -> None:
         self.store = parts.store
-        self.counted = parts.counted
         self.front = front
+        self.observer = observer
         self._parts = parts
         self._seen = Seen(front, observer)
         self._to_close = to_close

@@ -22,7 +22,6 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PUSH", "OTHER")
 _STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _OTHER_REASON = "other"
 _REASONS = (*REASONS, _OTHER_REASON)
-_IN_FLIGHT = "requests in flight"
 
 PREFIX = "simpleindex_"
 _SERIES: Mapping[str, tuple[str, str]] = {
@@ -53,10 +52,9 @@ class _Words:
         self.sent = self._block("sent", Door.__members__)
         reasons = self._block("refusals", _REASONS)
         self.refusals = {reason: reasons + turn for turn, reason in enumerate(_REASONS)}
-        events = self._block("events", Event.__members__)
-        self.events = {event: events + turn for turn, event in enumerate(Event)}
+        self.events = self._block("events", Event.__members__)
         counts = len(self._names)
-        self.in_flight = self._block(_IN_FLIGHT)
+        self.in_flight = self._block("requests in flight")
         digest = hashlib.sha256("\n".join(self._names).encode()).digest()[:16]
         self.layout = Layout(digest, counts, len(self._names) - counts)
 
@@ -68,6 +66,20 @@ class _Words:
 
 
 _WORDS = _Words()
+_IN_FLIGHT = _WORDS.in_flight
+_STATUSES_COUNT = len(_STATUSES)
+_BUCKETS_COUNT = len(SECONDS_BOUNDS) + 1
+_OF_DOOR = [
+    (
+        _WORDS.requests + door * len(_METHODS) * _STATUSES_COUNT - 1,  # statuses begin with 1
+        _WORDS.buckets + door * _BUCKETS_COUNT,
+        _WORDS.microseconds + door,
+        _WORDS.received + door,
+        _WORDS.sent + door,
+    )
+    for door in range(len(Door))
+]
+"""Where the figures of a door begin: worked out once, they are needed for every request."""
 _METHOD_TURN = {method: turn for turn, method in enumerate(_METHODS)}
 _OTHER_METHOD = len(_METHODS) - 1
 _TOLD = {event.outcome: event for event in Event if event.series == "protocol_refusals"}
@@ -80,27 +92,26 @@ class Counted:
         self._counters = Counters(folder, _WORDS.layout)
 
     def began(self) -> None:
-        """A request has come in."""
-        with self._counters.lock:
-            self._counters.words[_WORDS.in_flight] += 1
-        self._counters.touch()
+        """A request has come in. To be called, as `answered`, by the event loop alone."""
+        self._counters.words[_IN_FLIGHT] += 1  # which nobody else changes: no lock
 
     def answered(self, answered: Answered) -> None:
         """A request that had come in is over."""
-        door, method, status, seconds, received_bytes, sent_bytes, *_ = answered
-        turn = door * len(_METHODS) + _METHOD_TURN.get(method, _OTHER_METHOD)
-        request = _WORDS.requests + turn * len(_STATUSES) + status // 100 - 1
-        bucket = _WORDS.buckets + door * (len(SECONDS_BOUNDS) + 1)
-        bucket += bisect_left(SECONDS_BOUNDS, seconds)
-        with self._counters.lock:
-            words = self._counters.words
-            words[_WORDS.in_flight] -= 1
+        seconds = answered.seconds
+        requests, buckets, microseconds, received, sent = _OF_DOOR[answered.door]
+        method = _METHOD_TURN.get(answered.method, _OTHER_METHOD)
+        request = requests + method * _STATUSES_COUNT + answered.status // 100
+        bucket = buckets + bisect_left(SECONDS_BOUNDS, seconds)
+        counters = self._counters
+        words = counters.words
+        with counters.lock:
+            words[_IN_FLIGHT] -= 1
             words[request] += 1
             words[bucket] += 1
-            words[_WORDS.microseconds + door] += int(seconds * 1e6)
-            words[_WORDS.sent + door] += sent_bytes
-            words[_WORDS.received + door] += received_bytes
-        self._counters.touch()
+            words[microseconds] += int(seconds * 1e6)
+            words[received] += answered.received_bytes
+            words[sent] += answered.sent_bytes
+        counters.touch()
 
     def refused(self, reason: str) -> None:
         """A request was refused, for one of the reasons of `errors`."""
@@ -108,7 +119,7 @@ class Counted:
 
     def count(self, event: Event, times: int = 1) -> None:
         """Something else has happened."""
-        self._counters.add(_WORDS.events[event], times)
+        self._counters.add(_WORDS.events + event.turn, times)
 
     def told(self, reason: str) -> None:
         """The protocol has refused something below HTTP, and has this word for it."""
@@ -127,7 +138,7 @@ class Counted:
             _by_door(words, _WORDS.sent, "sent", "Bytes of the bodies of answers."),
             _refusals(words),
             *(_series(words, name) for name in _SERIES),
-            gauge("requests_in_flight", in_flight, words[_WORDS.in_flight]),
+            gauge("requests_in_flight", in_flight, words[_IN_FLIGHT]),
             gauge("workers", workers, sums.processes),
         )
 
@@ -156,7 +167,7 @@ def _requests(words: Sequence[int]) -> Family:
 
 
 def _seconds(words: Sequence[int]) -> Family:
-    size = len(SECONDS_BOUNDS) + 1
+    size = _BUCKETS_COUNT
     starts = [(door, _WORDS.buckets + door * size) for door in Door]
     rows = [
         (
@@ -192,8 +203,8 @@ def _refusals(words: Sequence[int]) -> Family:
 def _series(words: Sequence[int], name: str) -> Family:
     label, help_text = _SERIES[name]
     samples = [
-        Sample(words[word], ((label, event.outcome),) if label else ())
-        for event, word in _WORDS.events.items()
+        Sample(words[_WORDS.events + event.turn], ((label, event.outcome),) if label else ())
+        for event in Event
         if event.series == name
     ]
     return Family(PREFIX + name, Kind.COUNTER, help_text, samples)

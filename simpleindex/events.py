@@ -41,6 +41,7 @@ class Event(Enum):
     def __init__(self, series: str, outcome: str) -> None:
         self.series = series
         self.outcome = outcome
+        self.turn = len(type(self).__members__)
 
     UPLOAD_ADDED = ("uploads", "added")
     UPLOAD_REPLACED = ("uploads", "replaced")

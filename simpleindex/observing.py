@@ -18,23 +18,19 @@ class Observer:
     ) -> None:
         self.counted = counted
         self.trusted_proxies = trusted_proxies
-        self._access_log = access_log
-
-    @property
-    def is_logging(self) -> bool:
+        self.is_logging = access_log is not None
         """Whether it matters who has asked for what."""
-        return self._access_log is not None
-
-    def began(self) -> None:
-        """A request has come in. `note` must follow."""
-        self.counted.began()
+        self.began = counted.began
+        """To be called when a request has come in; `note` must follow."""
+        self._access_log = access_log
 
     def note(self, answered: Answered) -> None:
         """A request that had come in is over."""
         self.counted.answered(answered)
+        if self._access_log is None:
+            return
         # A probe every few seconds would be most of the log of a small site.
-        is_probe = answered.door is Door.SERVER and answered.status < 400
-        if self._access_log is None or is_probe:
+        if answered.door is Door.SERVER and answered.status < 400:
             return
         if not self._access_log(answered):
             self.counted.count(Event.LOG_LINES_DROPPED)

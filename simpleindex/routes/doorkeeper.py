@@ -11,7 +11,7 @@ from starlette.requests import Request
 from simpleindex.access import ANYBODY, Authenticator, Principal, hash_password
 from simpleindex.errors import TooManyFailures
 from simpleindex.routes.asking import address_of, credentials_of, in_thread
-from simpleindex.routes.seen import asked_in
+from simpleindex.routes.seen import say_user
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.model import User
 
@@ -49,7 +49,7 @@ class Doorkeeper:
             known = await self._in_turn(
                 lambda: self._authenticator.identify(credentials, address), credentials, address
             )
-        asked_in(request.scope).user = known.name
+        say_user(request.scope, known.name)
         return replace(known, address=address)
 
     async def identify_reader(self, request: Request) -> Principal:
@@ -67,7 +67,7 @@ class Doorkeeper:
         )
         if user is None:
             return None
-        asked_in(request.scope).user = user.name
+        say_user(request.scope, user.name)
         return user, self._authenticator.logins.issue(user)
 
     def token(self, user: User) -> str:

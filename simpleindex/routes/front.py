@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from simpleindex.counted import Counted
 from simpleindex.errors import (
@@ -37,7 +37,7 @@ from simpleindex.routes.marks import MarksDoor
 from simpleindex.routes.metrics import MetricsDoor
 from simpleindex.routes.push import PushDoor
 from simpleindex.routes.releases import ReleasesDoor
-from simpleindex.routes.seen import asked_in, usual_door
+from simpleindex.routes.seen import say_door, usual_door
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
@@ -117,11 +117,13 @@ class Front:
         serial = self.catalog.settled_serial() if request.method in _READING else None
         response = await self._response(request)
         if response is not None:
-            await response(scope, receive, self._with_common_headers(send, serial))
+            told = self.catalog.settled_serial() if serial is None else serial
+            response.raw_headers = [*completed(response.raw_headers), *self._devpi_headers(told)]
+            await response(scope, receive, send)
 
     async def _response(self, request: Request) -> Response | None:
         location = locate(path_of(request))
-        _goes_to(request, usual_door(location, request.method))
+        say_door(request.scope, usual_door(location, request.method))
         try:
             self._check(request)
             return await self._handler(request, location)()
@@ -288,7 +290,7 @@ class Front:
         """People get a page; devpi-client, and whoever says nothing, the users."""
         accept = accept_of(request)
         if names_html(accept) and not names_json(accept):
-            _goes_to(request, Door.WEB)
+            say_door(request.scope, Door.WEB)
             return await self.web.start(request)
         return await self.users.list_all(request)
 
@@ -296,7 +298,7 @@ class Front:
         """A form, or, where PUSH does not get through, what would be pushed."""
         content_type = request.headers.get("content-type", "").partition(";")[0]
         if content_type.strip().lower() == "application/json":
-            _goes_to(request, Door.PUSH)
+            say_door(request.scope, Door.PUSH)
             return await self.push.push(request, at)
         return await self.upload.receive(request, at)
 
@@ -307,14 +309,14 @@ class Front:
         URL that OMFLOW hosts are given has no `+simple`).
         """
         if names_json(accept_of(request)):
-            _goes_to(request, Door.DEVPI)
+            say_door(request.scope, Door.DEVPI)
             return await self.indexes.show(request, at)
         return await self.simple.list_page(request, at)
 
     async def _project(self, request: Request, at: ProjectAt) -> Response:
         """devpi's object for those who name JSON; for everybody else the page of the project."""
         if names_json(accept_of(request)):
-            _goes_to(request, Door.DEVPI)
+            say_door(request.scope, Door.DEVPI)
             return await self.releases.project(request, at)
         return await self.simple.project_page(request, at)
 
@@ -328,37 +330,24 @@ class Front:
     async def _file(self, request: Request, at: FileAt) -> Response:
         """The bytes, but what is known of them for those who name JSON."""
         if names_json(accept_of(request)):
-            _goes_to(request, Door.DEVPI)
+            say_door(request.scope, Door.DEVPI)
             return await self.releases.file(request, at)
         return await self.files.file(request, at)
 
-    def _with_common_headers(self, send: Send, known_serial: int | None) -> Send:
-        """What browsers may do; and devpi-client warns at every command if its own are missing."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                uuid = self.catalog.uuid.encode()
-                serial = self.catalog.settled_serial() if known_serial is None else known_serial
-                message["headers"] = [
-                    *completed(message["headers"]),
-                    (b"x-devpi-api-version", b"2"),
-                    (b"x-devpi-server-version", __version__.encode()),
-                    (b"x-devpi-serial", b"%d" % serial),
-                    (b"x-devpi-uuid", uuid),
-                    (b"x-devpi-master-uuid", uuid),
-                    (b"x-devpi-primary-uuid", uuid),
-                ]
-            await send(message)
-
-        return send_with_headers
+    def _devpi_headers(self, serial: int) -> list[tuple[bytes, bytes]]:
+        """devpi-client warns at every command about a server that does not send these."""
+        uuid = self.catalog.uuid.encode()
+        return [
+            (b"x-devpi-api-version", b"2"),
+            (b"x-devpi-server-version", __version__.encode()),
+            (b"x-devpi-serial", b"%d" % serial),
+            (b"x-devpi-uuid", uuid),
+            (b"x-devpi-master-uuid", uuid),
+            (b"x-devpi-primary-uuid", uuid),
+        ]
 
 
 _NOTHING = "there is nothing at this URL; pages of packages are at /USER/INDEX/+simple/"
-
-
-def _goes_to(request: Request, door: Door) -> None:
-    """Say which door answers, for those who count."""
-    asked_in(request.scope).door = door
 
 
 def _is_devpi_upload(request: Request) -> bool:

@@ -1,8 +1,7 @@
 """Around all doors: sees each request come in and its answer go out, and takes note of it."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,14 +26,41 @@ from simpleindex.wire.origin import client_address
 from simpleindex_storage.model import Sidecar
 
 _KEY = "simpleindex.asked"
+# Members of an enumeration take their time to be looked up.
+_OTHER, _DEVPI, _FILE = Door.OTHER, Door.DEVPI, Door.FILE
 
 
-@dataclass(slots=True)
 class Asked:
-    """What comes to light about a request while it is answered."""
+    """A request on its way through the doors: what comes to light about it, what goes to and fro.
 
-    door: Door = Door.OTHER
-    user: str | None = None
+    No dataclass, and one object for all: this is done for every request.
+    """
+
+    __slots__ = ("_receive", "_send", "door", "received_bytes", "sent_bytes", "status", "user")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.door = _OTHER
+        self.user: str | None = None
+        self.status = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Message:
+        """The next message of the client's."""
+        message = await self._receive()
+        if "body" in message:
+            self.received_bytes += len(message["body"])
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message to the client."""
+        if "body" in message:
+            self.sent_bytes += len(message["body"])
+        elif "status" in message:
+            self.status = message["status"]
+        await self._send(message)
 
 
 class Seen:
@@ -46,29 +72,31 @@ class Seen:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and take note of it however it ends."""
-        begun = time.perf_counter()
-        asked = scope[_KEY] = Asked()
-        exchange = _Exchange(receive, send, has_body=scope["method"] != "HEAD")
+        begun = perf_counter()
+        asked = scope[_KEY] = Asked(receive, send)
         self._observer.began()
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(scope, asked.receive, asked.send)
         except BaseException:
-            exchange.status = exchange.status or 500  # which is what the server will say
+            asked.status = asked.status or 500  # which is what the server will say
             raise
         finally:
-            status = exchange.status or CLIENT_GONE
-            seconds = time.perf_counter() - begun
-            self._observer.note(self._answered(scope, asked, exchange, status, seconds))
+            self._observer.note(self._answered(scope, asked, perf_counter() - begun))
 
-    def _answered(
-        self, scope: Scope, asked: Asked, exchange: "_Exchange", status: int, seconds: float
-    ) -> Answered:
+    def _answered(self, scope: Scope, asked: Asked, seconds: float) -> Answered:
         method = scope["method"]
-        counts = (asked.door, method, status, seconds, exchange.received_bytes, exchange.sent_bytes)
+        status = asked.status or CLIENT_GONE
+        sent_bytes = 0 if method == "HEAD" else asked.sent_bytes
+        received_bytes = asked.received_bytes
         if not self._observer.is_logging:
-            return Answered(*counts)
+            return Answered(asked.door, method, status, seconds, received_bytes, sent_bytes)
         return Answered(
-            *counts,
+            asked.door,
+            method,
+            status,
+            seconds,
+            received_bytes,
+            sent_bytes,
             scope.get("raw_path") or scope["path"].encode("utf-8", "backslashreplace"),
             scope["http_version"],
             _address(scope, self._observer.trusted_proxies),
@@ -77,49 +105,31 @@ class Seen:
         )
 
 
-class _Exchange:
-    """What goes to and fro for one request."""
-
-    __slots__ = ("_has_body", "_receive", "_send", "received_bytes", "sent_bytes", "status")
-
-    def __init__(self, receive: Receive, send: Send, *, has_body: bool) -> None:
-        self.status = 0
-        self.received_bytes = 0
-        self.sent_bytes = 0
-        self._receive = receive
-        self._send = send
-        self._has_body = has_body
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self.received_bytes += len(message.get("body", b""))
-        return message
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        elif self._has_body:
-            self.sent_bytes += len(message.get("body", b""))
-        await self._send(message)
+def say_door(scope: Scope, door: Door) -> None:
+    """Say which door answers."""
+    asked = scope.get(_KEY)
+    if asked is not None:  # else nobody counts
+        asked.door = door
 
 
-def asked_in(scope: Scope) -> Asked:
-    """What has come to light about a request; may be added to."""
-    asked: Asked = scope.setdefault(_KEY, Asked())
-    return asked
+def say_user(scope: Scope, user: str | None) -> None:
+    """Say who it is that asks."""
+    asked = scope.get(_KEY)
+    if asked is not None:
+        asked.user = user
 
 
 def usual_door(location: Location | None, method: str) -> Door:
     """Which door answers at a URL, unless the front finds a reason for another one."""
     if location is None:
-        return Door.OTHER
+        return _OTHER
     if method in ("GET", "HEAD"):
-        if isinstance(location, FileAt) and location.sidecar is Sidecar.METADATA:
-            return Door.METADATA
-        return _READING.get(type(location), Door.DEVPI)
+        door = _READING.get(type(location), _DEVPI)
+        is_metadata = door is _FILE and getattr(location, "sidecar", None) is Sidecar.METADATA
+        return Door.METADATA if is_metadata else door
     if method == "POST":
-        return _POSTING.get(type(location), Door.DEVPI)
-    return Door.PUSH if method == "PUSH" else Door.DEVPI
+        return _POSTING.get(type(location), _DEVPI)
+    return Door.PUSH if method == "PUSH" else _DEVPI
 
 
 _READING: Mapping[type[Location], Door] = {

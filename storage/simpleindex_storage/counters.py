@@ -64,7 +64,7 @@ class Counters:
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         self.words = [0] * layout.words
-        """To be changed under `lock` alone, and then to be touched."""
+        """To be changed under `lock`, unless one thread alone changes a word; then touch."""
         self.lock = Lock()
         self._layout = layout
         self._folder = folder
@@ -78,6 +78,7 @@ class Counters:
         if self._held is not None:
             with suppress(OSError):
                 self._take_over(self._held.file)
+        self._is_touched = False
         self._changed, self._closing = Event(), Event()
         self._saver = Thread(target=self._save_on, name="counters", daemon=True)
         self._saver.start()
@@ -90,7 +91,8 @@ class Counters:
 
     def touch(self) -> None:
         """Let what was changed be written down in a moment."""
-        if not self._changed.is_set():
+        if not self._is_touched:  # quicker than to ask the event
+            self._is_touched = True
             self._changed.set()
 
     def save(self) -> None:
@@ -154,6 +156,7 @@ class Counters:
         while not self._closing.is_set():
             self._changed.wait()
             self._changed.clear()
+            self._is_touched = False  # in this order: what is changed from here on sets it again
             self.save()
             self._closing.wait(_SAVE_SECONDS)
 

@@ -135,7 +135,7 @@ def test_an_answer_that_fails_is_told_of_and_the_failure_goes_on(
                 await send({"type": "http.response.start", "status": 200, "headers": []})
             raise OSError("cut")
 
-        observer = site.client._app.observer  # type: ignore[attr-defined]  # it is an Application
+        opened = site.client._app._opened  # type: ignore[attr-defined]  # it is an Application
         scope = {
             "type": "http",
             "method": "GET",
@@ -148,5 +148,5 @@ def test_an_answer_that_fails_is_told_of_and_the_failure_goes_on(
             return None
 
         with pytest.raises(OSError, match="cut"):
-            asyncio.run(Seen(failing, observer)(scope, ignore, ignore))
+            asyncio.run(Seen(failing, opened.observer)(scope, ignore, ignore))
         assert (site.heard[-1].status, site.heard[-1].target) == (status, b"/a")
