@@ -64,8 +64,7 @@ def rebuild(
     drop_missing: bool = False,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Rebuilt:
-    """Make the catalog anew. `progress` is told how many bytes of the journal were read, of
-    how many.
+    """Make the catalog anew from state and journal; `progress` hears of bytes read, and of all.
 
     A last line that was cut short belongs to a change that nobody was told of, and is dropped;
     other damage is refused, unless `skip_damaged` leaves it out. Recorded files whose bytes are
@@ -151,7 +150,8 @@ class _Again:
     def take_journal(self) -> None:
         """Go on with the segments that tell of what came after it."""
         with unavailable_on_failure("the journal cannot be read"):
-            found = segments(self._root)
+            # An empty one is new, or left of a commit that never began it; both are made again.
+            found = [each for each in segments(self._root) if each.path.stat().st_size]
             if not found and self.serial < 0:
                 raise Refused(
                     str(self._root),

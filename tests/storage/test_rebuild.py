@@ -15,6 +15,7 @@ import pytest
 
 from simpleindex_storage import rebuild_draft, upkeep
 from simpleindex_storage.errors import Refused, Unavailable
+from simpleindex_storage.journal import segments
 from simpleindex_storage.log_retention import trim_log
 from simpleindex_storage.model import (
     Actor,
@@ -254,6 +255,16 @@ def test_a_last_line_that_was_cut_short_is_dropped(torn: bytes, root: Path) -> N
     assert catalog_dump(root) == before
     with opened(root):
         assert (root / "journal.jsonl").stat().st_size == length
+
+
+def test_a_segment_that_was_never_begun_does_not_make_that_line_damage(root: Path) -> None:
+    before = catalog_dump(root)
+    append_line(root, b'{"serial": 99, "ti')
+    (root / f"journal-{len(before)}.jsonl").touch()
+    assert again(root).unfinished
+    assert catalog_dump(root) == before
+    with opened(root):
+        assert [path.path.name for path in segments(root)] == ["journal.jsonl"]
 
 
 def damage_line(root: Path, number: int, new: bytes = b"damaged\n") -> None:
