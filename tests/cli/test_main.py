@@ -15,8 +15,8 @@ from tests.cli.commands import Called, Cli, listing, run, run_as_nobody, run_pro
 VERBS = [
     "serve", "init", "add", "import-devpi", "export", "inspect", "list", "show", "push", "remove",
     "yank", "unyank", "archive", "deprecate", "quarantine", "activate", "prefetch", "approve",
-    "why", "gc", "doctor", "fsck", "backup", "restore", "user", "index", "passwd", "token",
-    "config", "shims",
+    "why", "gc", "doctor", "fsck", "log", "rebuild", "backup", "restore", "user", "index",
+    "passwd", "token", "config", "shims",
 ]  # fmt: skip
 BELOW = [
     "config show", "index change", "index create", "index list", "index remove", "index show",

@@ -17,7 +17,7 @@ from simpleindex import __version__
 from simpleindex.cli.serve import _greeting
 from simpleindex.config import read_config
 from simpleindex.initialise import PASSWORD_FILE
-from simpleindex_storage import catalog_sql
+from simpleindex_storage.catalog_sql import MIGRATIONS
 from tests.builders import a_wheel
 from tests.cli.asking import ANSWER_SECONDS_MAX, ask, ask_json
 from tests.cli.commands import RUN_SECONDS_MAX, Cli, listing, run_on_read_only_disk, run_program
@@ -354,7 +354,7 @@ def test_a_newer_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
     complaint = cli("serve", f"--serverdir={tmp_path / 'data'}", "--port=0").complaint
     assert complaint == (
         f"{tmp_path / 'data' / 'catalog.sqlite'}: a newer simpleindex-server made this catalog "
-        f"(version 1000, this one knows {len(catalog_sql.MIGRATIONS)}); install that one"
+        f"(version 1000, this one knows {len(MIGRATIONS)}); install that one"
     )
     assert listing(tmp_path) == before
 
