@@ -165,7 +165,7 @@ class Phase(Enum):
     BODY = False, "a request's body is coming"
     ANSWERING = False, "a request has come, and is being answered"
     IDLE = True, "all requests are answered"
-    LEAVING = False, "it was refused; what still comes is thrown away"
+    LEAVING = False, "it is being closed; what still comes is thrown away"
 
     def __init__(self, waits: bool, meaning: str) -> None:
         self.waits = waits
@@ -186,6 +186,9 @@ class End(Protocol):
 
     def cut(self) -> None:
         """Close the connection at once, whatever it has to say."""
+
+    def is_done(self) -> bool:
+        """Whether it has been closed, and the client has all that we had to say."""
 
     def holds_client_up(self) -> bool:
         """Whether it is we who keep the client from sending more of its body."""
@@ -331,6 +334,14 @@ class Connections:
     def refuse(self, connection: Connection, refusal: Refusal) -> None:
         """Answer for the last time. The client has a little time to take it."""
         self.tell(connection, refusal.reason)
+        self.see_off(connection)
+        connection.end.refuse(refusal)
+
+    def see_off(self, connection: Connection) -> None:
+        """It counts no more, and is about to be closed. The client has a little time for its part.
+
+        (Over TLS, both sides say goodbye.)
+        """
         self._let_go(connection)
         connection.turn(Phase.LEAVING)
         self._leaving[connection] = None
@@ -338,7 +349,6 @@ class Connections:
             oldest = next(iter(self._leaving))
             del self._leaving[oldest]
             oldest.end.cut()
-        connection.end.refuse(refusal)
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""
@@ -367,13 +377,13 @@ class Connections:
     def _make_room(self, waiting: dict[Connection, None]) -> bool:
         for connection in waiting:
             if not connection.end.unsent_bytes():  # else its last answer is still on its way
-                self._close(connection, Reason.MADE_ROOM)
+                self.tell(connection, Reason.MADE_ROOM)
+                self._close(connection)
                 return True
         return False
 
-    def _close(self, connection: Connection, reason: Reason) -> None:
-        self.tell(connection, reason)
-        self._let_go(connection)
+    def _close(self, connection: Connection) -> None:
+        self.see_off(connection)
         connection.end.hang_up()
 
     def _let_go(self, connection: Connection) -> None:
@@ -414,11 +424,14 @@ class Connections:
         if phase is Phase.LEAVING:
             if age >= bounds.linger_seconds:
                 connection.end.cut()
+        elif connection.end.is_done():
+            self.see_off(connection)
         elif connection.is_unread(bounds, seconds):
             self.tell(connection, Reason.UNREAD)
             connection.end.cut()
         elif phase is Phase.SILENT and age >= bounds.header_seconds:
-            self._close(connection, Reason.SILENT)  # nobody has asked: an answer would confuse
+            self.tell(connection, Reason.SILENT)
+            self._close(connection)  # nobody has asked: an answer would confuse
         elif phase is Phase.HEADER and age >= bounds.header_seconds:
             self.refuse(connection, _HEADER_TOO_SLOW)
         elif phase is Phase.BODY and connection.is_body_too_slow(bounds, seconds):
@@ -426,7 +439,7 @@ class Connections:
         elif (
             phase is Phase.IDLE and age >= bounds.idle_seconds and not connection.end.unsent_bytes()
         ):
-            connection.end.hang_up()
+            self._close(connection)
 
 
 class _Telling:

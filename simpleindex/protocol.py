@@ -87,8 +87,8 @@ class IndexProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""
-        super().connection_lost(exc)
         self._connections.forget(self._connection)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what a client sends."""
@@ -117,7 +117,9 @@ class IndexProtocol(H11Protocol):
         """Turn to the next request. As uvicorn's, but without a timer for each answer."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
-            self._connection.turn(Phase.ANSWERING)  # what else came of a body is of no interest
+            self._connection.turn(Phase.ANSWERING)  # what else comes of a body is of no interest
+            if self.is_done():
+                self._connections.see_off(self._connection)
             return
         if self.conn.our_state is h11.DONE and self.conn.their_state is h11.DONE:
             self.conn.start_next_cycle()
@@ -126,11 +128,11 @@ class IndexProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """The server stops: what is running has its time, all else goes."""
-        if self._connection.phase is Phase.LEAVING:
-            self.cut()
-        elif self._connection.phase.waits:
-            self.hang_up()
-        else:
+        phase = self._connection.phase
+        is_waiting = phase.waits and not self.unsent_bytes()
+        if phase is Phase.LEAVING or is_waiting or self.is_done():
+            self.cut()  # nobody waits for a goodbye over TLS
+        elif not self.transport.is_closing():  # asyncio takes being told so twice badly over TLS
             super().shutdown()
 
     def refuse(self, refusal: Refusal) -> None:
@@ -149,15 +151,20 @@ class IndexProtocol(H11Protocol):
             self.transport.write_eof()
             FlowControl.resume_reading(self.flow)
         else:
-            self.transport.close()
+            self.hang_up()
 
     def hang_up(self) -> None:
         """Close the connection, which has nothing more to say."""
-        self.transport.close()
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def cut(self) -> None:
         """Close the connection at once: an orderly end would wait for the client."""
         self.transport.abort()
+
+    def is_done(self) -> bool:
+        """Whether it has been closed, and the client has all that we had to say."""
+        return self.transport.is_closing() and not self.unsent_bytes()
 
     def holds_client_up(self) -> bool:
         """Whether it is we who keep the client from sending more of its body."""

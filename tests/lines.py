@@ -46,9 +46,12 @@ class Clock(asyncio.SelectorEventLoop):
 
 
 class Line(asyncio.Transport):
-    """The way to one client, who reads only if it `reads`."""
+    """The way to one client, who reads only if it `reads`.
 
-    def __init__(self, clock: Clock, address: str | None, *, ends_halfway: bool = True) -> None:
+    With `tls`, as asyncio has it: the client must say goodbye too, and we may say it only once.
+    """
+
+    def __init__(self, clock: Clock, address: str | None, *, tls: bool = False) -> None:
         super().__init__()
         self.reads = True
         self.heard = bytearray()
@@ -56,7 +59,7 @@ class Line(asyncio.Transport):
         self.is_lost = False
         self._clock = clock
         self._address = address
-        self._ends_halfway = ends_halfway
+        self._tls = tls
         self._unread = bytearray()
         self._is_closing = False
         self._protocol: IndexProtocol
@@ -71,7 +74,7 @@ class Line(asyncio.Transport):
     def send(self, *parts: bytes) -> None:
         """Send something as a client; each part comes on its own."""
         for part in parts:
-            if not self._is_closing:
+            if part and not self._is_closing:
                 self._protocol.data_received(part)
             self._clock.catch_up()
 
@@ -86,7 +89,7 @@ class Line(asyncio.Transport):
         del self._unread[:size_bytes]
         if len(self._unread) <= _LOW_WATER_BYTES:
             self._protocol.resume_writing()
-        if self._is_closing and not self._unread:
+        if self._is_closing and not self._unread and not self._tls:
             self.abort()
         self._clock.catch_up()
 
@@ -115,10 +118,10 @@ class Line(asyncio.Transport):
         return len(self._unread)
 
     def can_write_eof(self) -> bool:
-        return self._ends_halfway
+        return not self._tls
 
     def write_eof(self) -> None:
-        assert self._ends_halfway
+        assert not self._tls
         self.has_ended = True
 
     def pause_reading(self) -> None:
@@ -131,8 +134,9 @@ class Line(asyncio.Transport):
         return self._is_closing
 
     def close(self) -> None:
+        assert not (self._tls and self._is_closing and not self.is_lost)
         self._is_closing = True
-        if not self._unread:
+        if not self._unread and not self._tls:
             self.abort()
 
     def abort(self) -> None:
@@ -156,11 +160,9 @@ class Desk:
         self._state = ServerState()
         self._lines: list[Line] = []
 
-    def connect(
-        self, *sent: bytes, address: str | None = "192.0.2.1", ends_halfway: bool = True
-    ) -> Line:
+    def connect(self, *sent: bytes, address: str | None = "192.0.2.1", tls: bool = False) -> Line:
         """A new client, which has sent this."""
-        line = Line(self.clock, address, ends_halfway=ends_halfway)
+        line = Line(self.clock, address, tls=tls)
         self._lines.append(line)
         line.connect(
             IndexProtocol(self._config, self._state, {}, self.clock, connections=self.connections)

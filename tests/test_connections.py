@@ -109,11 +109,51 @@ def test_a_refused_client_that_stays_is_cut_off(desk: Desk) -> None:
     assert desk.reasons == ["header-too-slow"]
 
 
-def test_with_tls_a_refused_client_is_closed_at_once(desk: Desk) -> None:
-    line = desk.connect(A_PART, ends_halfway=False)
-    desk.clock.pass_time(12)
-    assert refused(line)[0] == 408
+@pytest.mark.parametrize(
+    ("sent", "seconds"),
+    [
+        pytest.param(b"", 12, id="silent"),
+        pytest.param(A_PART, 12, id="slow"),
+        pytest.param(b"what?\r\n\r\n", 0, id="malformed"),
+        pytest.param(HEAD_OF_A_POST + b"\r\n", 22, id="slow body"),
+        pytest.param(REQUEST, 32, id="idle"),
+        pytest.param(REQUEST.replace(b"1.1", b"1.0"), 0, id="last request"),
+    ],
+)
+def test_who_does_not_say_goodbye_over_tls_is_cut_off(
+    sent: bytes, seconds: float, desk: Desk
+) -> None:
+    line = desk.connect(sent, tls=True)
+    desk.clock.pass_time(seconds)
+    assert not line.is_open and not line.is_lost
+    assert len(desk.connections) == 0
+    desk.clock.pass_time(6)
     assert line.is_lost
+
+
+def test_who_takes_a_last_answer_over_tls_and_stays_is_cut_off(desk: Desk) -> None:
+    line = desk.connect(tls=True)
+    line.reads = False
+    line.send(b"GET / HTTP/1.0\r\n\r\n")
+    desk.clock.pass_time(20)
+    assert not line.is_lost
+    line.read(1000)
+    desk.clock.pass_time(8)
+    assert line.is_lost
+    assert desk.reasons == []
+
+
+def test_a_stop_does_not_wait_for_goodbyes_over_tls(desk: Desk) -> None:
+    lines = [desk.connect(sent, tls=True) for sent in (b"", b"what?\r\n\r\n", REQUEST)]
+    late = desk.connect(tls=True)
+    late.reads = False
+    late.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert late.get_write_buffer_size()
+    desk.stop()
+    assert all(line.is_lost for line in lines)
+    assert not late.is_lost
+    desk.clock.pass_time(62)
+    assert late.is_lost
 
 
 def test_an_idle_connection_is_closed_without_a_word(desk: Desk) -> None:
