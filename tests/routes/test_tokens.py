@@ -212,7 +212,8 @@ def test_whoever_is_wrong_too_often_is_asked_to_wait(site: Site) -> None:
     for number in range(10):
         assert ask_as(site, "__token__", f"sit_{number}", "192.0.2.1").status == 401
     answer = ask_as(site, "alice", "alicepw", "192.0.2.1")
-    assert (answer.status, answer.header("retry-after")) == (429, "300")
+    assert answer.status == 429
+    assert 0 < int(answer.header("retry-after") or "") <= 300
     assert "too many wrong passwords" in answer.line
     body = json.dumps({"user": "alice", "password": "alicepw"}).encode()
     assert site.ask("POST", "/+login", {}, body, peer="192.0.2.1").status == 429
