@@ -37,11 +37,9 @@ class Attack:
     is_harmless: bool = False
     doors: Sequence[Door] = DOORS
     is_long: bool = False
-    """Whether it sends so much that it is tried at a few doors only, unless there is time."""
-
+    """Whether it costs so much that the quick form tries it at one door only."""
     changes_answer: bool = False
     """Whether the usual answer may have another body: another form of a page, for one."""
-
     is_by_stranger: bool = False
     """Whether it does not come through the proxy that the server trusts."""
 

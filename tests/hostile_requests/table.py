@@ -37,14 +37,14 @@ GROUPS: Mapping[str, Callable[[], Iterable[Attack]]] = {
 
 
 def whole(attacks: Iterable[Attack]) -> Iterator[tuple[Attack, tuple[Door, ...]]]:
-    """Every attack at every door that it fits; the doors in turns, so that each is first once."""
+    """Every attack at every door that it fits, beginning with another one each time."""
     for number, attack in enumerate(attacks):
         first = number % len(attack.doors)
         yield attack, (*attack.doors[first:], *attack.doors[:first])
 
 
 def quick(attacks: Iterable[Attack]) -> Iterator[tuple[Attack, tuple[Door, ...]]]:
-    """Every attack at two doors, and over all of them every door several times."""
+    """Every attack at two doors, a long one at one; and every door under many attacks."""
     for attack, doors in whole(attacks):
         if attack.is_long:
             yield attack, doors[:1]
