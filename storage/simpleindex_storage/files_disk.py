@@ -53,11 +53,15 @@ class DiskFiles:
         """Folders whose names are known to be on the disk, not just in its cache."""
         self._noted: dict[Path, Path] = {}
         """Where drafts that are being published lie now, by where they were received."""
-        self._leaves_drafts = False
+        self._unfinished: set[Path] = set()
+        """Drafts whose name tells what could not be taken back."""
+        self._in_the_way: set[Path] = set()
+        """Drafts that nobody needs, and that could not be removed."""
 
     @contextmanager
     def draft(self) -> Iterator["DiskDraft"]:
         """Receive a file. Raises Unavailable when the disk is full or fails."""
+        self._drop_again()
         path = self._own / str(next(self._numbers))
         with unavailable_on_failure("no file can be received"):
             draft = DiskDraft(path)
@@ -119,9 +123,18 @@ class DiskFiles:
             )
 
     def leave(self, staged: Staged) -> None:
-        """Keep the draft, whose name tells the next start what was going on."""
-        if self._noted.pop(staged.path, None) is not None:
-            self._leaves_drafts = True
+        """Keep the draft, whose name tells `finish`, or the next start, what was going on."""
+        noted = self._noted.pop(staged.path, None)
+        if noted is not None:
+            self._unfinished.add(noted)
+
+    def finish(self, is_recorded: Callable[[FilePlace], bool]) -> None:
+        """Take back what could not be taken back before. Raises Unavailable."""
+        with unavailable_on_failure("left-overs cannot be removed"):
+            for draft in list(self._unfinished):
+                self._take_back(draft, self._own, is_recorded)
+                draft.unlink(missing_ok=True)
+                self._unfinished.discard(draft)
 
     def remove(self, place: FilePlace) -> None:
         """Delete a file and what lies beside it. Raises Unavailable."""
@@ -154,17 +167,29 @@ class DiskFiles:
 
     def close(self) -> None:
         """Remove this process's folder of drafts, and its mark, unless a draft is to be found."""
-        if not self._leaves_drafts:
+        if not self._unfinished:
             with suppress(OSError):
                 shutil.rmtree(self._own)
         self._alive.close(delete=not self._own.exists())
 
     def _drop_draft(self, path: Path) -> None:
         """Remove what is left of a draft, wherever it lies now."""
-        for left in (path, self._noted.pop(path, path)):
-            # A left-over is removed at the next start; it must not hide the real error.
+        for left in {path, self._noted.pop(path, path)}:
+            self._drop(left)
+
+    def _drop(self, draft: Path) -> None:
+        """Remove a draft, now or later: what matters is done, or has failed and is to be told."""
+        try:
+            draft.unlink(missing_ok=True)
+        except OSError:
+            self._in_the_way.add(draft)
+
+    def _drop_again(self) -> None:
+        """Remove what could not be removed before."""
+        for draft in list(self._in_the_way):
             with suppress(OSError):
-                left.unlink(missing_ok=True)
+                draft.unlink(missing_ok=True)
+                self._in_the_way.discard(draft)
 
     def _note(self, staged: Staged, place: FilePlace) -> Path:
         """Rename the draft so that its name tells its place."""
@@ -220,7 +245,7 @@ class DiskFiles:
             sync_file(path)
             yield path
         finally:
-            path.unlink(missing_ok=True)
+            self._drop(path)
 
     def _put_right(self, source: Path, final: Path) -> bool:
         """Let `final` have the bytes of `source`; whether anything had to be done."""
@@ -235,7 +260,7 @@ class DiskFiles:
             _link(source, between)
             between.replace(final)
         finally:
-            between.unlink(missing_ok=True)  # renaming onto a link to the same file does nothing
+            self._drop(between)  # renaming onto a link to the same file does nothing
         return True
 
     def _drop_if_dead(self, mark: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
@@ -251,12 +276,18 @@ class DiskFiles:
     def _drop_folder(self, folder: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
         drafts = [path for path in folder.rglob("*") if path.is_file()]
         for draft in drafts:
-            place = noted_place(draft.relative_to(folder))
-            if place is not None and not is_recorded(place):
-                self.remove(place)
+            self._take_back(draft, folder, is_recorded)
         if folder.is_dir():
             shutil.rmtree(folder)
         return len(drafts)
+
+    def _take_back(
+        self, draft: Path, folder: Path, is_recorded: Callable[[FilePlace], bool]
+    ) -> None:
+        """Remove what a draft says that it was published as, unless it is recorded there."""
+        place = noted_place(draft.relative_to(folder))
+        if place is not None and not is_recorded(place):
+            self.remove(place)
 
 
 class DiskDraft:

@@ -73,7 +73,17 @@ class Files(Protocol):
         ...
 
     def leave(self, staged: Staged) -> None:
-        """Keep the draft when its block ends, so that the next start finds out where it went."""
+        """Keep the draft when its block ends, so that it can be found out later where it went.
+
+        By `finish`, or else by the `recover` of another process.
+        """
+        ...
+
+    def finish(self, is_recorded: Callable[[FilePlace], bool]) -> None:
+        """Take back what was published by drafts that were left, and drop those.
+
+        Called inside the catalog's change.
+        """
         ...
 
     def remove(self, place: FilePlace) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import BinaryIO
 
-from .errors import AlreadyStored, Damaged, NotStored, Refused, StoreError
+from .errors import AlreadyStored, Damaged, NotStored, Refused, StoreError, Unavailable
 from .faults import Finding
 from .inspection import inspect
 from .model import (
@@ -61,6 +61,8 @@ class Store:
         self._files = files
         self.catalog = catalog
         self._now = now
+        self._is_untidy = False
+        """Whether something could not be removed: then whoever changes something tries again."""
 
     def stage(self) -> AbstractContextManager[Draft]:
         """Receive bytes out of sight. Call `admit` inside the block to keep them."""
@@ -111,7 +113,7 @@ class Store:
         if [entry.file.place for entry in admitted] != [it.file.place for it in checked]:
             # Somebody was faster, with another spelling of a name.
             self._withdraw([arrival.placed for arrival in checked])
-        if any(entry.outcome is Outcome.REPLACED for entry in admitted):
+        if self._is_untidy or any(entry.outcome is Outcome.REPLACED for entry in admitted):
             self.sweep_if_possible()
         return admitted
 
@@ -144,7 +146,7 @@ class Store:
             raise
         if outcome is Outcome.ALREADY_THERE:
             self._withdraw(placed)  # it may be there under another name
-        elif outcome is Outcome.REPLACED:
+        if self._is_untidy or outcome is Outcome.REPLACED:
             self.sweep_if_possible()
         return outcome
 
@@ -192,14 +194,27 @@ class Store:
         return dropped
 
     def sweep_if_possible(self) -> None:
-        """Delete the files that were forgotten. What is left is removed at the next start."""
+        """Delete the files that were forgotten.
+
+        What is left is removed with the next upload or removal, or else at the next start.
+        """
         with suppress(StoreError):
             self.sweep()
 
     def sweep(self) -> None:
-        """Delete the files that were forgotten, some at a time: uploads go on in between."""
-        while self.catalog.change(self._sweep, by=_OURSELVES, what="sweep"):
-            pass
+        """Delete the files that were forgotten, some at a time: uploads go on in between.
+
+        Raises Unavailable. A file that cannot be deleted does not keep the others from it.
+        """
+        self._is_untidy = True
+        failure: Unavailable | None = None
+        is_more = True
+        while is_more:
+            is_more, failed = self.catalog.change(self._sweep, by=_OURSELVES, what="sweep")
+            failure = failure or failed
+        if failure is not None:
+            raise failure
+        self._is_untidy = False
 
     def close(self) -> None:
         """Finish, and let go of everything."""
@@ -307,6 +322,7 @@ class Store:
         try:
             self.catalog.change(take_back, by=_OURSELVES, what="withdraw")
         except StoreError:
+            self._is_untidy = True
             for _, staged in placed:
                 self._files.leave(staged)
 
@@ -314,20 +330,28 @@ class Store:
         with self._needed(change) as needs:
             return self._files.recover(needs)
 
-    def _sweep(self, change: Change) -> bool:
-        """Whether there is more to do."""
-        swept = 0
+    def _sweep(self, change: Change) -> tuple[bool, Unavailable | None]:
+        """Whether there is more to do; and what went wrong."""
+        swept, failure = 0, None
         with self._needed(change) as needs:
             for place in change.removals():
                 if swept == _SWEPT_AT_ONCE_MAX:
-                    return True
-                if not needs(place):
-                    self._files.remove(place)
-                elif not _is_used(change, place):
+                    return True, failure
+                if needs(place) and not _is_used(change, place):
                     continue  # its removal is still to be committed; the next sweep finds it
+                try:
+                    if not needs(place):
+                        self._files.remove(place)
+                except Unavailable as error:
+                    failure = error
+                    continue
                 change.forget_removal(place)
                 swept += 1
-        return False
+            try:
+                self._files.finish(needs)
+            except Unavailable as error:
+                failure = error
+        return False, failure
 
     @contextmanager
     def _needed(self, change: Change) -> Iterator[Callable[[FilePlace], bool]]:

@@ -4,6 +4,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.hostile_requests.doors import FORMS
 from tests.hostile_requests.site import attacked_site
 from tests.hostile_requests.talking import Line

@@ -426,3 +426,23 @@ class FilesContract(ABC):
         with pytest.raises(NotStored):
             again.open(place_of(b"bytes"))
         again.close()
+
+    def test_a_draft_that_is_left_is_taken_back_when_that_is_possible_again(
+        self, tmp_path: Path
+    ) -> None:
+        files = self.open(tmp_path)
+        recorded = place_of(b"recorded")
+        for content in (b"bytes", b"recorded"):
+            with files.draft() as draft:
+                draft.write(content)
+                staged = draft.finish()
+                files.publish(staged, place_of(content), BESIDE)
+                files.leave(staged)
+        files.finish(lambda place: place == recorded)
+        with pytest.raises(NotStored):
+            files.open(place_of(b"bytes"))
+        assert bytes_at(files, recorded) == b"recorded"
+        files.close()
+        again = self.open(tmp_path)
+        assert again.recover(nothing_is_recorded) == 0
+        again.close()

@@ -9,8 +9,9 @@ import pytest
 
 from simpleindex_storage import upkeep
 from simpleindex_storage.errors import NotStored, Refused, Unavailable
+from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.model import Actor, Admitted, Attachment, DistFile, Project, Upload, User
-from simpleindex_storage.names import IndexName, UserName, parse_project_name
+from simpleindex_storage.names import FilePlace, IndexName, UserName, parse_project_name
 from simpleindex_storage.ports import Change
 from simpleindex_storage.store import Store
 from tests.builders import BuiltFile, a_wheel, an_sdist
@@ -511,3 +512,41 @@ def test_what_is_left_of_a_project_has_the_serial_of_the_removal(tmp_path: Path)
         with store.catalog.snapshot() as seen:
             assert seen.project(LOCAL, DEMO) == Project(LOCAL, DEMO, "demo", 4)
         assert serial_of(store.catalog) == store.catalog.agreed_serial() == 4
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other_from_it_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_store(tmp_path) as store:
+        stuck, *_ = [send(store, a_wheel(version=f"{number}.0")).file for number in range(3)]
+        remove = DiskFiles.remove
+
+        def refuse(files: DiskFiles, place: FilePlace) -> None:
+            if place == stuck.place:
+                raise Unavailable("it is held")
+            remove(files, place)
+
+        monkeypatch.setattr(DiskFiles, "remove", refuse)
+        do(store, lambda it: upkeep.remove_project(it, LOCAL, DEMO))
+        assert set(files_below(tmp_path)) == files_of(stuck)
+        monkeypatch.setattr(DiskFiles, "remove", remove)
+        new = send(store, a_wheel("new")).file
+        assert set(files_below(tmp_path)) == files_of(new)
+
+
+def test_what_an_upload_could_not_take_back_is_taken_back_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_files: DiskFiles, _place: FilePlace) -> None:
+        raise Unavailable("it is held")
+
+    with before_commits(monkeypatch) as watch, a_store(tmp_path) as store:
+        watch(disk_full)
+        with monkeypatch.context() as patch:
+            patch.setattr(DiskFiles, "remove", refuse)
+            with pytest.raises(Unavailable):
+                send(store, a_wheel())
+        assert len(files_below(tmp_path)) == 3  # the file, its metadata, and the draft
+        watch(nothing)
+        new = send(store, a_wheel("new")).file
+        assert set(files_below(tmp_path)) == files_of(new)
