@@ -199,6 +199,11 @@ class Cache:
                 is_more = change.remove_some_pages(index)
         self._upkeep.forget(index, None)
 
+    def indexes(self) -> tuple[IndexName, ...]:
+        """All indexes of which something is kept, by name. Raises Unavailable."""
+        with self._records.reading() as seen:
+            return seen.indexes()
+
     # Files
 
     def file(self, place: FilePlace) -> KeptFile | None:

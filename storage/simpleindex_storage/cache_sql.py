@@ -160,6 +160,10 @@ PLACES_OF_INDEX = f"{_PLACE} WHERE index_name = ? AND id > ? ORDER BY id LIMIT ?
 ALL_PLACES = f"{_PLACE} WHERE id > ? ORDER BY id LIMIT ?"
 SIDECARS = "SELECT kind, size_bytes FROM sidecars WHERE place_id = ?"
 
+INDEXES = """
+    SELECT index_name FROM pages UNION SELECT index_name FROM places
+    UNION SELECT index_name FROM lists ORDER BY index_name
+"""
 USAGE_OF_PAGES = """
     SELECT index_name, count(content_sha256) FROM pages GROUP BY index_name
 """

@@ -137,9 +137,10 @@ class _Unusable(Exception):
 def _open(path: Path, serial_min: int) -> sqlite3.Connection:
     """The connection that writes, to a file that is ours. To be called under the lock."""
     try:
+        connection = _opened(path, serial_min)
         if _suspicion(path).exists():
-            raise _Unusable("it was found damaged")
-        return _opened(path, serial_min)
+            _check_whole(connection, path)
+        return connection
     except (_Unusable, sqlite3.Error) as unusable:
         if isinstance(unusable, sqlite3.Error) and not _is_damage(unusable):
             raise
@@ -171,6 +172,22 @@ def _opened(path: Path, serial_min: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Look at all of a file in which damage was found. Raises _Unusable.
+
+    SQLite tells of damage, too, when a read has failed that works again.
+    """
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except BaseException:
+        connection.close()
+        raise
+    if found != "ok":
+        connection.close()
+        raise _Unusable(found)
+    _suspicion(path).unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

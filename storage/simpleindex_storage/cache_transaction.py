@@ -149,6 +149,10 @@ class CacheReading:
             return self._places(sql.PLACES_OF_INDEX, index, after_id)
         return self._places(sql.PLACES_OF_PROJECT, index, project, after_id)
 
+    def indexes(self) -> tuple[IndexName, ...]:
+        """All indexes of which something is kept, by name."""
+        return tuple(IndexName(name) for (name,) in self._connection.execute(sql.INDEXES))
+
     def usage(self) -> tuple[Usage, ...]:
         """What is kept for each index, by name."""
         pages: dict[str, int] = dict(self._connection.execute(sql.USAGE_OF_PAGES).fetchall())

@@ -129,10 +129,10 @@ def test_a_log_of_commits_of_a_file_that_was_set_aside_is_not_taken_for_the_new_
     path = tmp_path / "cache" / "cache.sqlite"
     with a_cache(tmp_path) as cache:
         cache.keep_page(a_page())
+        execute(tmp_path, "PRAGMA application_id = 0x53495831")
         log = path.with_name("cache.sqlite-wal").read_bytes()
         assert log
     path.with_name("cache.sqlite-wal").write_bytes(log)
-    path.with_name("cache.sqlite.suspect").touch()
     with a_cache(tmp_path) as cache:
         assert cache.page(MIRROR, DEMO) is None
         cache.keep_page(a_page())
@@ -146,6 +146,18 @@ def test_a_new_file_does_not_tell_old_serials_again(tmp_path: Path) -> None:
     with a_cache(tmp_path) as cache:
         assert cache.agreed_serial() == 100
         assert cache.keep_page(a_page()).serial == cache.agreed_serial() == 101
+
+
+def test_a_file_that_is_whole_after_all_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "cache.sqlite"
+    with a_cache(tmp_path) as cache:
+        cache.keep_page(a_page())
+    suspicion = path.with_name("cache.sqlite.suspect")
+    suspicion.touch()
+    with a_cache(tmp_path) as cache:
+        assert cache.page(MIRROR, DEMO) is not None
+    assert not suspicion.exists()
+    assert not path.with_name("cache.sqlite.damaged").exists()
 
 
 def test_words_that_are_damaged_are_not_believed(tmp_path: Path) -> None:
