@@ -16,6 +16,7 @@ from simpleindex.config import Config, read_config
 from simpleindex.counted import Counted
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
 from simpleindex.limits import FailureLimits
+from simpleindex.mirror.forgetting import forget_gone_behind
 from simpleindex.mirror.opening import Mirroring, open_mirroring
 from simpleindex.observing import AccessLog, Observer
 from simpleindex.rendered import RenderedPages
@@ -231,6 +232,7 @@ def _open(config: Config, server: _Server, now: Callable[[], datetime]) -> _Open
         mirroring = open_mirroring(config, store.catalog, store.catalog.uuid, now, counted.count)
         opened.callback(mirroring.cache.close)
         mirroring.cache.tidy_if_possible()
+        forget_gone_behind(mirroring.cache, store.catalog)
         notes = open_login_notes(root)
         opened.callback(notes.close)
         limits = FailureLimits(notes, time.time, hmac.digest(secret, _FAILURES_KEY, "sha256"))

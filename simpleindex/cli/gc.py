@@ -7,7 +7,7 @@ import click
 from simpleindex.cli.mirrors import opened
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, table, tell
-from simpleindex.mirror.opening import forget_gone_indexes
+from simpleindex.mirror.forgetting import forget_gone_indexes
 from simpleindex_storage.mirrored import Evicted, Orphan, Usage
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.records import time_text
@@ -30,8 +30,7 @@ def command(*, dry_run: bool, as_json: bool, config_file: Path | None, **flags: 
         orphans = cache.gc(dry_run=dry_run)
         if not dry_run:
             cache.tidy()
-            with mirrors.store.catalog.snapshot() as seen:
-                forget_gone_indexes(cache, seen)
+            forget_gone_indexes(cache, mirrors.store.catalog)
             mirrors.store.sweep()
         usage = cache.usage()
     document: dict[str, JsonValue] = {

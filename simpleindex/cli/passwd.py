@@ -15,6 +15,7 @@ from simpleindex.cli.options import (
     setting_options,
 )
 from simpleindex.initialise import PASSWORD_FILE
+from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import NotStored
 from simpleindex_storage.names import parse_user_name
 from simpleindex_storage.opening import utc_now
@@ -65,6 +66,8 @@ def command(
             )
 
         store.catalog.change(set_password, by=ROOT_AT_CONSOLE, what="password")
-    if name == ROOT:
-        (config.serverdir / PASSWORD_FILE).unlink(missing_ok=True)
     click.echo(f"The password of {name} is changed.")
+    if name == ROOT:
+        old = config.serverdir / PASSWORD_FILE
+        with unavailable_on_failure(f"{old} holds an old password and cannot be removed"):
+            old.unlink(missing_ok=True)

@@ -16,9 +16,8 @@ from simpleindex.upstream.addresses import Addresses
 from simpleindex.upstream.client import Upstream
 from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.model import MirrorSettings
 from simpleindex_storage.opening import open_cache
-from simpleindex_storage.ports import Catalog, Snapshot
+from simpleindex_storage.ports import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,6 @@ class Mirroring:
         await self.lists.close()
         await self.pages.close()
         await self.upstreams.close()
-
-
-def forget_gone_indexes(cache: Cache, seen: Snapshot) -> None:
-    """Forget what was kept for indexes that are mirrors no more, in any way they may have gone."""
-    for usage in cache.usage():
-        index = seen.index(usage.index)
-        if index is None or not isinstance(index.settings, MirrorSettings):
-            cache.forget_index(usage.index)
 
 
 def open_mirroring(

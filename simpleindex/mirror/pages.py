@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio.to_thread
 
@@ -25,7 +26,7 @@ from simpleindex.wire import mirror_page
 from simpleindex.wire.mirror_page import MirrorPage
 from simpleindex.wire.simple_page import ProjectPage
 from simpleindex.wire.upstream_page import BadPage, parse_page
-from simpleindex_storage.errors import StoreError
+from simpleindex_storage.errors import StoreError, Unavailable
 from simpleindex_storage.mirrored import KeptPage
 from simpleindex_storage.model import MirrorSettings
 from simpleindex_storage.names import IndexName, ProjectName
@@ -75,13 +76,14 @@ class MirrorPages:
         self._mirrored = mirrored
         self._upstreams = upstreams
         self._now = now
-        self._flights = Flights[tuple[IndexName, ProjectName], str | None]()
+        self._flights = Flights[tuple[IndexName, ProjectName], _Outcome]()
         self._absent_ones = 0
 
     async def ask(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
-        """Ask upstream for pages, all at once. Trouble is noted, not raised.
+        """Ask upstream for pages, all at once. Trouble with upstream is noted, not raised.
 
-        Whoever asks for a page that is being asked for waits for the same answer.
+        Whoever asks for a page that is being asked for waits for the same answer. Raises
+        Unavailable if there is one that cannot be kept: that may pass at any moment.
         """
         troubles = self._mirrored.troubles
         asked = [
@@ -90,49 +92,74 @@ class MirrorPages:
             # It may just have turned out that there is no use in asking.
             if troubles.until(page.index, page.project) is None
         ]
-        await asyncio.gather(*(asyncio.shield(self._flight(page, hops)) for page in asked))
+        flights = [asyncio.shield(self._flight(page, hops)) for page in asked]
+        for outcome in await asyncio.gather(*flights):
+            if outcome.unavailable is not None:
+                raise outcome.unavailable
 
     async def refresh(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
         """Ask now, however fresh the pages are. Raises UpstreamFailed."""
         asking = [self._ask_from_now(page, hops) for page in wanted]
-        lines = [line for line in await asyncio.gather(*asking) if line is not None]
-        if lines:
-            raise UpstreamFailed(lines[0])
+        for outcome in await asyncio.gather(*asking):
+            if outcome.unavailable is not None:
+                raise outcome.unavailable
+            if outcome.line is not None:
+                raise UpstreamFailed(outcome.line)
 
     def grant_wishes(self) -> None:
         """Begin to refresh, behind the answers, what was told although it was out of date."""
         wishes = self._mirrored.wishes
         while wishes:
-            self._flight(wishes.popleft(), ())
+            page = wishes.popleft()
+            self._flight(page, ()).add_done_callback(partial(self._after_wish, page))
 
     async def close(self) -> None:
         """Give up what is under way."""
         await self._flights.close()
 
-    async def _ask_from_now(self, page: WantedPage, hops: tuple[str, ...]) -> str | None:
+    async def _ask_from_now(self, page: WantedPage, hops: tuple[str, ...]) -> "_Outcome":
         """As `_fetch`; what was asked for before may be answered as it was then."""
         before = self._flights.under_way((page.index.name, page.project))
-        line = None if before is None else await asyncio.shield(before)
-        return line or await asyncio.shield(self._flight(page, hops))
+        if before is not None:
+            outcome = await asyncio.shield(before)
+            if outcome != _FETCHED:
+                return outcome
+        return await asyncio.shield(self._flight(page, hops))
 
-    def _flight(self, page: WantedPage, hops: tuple[str, ...]) -> "asyncio.Task[str | None]":
+    def _flight(self, page: WantedPage, hops: tuple[str, ...]) -> "asyncio.Task[_Outcome]":
         key = (page.index.name, page.project)
         return self._flights.join(key, lambda: self._fetch(page, hops))
 
-    async def _fetch(self, page: WantedPage, hops: tuple[str, ...]) -> str | None:
-        """Fetch and keep one page; the line that says what went wrong, if anything did."""
+    async def _fetch(self, page: WantedPage, hops: tuple[str, ...]) -> "_Outcome":
+        """Fetch and keep one page. Whatever goes wrong is its outcome: tasks raise for nobody."""
         index, project = page.index.name, page.project
+        is_down = False
         try:
             await self._fetch_and_keep(page, hops)
+        except Unavailable as error:
+            _log.warning("%s: page of %s not kept: %s", index, project, error)
+            return _Outcome(str(error), error)
         except (UpstreamTrouble, BadPage, StoreError) as error:
             is_down = isinstance(error, UpstreamTrouble) and error.is_down
             line = str(error)
             _log.warning("%s: page of %s not fetched: %s", index, project, line)
-            self._mirrored.troubles.note(page.index, project, line, is_down=is_down)
-            self._mirrored.count(Event.MIRROR_PAGE_FAILED, 1)
-            return line
-        self._mirrored.troubles.forget(index, project)
-        return None
+        except Exception:
+            line = "the page could not be fetched; the server's log says why"
+            _log.exception("%s: page of %s not fetched", index, project)
+        else:
+            self._mirrored.troubles.forget(index, project)
+            return _FETCHED
+        self._mirrored.troubles.note(page.index, project, line, is_down=is_down)
+        self._mirrored.count(Event.MIRROR_PAGE_FAILED, 1)
+        return _Outcome(line)
+
+    def _after_wish(self, page: WantedPage, task: "asyncio.Task[_Outcome]") -> None:
+        """What is kept is told all the same, so there is time until the next attempt."""
+        if task.cancelled():
+            return
+        outcome = task.result()
+        if outcome.unavailable is not None and outcome.line is not None:
+            self._mirrored.troubles.note(page.index, page.project, outcome.line, is_down=False)
 
     async def _bound_absent_ones(self) -> None:
         """Whoever asks for thousands of names that are not there shall not fill the disk."""
@@ -169,6 +196,19 @@ class MirrorPages:
             case Fetched():
                 await anyio.to_thread.run_sync(keeping.fetched, answer)
                 self._mirrored.count(Event.MIRROR_PAGE_FETCHED, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of asking for a page."""
+
+    line: str | None = None
+    """What went wrong, if anything did."""
+    unavailable: Unavailable | None = None
+    """It was not upstream's fault: the page could not be kept here."""
+
+
+_FETCHED = _Outcome()
 
 
 class _Keeping:

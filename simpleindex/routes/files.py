@@ -35,6 +35,7 @@ from simpleindex.wire.conditional import (
     matches_none,
 )
 from simpleindex.wire.locations import FileAt
+from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.model import AttachmentKind, Index, Sidecar
 from simpleindex_storage.names import FilePlace
@@ -176,14 +177,15 @@ class _Opened:
 
 
 def _opened(told: _Told, content: BinaryIO) -> _Opened:
-    """A small file is read at once."""
+    """A small file is read at once. Raises Unavailable."""
     try:
-        size_bytes = content.seek(0, SEEK_END)
-        content.seek(0)
-        if size_bytes > _CHUNK_BYTES:
-            return _Opened(told, content, size_bytes)
-        with content:
-            return _Opened(told, BytesIO(content.read()), size_bytes)
+        with unavailable_on_failure("the file cannot be read"):
+            size_bytes = content.seek(0, SEEK_END)
+            content.seek(0)
+            if size_bytes > _CHUNK_BYTES:
+                return _Opened(told, content, size_bytes)
+            with content:
+                return _Opened(told, BytesIO(content.read()), size_bytes)
     except BaseException:
         content.close()
         raise

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden
+from simpleindex.mirror.forgetting import forget_gone_if_possible
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import asked_index, in_thread, json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
@@ -103,9 +104,8 @@ class IndexesDoor:
 
         await changed(self.store.catalog, remove, principal, "remove index")
         await in_thread(self.store.sweep_if_possible)
-        await in_thread(
-            lambda: self.cache.forget_index_if_possible(name)
-        )  # what it kept, if it was a mirror
+        # What it kept, if it was a mirror; and what could not be forgotten of others before.
+        await in_thread(lambda: forget_gone_if_possible(self.cache, self.store.catalog))
         return told(f"index {name} is removed", 201)
 
     def _changeable(self, change: Change, name: IndexName, principal: Principal) -> Index:

@@ -1,9 +1,9 @@
 """devpi's JSON API of users."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from simpleindex.access import ROOT, Principal, Rules, check_new_password
 from simpleindex.errors import Forbidden
+from simpleindex.mirror.forgetting import forget_gone_if_possible
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import asked_user, in_thread, json_body
 from simpleindex.routes.doorkeeper import Doorkeeper
@@ -22,9 +23,11 @@ from simpleindex_storage import upkeep
 from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import AlreadyStored, NotStored
 from simpleindex_storage.model import JsonValue, User
-from simpleindex_storage.names import IndexName, UserName, owner_of, parse_user_name
+from simpleindex_storage.names import UserName, owner_of, parse_user_name
 from simpleindex_storage.ports import Change, Snapshot
 from simpleindex_storage.store import Store
+
+_log = logging.getLogger("simpleindex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class UsersDoor:
         if password_hash is None:
             return told(f"user {name} is as you want it now")
         if name == ROOT:
-            await in_thread(lambda: self.root_password_file.unlink(missing_ok=True))
+            await in_thread(self._forget_made_up_password)
         login = user_json.proxy_auth(self.doorkeeper.token(user), self.doorkeeper.login_seconds)
         return devpi_reply(
             devpi_json.reply(login, "userpassword", f"user {name} has a new password now")
@@ -118,7 +121,7 @@ class UsersDoor:
         principal = await self.doorkeeper.identify(request)
         name = asked_user(at.user)
 
-        def remove(change: Change) -> list[IndexName]:
+        def remove(change: Change) -> None:
             _known(change, name)
             if name == ROOT:
                 raise Forbidden("root cannot be removed")
@@ -131,12 +134,18 @@ class UsersDoor:
                     f"user {name} has indexes that are not volatile, and so stay: {', '.join(kept)}"
                 )
             upkeep.remove_user(change, name)
-            return [index.name for index in owned]
 
-        for index in await changed(self.store.catalog, remove, principal, "remove user"):
-            await in_thread(partial(self.cache.forget_index_if_possible, index))
+        await changed(self.store.catalog, remove, principal, "remove user")
+        await in_thread(lambda: forget_gone_if_possible(self.cache, self.store.catalog))
         await in_thread(self.store.sweep_if_possible)
         return told(f"user {name} is removed, with all indexes of that name")
+
+    def _forget_made_up_password(self) -> None:
+        try:
+            self.root_password_file.unlink(missing_ok=True)
+        except OSError as error:  # the password is changed all the same
+            file, reason = self.root_password_file, error.strerror
+            _log.warning("%s holds an old password and cannot be removed: %s", file, reason)
 
     def _config(self, seen: Snapshot, user: User, principal: Principal) -> dict[str, JsonValue]:
         reader = Reader(self.rules, principal)
