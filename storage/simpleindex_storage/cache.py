@@ -2,6 +2,7 @@
 
     cache/cache.sqlite                                          pages, and what is known of files
     cache/generation  cache/lock                                for all processes, as a catalog has
+    cache/present                                               held by whoever has the cache open
     cache/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>   as uploads lie, sidecars beside them
     cache/parts/                                                files that are arriving
     cache/lists/<user>+<index>.names                            names of all projects
@@ -25,11 +26,12 @@ from .cache_files import CacheFiles
 from .cache_names import NamesWriter, SaidOfNames, SortedNames
 from .cache_parts import Part, Parts, Watch
 from .cache_sqlite import CacheSqlite
-from .cache_transaction import Content
+from .cache_transaction import CacheChange, Content
 from .cache_upkeep import Upkeep, names_file
 from .cache_uses import Uses
 from .durable import unavailable_on_failure
 from .errors import NotStored, StoreError
+from .locks import Presence
 from .mirrored import Evicted, KeptFile, KeptNames, KeptPage, Orphan, PageHead, PartNote, Usage
 from .model import Sidecar
 from .names import FilePlace, IndexName, ProjectName
@@ -82,12 +84,13 @@ class Cache:
             for each in (folder / "files", self._lists):
                 each.mkdir(mode=0o700, exist_ok=True)
             self._files = CacheFiles(folder / "files")
-            self._parts = Parts(folder / "parts")
-            try:
+            with ExitStack() as if_it_fails:
+                self._presence = Presence(folder / "present")
+                if_it_fails.callback(self._presence.close)
+                self._parts = Parts(folder / "parts")
+                if_it_fails.callback(self._parts.close)
                 self._records = CacheSqlite(folder)
-            except BaseException:
-                self._parts.close()
-                raise
+                if_it_fails.pop_all()
         self._upkeep = Upkeep(folder, self._records, self._files, self._parts)
         self._evicting = Lock()
         self._uses = Uses(self._write_uses)
@@ -238,7 +241,7 @@ class Cache:
         with unavailable_on_failure(f"{place.filename}{sidecar} cannot be kept"):
             try:
                 _write_draft(draft, content)
-                with self._records.change() as change:
+                with self._recording(place, sidecar) as change:
                     self._files.move(draft, place, sidecar)
                     change.put_sidecar(place, project, sidecar, len(content), self._now())
             finally:
@@ -351,17 +354,23 @@ class Cache:
     def tidy(self) -> int:
         """Delete what processes that died have left; how many parts. To be called at the start.
 
-        Parts that are younger than a day stay: whoever receives the file goes on with them. What
-        upstream had not got when somebody asked a day ago is forgotten. Raises Unavailable.
+        Parts that are younger than a day stay: whoever receives the file goes on with them. So do
+        drafts, unless nobody else has the cache open, who might be writing them. What upstream had
+        not got when somebody asked a day ago is forgotten. Raises Unavailable.
         """
         self.forget_absent(self._now() - _ABSENT_KEPT_FOR)
-        with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
+        with (
+            unavailable_on_failure("left-overs of an earlier run cannot be removed"),
+            self._presence.alone() as is_alone,
+        ):
             for folder in self._lists.glob("*.draft"):
                 with suppress(FileNotFoundError):
                     changed_at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-                    if self._now() - changed_at > _DRAFTS_LEFT_FOR:
+                    if is_alone or self._now() - changed_at > _DRAFTS_LEFT_FOR:
                         shutil.rmtree(folder)
-        return self._parts.tidy(self._now())
+            if is_alone:
+                self._upkeep.finish(self._lists)
+            return self._parts.tidy(self._now(), drafts=is_alone)
 
     def gc(self, *, dry_run: bool = False) -> tuple[Orphan, ...]:
         """Delete files without a record, and records without their bytes. Looks at all of them.
@@ -375,6 +384,7 @@ class Cache:
         self._uses.close()
         self._parts.close()
         self._records.close()
+        self._presence.close()
 
     def _packed(self, page: KeptPage) -> Content | None:
         """The content of a page; packed, if it is new, before anybody has to wait for it."""
@@ -407,15 +417,26 @@ class Cache:
                 with self._records.change(is_synced=True) as change:
                     self._files.remove(place, None)
                     change.clear(place)
-            try:
-                with self._records.change() as change:
-                    self._files.link(part, place)
-                    change.put_file(kept)
-            except BaseException:
-                with suppress(StoreError):  # left to `gc`
-                    self._upkeep.remove_unrecorded(place)
-                raise
+            with self._recording(place, None) as change:
+                self._files.link(part, place)
+                change.put_file(kept)
         return kept
+
+    @contextmanager
+    def _recording(self, place: FilePlace, sidecar: Sidecar | None) -> Iterator[CacheChange]:
+        """A change that puts something in place and records it: both, or neither.
+
+        It is announced first, so that the next start finds what a process that died left there.
+        """
+        with self._records.change() as announcing:
+            announcing.announce(place, sidecar)
+        try:
+            with self._records.change() as change:
+                yield change
+        except BaseException:
+            with suppress(StoreError):  # left to the next start
+                self._upkeep.remove_unrecorded(place, sidecar)
+            raise
 
     def _needed_bytes(self, bytes_max: int | None, keep_free_bytes: int, room_bytes: int) -> int:
         """How much has to go."""

@@ -94,15 +94,18 @@ class Parts:
         """A new path for something that is written in one go."""
         return self._folder / f"{os.urandom(8).hex()}.draft"
 
-    def tidy(self, now: datetime) -> int:
-        """Delete what nobody will go on with; how many parts that were. Raises Unavailable."""
+    def tidy(self, now: datetime, *, drafts: bool = False) -> int:
+        """Delete what nobody will go on with; how many parts that were. Raises Unavailable.
+
+        `drafts`: nobody is writing any, so all of them go, however young they are.
+        """
         removed = 0
         with unavailable_on_failure("left-overs of an earlier run cannot be removed"):
             left: dict[str, list[Path]] = {}
             for path in self._folder.glob("*.*"):
                 left.setdefault(path.name.partition(".")[0], []).append(path)
             for stem, paths in left.items():
-                removed += self._tidy_one(_Paths.of(self._folder, stem), paths, now)
+                removed += self._tidy_one(_Paths.of(self._folder, stem), paths, now, drafts=drafts)
         return removed
 
     def close(self) -> None:
@@ -111,7 +114,9 @@ class Parts:
             self._is_closed = True
             self._guard.close()
 
-    def _tidy_one(self, paths: "_Paths", left: Sequence[Path], now: datetime) -> bool:
+    def _tidy_one(
+        self, paths: "_Paths", left: Sequence[Path], now: datetime, *, drafts: bool
+    ) -> bool:
         with self._guard.held():
             lock = FileLock(paths.lock)
             is_free = lock.try_keep()
@@ -120,7 +125,7 @@ class Parts:
                     return False
                 for path in left:
                     is_draft = path not in (paths.part, paths.note, paths.lock)
-                    if is_draft and _age(path, now) > _LEFT_FOR:
+                    if is_draft and (drafts or _age(path, now) > _LEFT_FOR):
                         path.unlink(missing_ok=True)
                 if paths.left() is not None and _age(paths.part, now) <= _LEFT_FOR:
                     return False

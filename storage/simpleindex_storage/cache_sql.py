@@ -69,6 +69,17 @@ MIGRATIONS: tuple[str, ...] = (
         checked_at TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- What is about to lie at its place, and is on record there once this is not (kind: '' for a
+    -- file, else what lies beside it).
+    CREATE TABLE arrivals (
+        index_name TEXT NOT NULL,
+        sha256_prefix TEXT NOT NULL,
+        filename TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        PRIMARY KEY (index_name, sha256_prefix, filename, kind)
+    ) WITHOUT ROWID;
+    """,
 )
 
 FACT = "SELECT value FROM facts WHERE name = ?"
@@ -159,6 +170,13 @@ PLACES_OF_PROJECT = f"{_PLACE} WHERE index_name = ? AND project = ? AND id > ? O
 PLACES_OF_INDEX = f"{_PLACE} WHERE index_name = ? AND id > ? ORDER BY id LIMIT ?"
 ALL_PLACES = f"{_PLACE} WHERE id > ? ORDER BY id LIMIT ?"
 SIDECARS = "SELECT kind, size_bytes FROM sidecars WHERE place_id = ?"
+
+ADD_ARRIVAL = "INSERT OR IGNORE INTO arrivals VALUES (?, ?, ?, ?)"
+ARRIVALS = "SELECT index_name, sha256_prefix, filename, kind FROM arrivals"
+REMOVE_ARRIVAL = """
+    DELETE FROM arrivals
+    WHERE index_name = ? AND sha256_prefix = ? AND filename = ? AND kind = ?
+"""
 
 INDEXES = """
     SELECT index_name FROM pages UNION SELECT index_name FROM places

@@ -149,6 +149,13 @@ class CacheReading:
             return self._places(sql.PLACES_OF_INDEX, index, after_id)
         return self._places(sql.PLACES_OF_PROJECT, index, project, after_id)
 
+    def arrivals(self) -> tuple[tuple[FilePlace, Sidecar | None], ...]:
+        """What was about to lie at a place, and is not on record there."""
+        return tuple(
+            (FilePlace(IndexName(index), prefix, filename), Sidecar(kind) if kind else None)
+            for index, prefix, filename, kind in self._connection.execute(sql.ARRIVALS)
+        )
+
     def indexes(self) -> tuple[IndexName, ...]:
         """All indexes of which something is kept, by name."""
         return tuple(IndexName(name) for (name,) in self._connection.execute(sql.INDEXES))
@@ -246,8 +253,17 @@ class CacheChange(CacheReading):
         """Forget that upstream had no such project, where it was last asked before a time."""
         self._do(sql.REMOVE_ABSENT_PAGES, time_text(before))
 
+    def announce(self, place: FilePlace, sidecar: Sidecar | None = None) -> None:
+        """Write down what is about to lie at a place; to be committed before it does."""
+        self._do(sql.ADD_ARRIVAL, *_key(place), sidecar or "")
+
+    def forget_arrival(self, place: FilePlace, sidecar: Sidecar | None = None) -> None:
+        """It is on record, or not there."""
+        self._do(sql.REMOVE_ARRIVAL, *_key(place), sidecar or "")
+
     def put_file(self, file: KeptFile) -> None:
         """Write down that the bytes of a file are here."""
+        self.forget_arrival(file.place)
         used_at = time_text(file.used_at)
         place_id = self._place_id(file.place, file.project, used_at)
         self._do(
@@ -265,6 +281,7 @@ class CacheChange(CacheReading):
         used_at: datetime,
     ) -> None:
         """Write down what lies beside a file, whether the file is here or not."""
+        self.forget_arrival(place, sidecar)
         place_id = self._place_id(place, project, time_text(used_at))
         self.note_uses({place: used_at})
         self._do(sql.PUT_SIDECAR, place_id, sidecar, size_bytes)

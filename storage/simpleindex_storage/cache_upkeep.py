@@ -69,11 +69,21 @@ class Upkeep:
                 self._files.remove(place, sidecar)
                 change.clear(place, sidecar)
 
-    def remove_unrecorded(self, place: FilePlace) -> None:
+    def remove_unrecorded(self, place: FilePlace, sidecar: Sidecar | None = None) -> None:
         """Remove what was put in place and then not recorded."""
         with self._removing_files() as change:
-            if change.file(place) is None:
-                self._files.remove(place, None)
+            known = change.file(place) if sidecar is None else change.sidecar_bytes(place, sidecar)
+            if known is None:
+                self._files.remove(place, sidecar)
+            change.forget_arrival(place, sidecar)
+
+    def finish(self, lists: Path) -> None:
+        """Remove what processes that died have put in place and not recorded."""
+        with self._records.reading() as seen:
+            arrivals = seen.arrivals()
+        for place, sidecar in arrivals:
+            self.remove_unrecorded(place, sidecar)
+        self._collect_lists(lists, dry_run=False)
 
     def collect(self, lists: Path, *, dry_run: bool) -> tuple[Orphan, ...]:
         """Delete files without a record, and records without their bytes."""

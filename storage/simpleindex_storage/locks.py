@@ -1,8 +1,9 @@
 """File locks between processes, which the system releases when their holder dies.
 
-Used for two things: the turnstile in front of the catalog, through which one writer passes at a
-time, and the mark on a process's folder of drafts that says that the process is alive. A lock is
-held by an open file, so it never outlives its process, kill -9 included.
+Used for three things: the turnstile in front of the catalog, through which one writer passes at a
+time; the mark on a process's folder of drafts that says that the process is alive; and the presence
+of all who have the cache open, whose drafts lie in one folder. A lock is held by an open file, so
+it never outlives its process, kill -9 included.
 """
 
 import os
@@ -29,6 +30,12 @@ if sys.platform == "win32":
         os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
+    def _share(handle: int) -> None:
+        """Windows has no such lock in its C library, so nobody is ever known to be alone."""
+
+    def _is_alone(handle: int) -> bool:
+        return False
+
     def _delete(handle: int, path: Path) -> None:
         os.close(handle)  # Windows deletes no open file, so whoever opens it now keeps it
         with suppress(OSError):
@@ -46,6 +53,12 @@ else:
 
     def _unlock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def _share(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+
+    def _is_alone(handle: int) -> bool:
+        return _lock(handle, wait=False)  # takes the place of the shared lock
 
     def _delete(handle: int, path: Path) -> None:
         with suppress(OSError):
@@ -81,3 +94,27 @@ class FileLock:
             _delete(self._handle, self._path)
         else:
             os.close(self._handle)
+
+
+class Presence:
+    """Says that a process has a folder open, and knows whether others have."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            _share(self._handle)
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else has the folder open; then nobody opens it during the block."""
+        try:
+            yield _is_alone(self._handle)
+        finally:
+            _share(self._handle)
+
+    def close(self) -> None:
+        """Be gone."""
+        os.close(self._handle)

@@ -2,28 +2,32 @@
 
 import hashlib
 import json
+import os
 import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 from simpleindex.cli import main
 from tests.builders import BuiltFile, an_upload_body
-from tests.crash.launcher import WATCH_HEADER
+from tests.crash.shim import Shim
 from tests.server import RunningServer, server_environment, server_of
 
 RESTART_SECONDS_MAX = 2.0
-ANSWER_SECONDS_MAX = 30.0
+"""Of the server's own work: what others on this machine do is not counted."""
 
-_PASSWORD = "a-password-of-the-tests"
-_LOGIN = "Basic " + b64encode(f"root:{_PASSWORD}".encode()).decode()
+ANSWER_SECONDS_MAX = 30.0
+PASSWORD = "a-password-of-the-tests"
+
+_LOGIN = "Basic " + b64encode(f"root:{PASSWORD}".encode()).decode()
 _PAGE = "application/vnd.pypi.simple.v1+json"
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +44,59 @@ class Sent:
         return self.status is not None and 200 <= self.status < 300
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from a request."""
+
+    status: int | None
+    """None: the connection broke before the answer was whole."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def line(self) -> str:
+        """The beginning of it, to be shown."""
+        return f"{self.status} {self.body[:200].decode(errors='replace').strip()}"
+
+
 def init(serverdir: Path) -> None:
     """Make a server directory to which the clients below can upload."""
-    assert main(["init", f"--serverdir={serverdir}", f"--root-passwd={_PASSWORD}"]) == 0
+    assert main(["init", f"--serverdir={serverdir}", f"--root-passwd={PASSWORD}"]) == 0
 
 
 @contextmanager
 def launched(
     serverdir: Path,
-    *,
+    *options: str,
     sabotage: str | None = None,
-    kill_at: int | None = None,
-    points: Path | None = None,
+    shim: Shim | None = None,
     under: Sequence[str] = (),
 ) -> Iterator[RunningServer]:
-    """The real server by way of `launcher`, for the time of the block.
+    """The real server, for the time of the block.
 
-    `under` is a program that runs it.
+    It is spoiled by `launcher` if that is asked for, and watched by a shim. `under` is a program
+    that runs it.
     """
-    options = {"--sabotage": sabotage, "--kill-at": kill_at, "--points": points}
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
-    words = ["serve", f"--serverdir={serverdir}", "--port=0", "--no-access-log"]
-    command = [*under, sys.executable, "-m", "tests.crash.launcher", *given, "--", *words]
-    with server_of(command, serverdir, server_environment()) as server:
+    program = "simpleindex" if sabotage is None else "tests.crash.launcher"
+    spoiled = [] if sabotage is None else [f"--sabotage={sabotage}", "--"]
+    words = ["serve", f"--serverdir={serverdir}", "--port=0", "--no-access-log", *options]
+    command = [*under, sys.executable, "-m", program, *spoiled, *words]
+    environment = server_environment() if shim is None else shim.environment()
+    with server_of(command, serverdir, environment) as server:
         yield server
 
 
 class Client:
     """Root with a program that keeps its connection."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS_MAX)
+    def __init__(self, server: RunningServer) -> None:
+        self.serverdir = server.serverdir
+        self._connection = HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS_MAX)
 
     def close(self) -> None:
         """Hang up."""
@@ -78,23 +104,34 @@ class Client:
 
     def make_index(self, index: str) -> None:
         """Create an index, of the kind that lets files be replaced."""
-        answer, body = self._ask("PUT", f"/{index}", b"{}", {"Content-Type": "application/json"})
-        assert answer.status in (200, 201), body
+        answer = self.send("PUT", f"/{index}", {})
+        assert answer.status in (200, 201), answer.line
 
-    def upload(self, index: str, built: BuiltFile, *, watched: bool = False) -> Sent:
-        """Upload a file; the server may die over it. `watched` tells `launcher` to look."""
-        content_type, body = an_upload_body(built)
-        headers = {"Content-Type": content_type, **({WATCH_HEADER: "1"} if watched else {})}
-        try:
-            answer, _ = self._ask("POST", f"/{index}/", body, headers)
-        except (OSError, HTTPException):
-            return Sent(index, built, None)
-        return Sent(index, built, answer.status)
+    def upload(self, index: str, built: BuiltFile) -> Sent:
+        """Upload a file; the server may die over it."""
+        return Sent(index, built, self.post(f"/{index}/", an_upload_body(built)).status)
 
-    def get(self, path: str) -> tuple[int, bytes]:
+    def post(self, path: str, form: tuple[str, bytes]) -> Answer:
+        """Send a form: its Content-Type, and the body."""
+        return self.ask("POST", path, form[1], {"Content-Type": form[0]})
+
+    def send(self, method: str, path: str, content: object) -> Answer:
+        """Send JSON, and ask for it."""
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return self.ask(method, path, json.dumps(content).encode(), headers)
+
+    def get(self, path: str) -> tuple[int | None, bytes]:
         """What is at a path."""
-        answer, body = self._ask("GET", path, None, {"Accept": _PAGE})
-        return answer.status, body
+        answer = self.ask("GET", path, None, {"Accept": _PAGE})
+        return answer.status, answer.body
+
+    def get_json(self, path: str) -> Any:
+        """What devpi's API tells; None if that is nothing."""
+        answer = self.ask("GET", path, None, {"Accept": "application/json"})
+        if answer.status == 404:
+            return None
+        assert answer.status == 200, (path, answer.line)
+        return json.loads(answer.body)["result"]
 
     def page(self, path: str) -> Any:
         """A simple page; one without entries where there is none."""
@@ -106,33 +143,47 @@ class Client:
 
     def serial(self) -> int:
         """Of the last change."""
-        answer, _ = self._ask("GET", "/+api", None, {})
-        return int(answer.headers["X-Devpi-Serial"])
+        return int(self.ask("GET", "/+api", None, {}).headers["x-devpi-serial"])
 
-    def _ask(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> tuple[HTTPResponse, bytes]:
-        self._connection.request(method, path, body, {"Authorization": _LOGIN, **headers})
-        answer = self._connection.getresponse()
-        return answer, answer.read()
+    def ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        """Send a request; the server may die over it."""
+        try:
+            self._connection.request(method, path, body, {"Authorization": _LOGIN, **headers})
+            answer = self._connection.getresponse()
+            told = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, told, answer.read())
+        except (OSError, HTTPException):
+            self._connection.close()
+            return Answer(None, {}, b"")
 
 
 def client_of(server: RunningServer) -> closing[Client]:
     """A client for the time of a block."""
-    return closing(Client(server.port))
+    return closing(Client(server))
 
 
 @contextmanager
-def restarted(serverdir: Path, broken: list[str], **how: Any) -> Iterator[RunningServer]:
+def restarted(
+    serverdir: Path, broken: list[str], *options: str, **how: Any
+) -> Iterator[RunningServer]:
     """Start a server again after a crash; that it takes too long is added to `broken`."""
     begun = time.monotonic()
-    with launched(serverdir, **how) as server:
+    with launched(serverdir, *options, **how) as server:
         with client_of(server) as client:
             status, _ = client.get("/+api")
-        seconds = time.monotonic() - begun
+        seconds = min(time.monotonic() - begun, _seconds_worked(server.process.pid))
         if status != 200 or seconds > RESTART_SECONDS_MAX:
             broken.append(f"the restart answered with {status} after {seconds:.1f} s")
         yield server
+
+
+def _seconds_worked(process: int) -> float:
+    """How long a process has had a processor."""
+    try:
+        stated = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return (int(stated[11]) + int(stated[12])) / _TICKS_A_SECOND
 
 
 def violations(server: RunningServer, sent: Sequence[Sent]) -> list[str]:
@@ -152,7 +203,7 @@ def violations(server: RunningServer, sent: Sequence[Sent]) -> list[str]:
         ]  # fmt: skip
     for index in indexes:
         found += _strays(server.serverdir, index, shown[index])
-    return [*found, *_dead_drafts(server)]
+    return [*found, *dead_drafts(server)]
 
 
 def journal_violations(server: RunningServer, sent: Sequence[Sent]) -> list[str]:
@@ -257,7 +308,7 @@ def _strays(serverdir: Path, index: str, shown: Sequence[_Shown]) -> Iterator[st
         yield f"files/{name} lies there without a record"
 
 
-def _dead_drafts(server: RunningServer) -> Iterator[str]:
+def dead_drafts(server: RunningServer) -> Iterator[str]:
     """What lies in `incoming/` but for the lock and the empty folder of the server that lives."""
     incoming = server.serverdir / "incoming"
     own = {f"{name}{suffix}" for name in _folders_of(server) for suffix in ("", ".lock")}

@@ -1,11 +1,9 @@
-"""Starts the real server, spoiled or doomed on purpose, for the tests of crashes.
+"""Starts the real server, spoiled on purpose, for the tests of crashes.
 
-    python -m tests.crash.launcher [--sabotage NAME] [--kill-at N] [--points FILE] -- serve ...
+    python -m tests.crash.launcher --sabotage NAME -- serve ...
 
-`--sabotage` breaks one step of the promise that an answered upload survives: it shows that the
-checks would notice. From an upload with the header `X-Watch` on, every call that changes the disk
-is a numbered point: `--points` writes down what they are, `--kill-at` ends the process in front of
-one of them as `kill -9` does.
+One step of the promise is broken that an answered upload survives, or one that a server lives on
+when its disk fails: it shows that the checks would notice.
 """
 
 import argparse
@@ -25,36 +23,16 @@ from simpleindex.cli import main
 from simpleindex.routes.upload import UploadDoor, _Reception
 from simpleindex_storage import files_disk
 from simpleindex_storage.files_disk import DiskFiles
-from tests.crash.points import ANSWER, Points, put, watch_disk
-
-WATCH_HEADER = "x-watch"
 
 
 def launch(arguments: list[str]) -> int:
     """Spoil the server as asked, then be its command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sabotage", choices=SABOTAGES)
-    parser.add_argument("--kill-at", type=int)
-    parser.add_argument("--points", type=Path)
+    parser.add_argument("--sabotage", choices=SABOTAGES, required=True)
     parser.add_argument("words", nargs="+")
     asked = parser.parse_args(arguments)
-    if asked.sabotage:
-        SABOTAGES[asked.sabotage]()
-    _watch(Points(asked.kill_at, asked.points))
+    SABOTAGES[asked.sabotage]()
     return main(asked.words)
-
-
-def _watch(points: Points) -> None:
-    watch_disk(points)
-    receive = UploadDoor.receive
-
-    async def receive_watched(door: UploadDoor, request: Request, at: Any) -> Response:
-        points.watching |= WATCH_HEADER in request.headers
-        response = await receive(door, request, at)
-        points.reach(ANSWER)
-        return response
-
-    put(UploadDoor, "receive", receive_watched)
 
 
 def _no_fsync() -> None:
@@ -96,6 +74,11 @@ def _answer_early() -> None:
     put(_Reception, "admit", later(admit))
     put(_Reception, "close", later(close))
     put(UploadDoor, "receive", answer_first)
+
+
+def put(owner: object, name: str, value: object) -> None:
+    """Replace what everybody finds there under a name."""
+    setattr(owner, name, value)
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

@@ -3,7 +3,10 @@
 import gc
 import hashlib
 import os
+import sqlite3
+import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from simpleindex_storage.cache import Cache, Part
 from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.mirrored import PartNote
+from simpleindex_storage.model import Sidecar
 from tests.storage.caches import (
     DEMO,
     NOTE,
@@ -20,6 +24,7 @@ from tests.storage.caches import (
     a_cache,
     a_place,
     files_below,
+    keep,
     path_of,
     read,
     receiving,
@@ -397,7 +402,7 @@ def test_left_parts_wait_for_a_day(tmp_path: Path) -> None:
 def test_left_overs_that_nobody_can_go_on_with_are_removed_at_once(tmp_path: Path) -> None:
     clock = Clock(datetime.now(UTC))
     folder = tmp_path / "cache" / "parts"
-    with a_cache(tmp_path, clock) as cache:
+    with two_caches(tmp_path, clock) as (cache, _):
         leave_a_part(cache)
         (note,) = folder.glob("*.note")
         note.unlink()
@@ -411,3 +416,38 @@ def test_left_overs_that_nobody_can_go_on_with_are_removed_at_once(tmp_path: Pat
         assert cache.tidy() == 0
         assert [path.name for path in folder.iterdir()] == ["lock"]
         assert not any((tmp_path / "cache" / "lists").iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no shared locks")
+def test_drafts_are_removed_at_once_if_nobody_else_has_the_cache_open(tmp_path: Path) -> None:
+    draft = tmp_path / "cache" / "parts" / "89ab.draft"
+    with a_cache(tmp_path) as cache:
+        with a_cache(tmp_path):
+            draft.write_bytes(b"half a sidecar")
+            (tmp_path / "cache" / "lists" / "0123.draft").mkdir()
+            cache.tidy()
+            assert draft.exists()
+        cache.tidy()
+        assert not draft.exists()
+        assert not any((tmp_path / "cache" / "lists").iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no shared locks")
+def test_what_was_put_in_place_and_not_recorded_is_gone_after_the_next_start(
+    tmp_path: Path,
+) -> None:
+    with a_cache(tmp_path) as cache:
+        keep(cache, PLACE)
+        cache.keep_sidecar(PLACE, DEMO, Sidecar.METADATA, b"metadata")
+        kept = files_below(tmp_path, "files")
+    with closing(sqlite3.connect(tmp_path / "cache" / "cache.sqlite")) as died, died:
+        for kind in ("", Sidecar.METADATA, Sidecar.PROVENANCE):
+            place = (PLACE.index, PLACE.sha256_prefix, PLACE.filename)
+            died.execute("INSERT INTO arrivals VALUES (?, ?, ?, ?)", (*place, kind))
+    stray = tmp_path / "cache" / "files" / (PLACE.path + Sidecar.PROVENANCE)
+    stray.write_bytes(b"not recorded")
+    with a_cache(tmp_path) as cache:
+        cache.tidy()
+        assert files_below(tmp_path, "files") == kept
+        with closing(sqlite3.connect(tmp_path / "cache" / "cache.sqlite")) as seen:
+            assert seen.execute("SELECT count(*) FROM arrivals").fetchone() == (0,)

@@ -1,10 +1,11 @@
 import os
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from simpleindex_storage.locks import FileLock
+from simpleindex_storage.locks import FileLock, Presence
 from tests.storage.other_process import elsewhere, hold_a_lock
 from tests.storage.stores import WAIT_SECONDS_MAX
 
@@ -103,3 +104,16 @@ class _Checked(threading.Thread):
             super().run()
         except BaseException as error:
             self.error = error
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no shared locks")
+def test_whoever_is_present_knows_whether_somebody_else_is(tmp_path: Path) -> None:
+    one, other = Presence(tmp_path / "present"), Presence(tmp_path / "present")
+    with one.alone() as is_alone:
+        assert not is_alone
+    other.close()
+    with one.alone() as is_alone:
+        assert is_alone
+    other = Presence(tmp_path / "present")  # it is shared again
+    other.close()
+    one.close()

@@ -1,0 +1,253 @@
+"""Does one operation again and again, each time with another call that goes wrong.
+
+Nothing is sampled: the calls are counted while the operation runs, the first one goes wrong, then
+the second, and so on, until a run comes to its end in peace. One server directory lives through
+all of it.
+"""
+
+import errno
+import signal
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from tests.builders import a_wheel
+from tests.crash.harness import Answer, Client, client_of, init, launched, restarted
+from tests.crash.leavings import journal_gaps, left_behind, strays
+from tests.crash.operations import SOURCE, Operation, fill_source
+from tests.crash.seeing import Seen, index_of, see_index
+from tests.crash.shim import CHANGES, Shim, a_shim
+from tests.crash.tally import Harm, Tally, tally_of
+from tests.server import STOP_SECONDS_MAX, RunningServer
+
+_OPTIONS = ("--private-upstreams=127.0.0.1",)
+_QUIET_SECONDS = 0.3
+_QUIET_SECONDS_MAX = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One time that an operation was done with something going wrong."""
+
+    word: str
+    call: str
+    """Which call went wrong, to be shown."""
+    answer: Answer
+
+
+class Trial:
+    """One operation, the directory that lives through all of it, and what went wrong."""
+
+    def __init__(
+        self, operation: Operation, serverdir: Path, shim: Shim, sabotage: str | None
+    ) -> None:
+        self.tally = tally_of(operation.name) if sabotage is None else Tally(operation.name)
+        self._operation = operation
+        self._serverdir = serverdir
+        self._shim = shim
+        self._sabotage = sabotage
+        self._before = self._after = ""
+        self.calls: list[str] = []
+        """The changes that the operation makes in peace."""
+        self._words: list[str] = []
+        self._numbers = count()
+
+    def begin(self) -> None:
+        """Do the operation in peace, to know what is seen before and after it."""
+        init(self._serverdir)
+        with self._server() as server, client_of(server) as client:
+            fill_source(client)
+            self._operation.prepare(client, "peace")
+            self._before = self._operation.see(client, "peace").text
+            self._shim.count(CHANGES)
+            answer = self._act(client, "peace")
+            self._shim.disarm()
+            assert answer.is_success, answer.line
+            self.calls = self._shim.calls()
+            seen = self._operation.see(client, "peace")
+            assert not seen.broken, seen.broken
+            self._after = seen.text
+
+    def kill_at_every_change(self, moments: Iterable[int] | None = None) -> None:
+        """Kill the server in front of each call that changes the disk, and start it again.
+
+        Or only in front of those that are named by their number.
+        """
+        tried: Tried | None = None
+        for number in count() if moments is None else [*moments, len(self.calls) + 100]:
+            with self._restarted(tried) as server, client_of(server) as client:
+                if tried is not None:
+                    self._judge_death(server, client, tried)
+                word = f"kill-{number}"
+                self._prepare(client, word)
+                self._shim.kill_at(number)
+                answer = self._act(client, word)
+                if not self._shim.has_hit:
+                    self._shim.disarm()
+                    self.tally.points += self._shim.passed
+                    self._judge_peace(client, Tried(word, "no call", answer))
+                    break
+                assert server.process.wait(STOP_SECONDS_MAX) == -signal.SIGKILL
+                self.tally.kills += 1
+                tried = Tried(word, f"killed at {number}: {self._shim.calls()[number]}", answer)
+                self._shim.disarm()
+        self._judge_in_the_end()
+
+    def fail_every_call(self, error: int, *, for_good: bool = False) -> None:
+        """Let each call fail that can fail so, once or from then on; the server must live on."""
+        with self._server() as server, client_of(server) as client:
+            for number in count():
+                word = f"{errno.errorcode[error].lower()}-{number}{'-on' if for_good else ''}"
+                self._prepare(client, word)
+                self._shim.fail(error, number, for_good=for_good)
+                answer = self._act(client, word)
+                if not self._shim.has_hit:
+                    self._shim.disarm()
+                    self.tally.points += self._shim.passed
+                    self._judge_peace(client, Tried(word, "no call", answer))
+                    break
+                call = self._shim.calls()[number]
+                how = f"{errno.errorcode[error]}{' for good' if for_good else ''}"
+                tried = Tried(word, f"{how} at {number}: {call}", answer)
+                self.tally.failures += 1
+                if for_good:
+                    self._judge_reading(client, tried)
+                self._shim.disarm()
+                self._judge_failure(server, client, tried)
+            self._judge_all(server, client)
+        self._judge_in_the_end()
+
+    @contextmanager
+    def _server(self) -> Iterator[RunningServer]:
+        with launched(
+            self._serverdir, *_OPTIONS, shim=self._shim, sabotage=self._sabotage
+        ) as server:
+            yield server
+
+    @contextmanager
+    def _restarted(self, tried: Tried | None) -> Iterator[RunningServer]:
+        broken: list[str] = []
+        with restarted(
+            self._serverdir, broken, *_OPTIONS, shim=self._shim, sabotage=self._sabotage
+        ) as server:
+            self.tally.add(Harm.WEDGED, broken, "" if tried is None else tried.call)
+            yield server
+
+    def _prepare(self, client: Client, word: str) -> None:
+        self._words.append(word)
+        self._operation.prepare(client, word)
+
+    def _act(self, client: Client, word: str) -> Answer:
+        answer = self._operation.act(client, word)
+        if self._operation.goes_on:
+            self._wait_for_quiet()
+        return answer
+
+    def _wait_for_quiet(self) -> None:
+        """Until the server has done nothing for a while: there is no event that says so."""
+        deadline, passed = time.monotonic() + _QUIET_SECONDS_MAX, -1
+        while passed != self._shim.passed and time.monotonic() < deadline:
+            passed = self._shim.passed
+            time.sleep(_QUIET_SECONDS)
+
+    # Judging
+
+    def _judge_death(self, server: RunningServer, client: Client, tried: Tried) -> None:
+        self.tally.add(Harm.LEFT_OVER, left_behind(server), tried.call)
+        seen = self._see(client, tried)
+        if tried.answer.is_success and seen.text != self._after:
+            self.tally.add(Harm.LOST, ["it was answered with success"], tried.call)
+        paths = see_index(client, tried.word).paths
+        left = strays(server.serverdir, index_of(tried.word), paths)
+        self.tally.add(Harm.LEFT_OVER, left, tried.call)
+        if seen.text == self._before:
+            self._judge_again(client, tried)
+
+    def _judge_failure(self, server: RunningServer, client: Client, tried: Tried) -> None:
+        answer = tried.answer
+        if not answer.is_success:
+            is_told = answer.status in self._operation.statuses and "retry-after" in answer.headers
+            if not is_told:
+                self.tally.add(Harm.WEDGED, [f"it was answered with {answer.line}"], tried.call)
+        if server.process.poll() is not None:
+            self.tally.add(Harm.WEDGED, ["the server ended"], tried.call)
+        seen = self._see(client, tried)
+        if answer.is_success and seen.text != self._after:
+            self.tally.add(Harm.LOST, ["it was answered with success"], tried.call)
+        if seen.text == self._before:
+            self._judge_again(client, tried)
+
+    def _judge_peace(self, client: Client, tried: Tried) -> None:
+        if not tried.answer.is_success:
+            self.tally.add(Harm.WEDGED, [f"in peace: {tried.answer.line}"], tried.call)
+        if self._see(client, tried).text != self._after:
+            self.tally.add(Harm.LOST, ["it was answered with success"], tried.call)
+
+    def _judge_again(self, client: Client, tried: Tried) -> None:
+        """The same again works, without anybody's help."""
+        answer = self._act(client, tried.word)
+        if not answer.is_success or self._see(client, tried).text != self._after:
+            self.tally.add(Harm.WEDGED, [f"the same again: {answer.line}"], tried.call)
+
+    def _judge_reading(self, client: Client, tried: Tried) -> None:
+        """Whoever reads is served while the disk takes nothing."""
+        seen = see_index(client, SOURCE.removeprefix("root/"))
+        if not seen.paths or seen.broken:
+            self.tally.add(Harm.WEDGED, ["nothing can be read", *seen.broken], tried.call)
+
+    def _see(self, client: Client, tried: Tried) -> Seen:
+        seen = self._operation.see(client, tried.word)
+        if seen.text not in (self._before, self._after):
+            line = f"{tried.word} is neither as before nor as after"
+            self.tally.add(Harm.HALF_VISIBLE, [line], tried.call)
+        self.tally.add(Harm.HALF_VISIBLE, seen.broken, tried.call)
+        return seen
+
+    def _judge_in_the_end(self) -> None:
+        """Start once more: all of it is there, and nothing else is."""
+        with self._restarted(None) as server, client_of(server) as client:
+            self._judge_all(server, client)
+            self.tally.add(Harm.HALF_VISIBLE, journal_gaps(server.serverdir, client.serial()))
+
+    def _judge_all(self, server: RunningServer, client: Client) -> None:
+        """Look at all that was done; and what is done next tidies up what could not be before."""
+        sent = client.upload(SOURCE, a_wheel("afterwards", f"1.{next(self._numbers)}"))
+        if not sent.is_promised:
+            self.tally.add(Harm.WEDGED, [f"in the end an upload got {sent.status}"])
+        paths = see_index(client, SOURCE.removeprefix("root/")).paths
+        for word in ("peace", *self._words):
+            seen = self._operation.see(client, word)
+            if seen.text != self._after:
+                self.tally.add(Harm.LOST, [f"{word} is not as it was"])
+            self.tally.add(Harm.HALF_VISIBLE, seen.broken)
+            paths |= seen.paths | see_index(client, word).paths
+        self.tally.add(Harm.LEFT_OVER, left_behind(server))
+        self.tally.add(Harm.LEFT_OVER, strays(server.serverdir, "", paths))
+
+
+def one_of_each_kind(calls: Sequence[str]) -> list[int]:
+    """The first call of each kind, and the last; by number."""
+    kinds = [_kind_of(call) for call in calls]
+    first = {kinds.index(kind) for kind in kinds}
+    last = {len(kinds) - 1 - kinds[::-1].index(kind) for kind in kinds}
+    return sorted(first | last)
+
+
+def _kind_of(call: str) -> str:
+    """What is done, and where: names that differ from time to time are left out."""
+    name, *paths = call.split(" ")
+    return " ".join([name, *(path.partition("/")[0] for path in paths)])
+
+
+@contextmanager
+def a_trial(
+    operation: Operation, serverdir: Path, *, sabotage: str | None = None
+) -> Iterator[Trial]:
+    """A new server directory in which an operation has been done once."""
+    with a_shim(serverdir) as shim:
+        trial = Trial(operation, serverdir, shim, sabotage)
+        trial.begin()
+        yield trial
