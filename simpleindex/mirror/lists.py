@@ -21,7 +21,8 @@ from simpleindex.upstream.client import NamesAnswer, NotModified, UpstreamTroubl
 from simpleindex.wire.upstream_list import NamesInHtml, NamesInJson, names_parser
 from simpleindex.wire.upstream_page import BadPage
 from simpleindex_storage.cache import NamesWriter
-from simpleindex_storage.errors import NotStored, StoreError
+from simpleindex_storage.durable import unavailable_on_failure
+from simpleindex_storage.errors import NotStored, StoreError, Unavailable
 from simpleindex_storage.mirrored import KeptNames
 from simpleindex_storage.model import Index
 from simpleindex_storage.names import IndexName, ProjectName
@@ -53,13 +54,14 @@ class MirrorLists:
         self._upstreams = upstreams
         self._expiry_seconds = expiry_seconds
         self._now = now
-        self._flights = Flights[IndexName, None]()
+        self._flights = Flights[IndexName, Unavailable | None]()
         self._troubles: dict[IndexName, Trouble] = {}
 
     async def ensure(self, mirrors: Sequence[Index], hops: tuple[str, ...]) -> dict[IndexName, str]:
         """See to it that the lists are here; why not, by index, for those that are not.
 
-        A list that is out of date is told, and fetched anew behind the answer.
+        A list that is out of date is told, and fetched anew behind the answer. Raises Unavailable
+        for one that cannot be kept: that may pass at any moment.
         """
         waiting = []
         for index in mirrors:
@@ -76,7 +78,11 @@ class MirrorLists:
             if not is_ours:
                 waiting.append(flight)
         if waiting:
-            await asyncio.wait(waiting, timeout=_PATIENCE_SECONDS)
+            done, _ = await asyncio.wait(waiting, timeout=_PATIENCE_SECONDS)
+            for flight in done:
+                unavailable = flight.result()
+                if unavailable is not None:
+                    raise unavailable
         return {index.name: line for index in mirrors if (line := await self._why_not(index))}
 
     def open(self, mirrors: Sequence[Index], own: Iterable[ProjectName]) -> "Names":
@@ -121,17 +127,26 @@ class MirrorLists:
         trouble = self._troubles.get(index.name)
         return "it is being fetched; ask again in a while" if trouble is None else trouble.line
 
-    async def _fetch(self, index: Index, hops: tuple[str, ...]) -> None:
+    async def _fetch(self, index: Index, hops: tuple[str, ...]) -> Unavailable | None:
+        """Fetch and keep a list; why it could not be kept, if it could not. Raises nothing else."""
         try:
             await self._fetch_and_keep(index, hops)
+        except Unavailable as error:
+            _log.warning("%s: list of projects not kept: %s", index.name, error)
+            return error
         except (UpstreamTrouble, BadPage, StoreError) as error:
             line = str(error)
             _log.warning("%s: list of projects not fetched: %s", index.name, line)
-            self._mirrored.count(Event.MIRROR_LIST_FAILED, 1)
-            until = self._now() + timedelta(seconds=_TROUBLE_SECONDS)
-            self._troubles[index.name] = Trouble(index.serial, line, until, _TROUBLE_SECONDS)
+        except Exception:
+            line = "the list of projects could not be fetched; the server's log says why"
+            _log.exception("%s: list of projects not fetched", index.name)
         else:
             self._troubles.pop(index.name, None)
+            return None
+        self._mirrored.count(Event.MIRROR_LIST_FAILED, 1)
+        until = self._now() + timedelta(seconds=_TROUBLE_SECONDS)
+        self._troubles[index.name] = Trouble(index.serial, line, until, _TROUBLE_SECONDS)
+        return None
 
     async def _fetch_and_keep(self, index: Index, hops: tuple[str, ...]) -> None:
         cache = self._mirrored.cache
@@ -204,9 +219,9 @@ class Names:
         self._iterators.append(names)
 
     def lines(self, file: BinaryIO) -> Iterator[ProjectName]:
-        """The names in a file, which is closed with all the others."""
+        """The names in a file, which is closed with all the others. Raises Unavailable."""
         self._files.append(file)
-        return (ProjectName(line.rstrip(b"\n").decode()) for line in file)
+        return _names_in(file)
 
     @property
     def digest(self) -> str:
@@ -224,3 +239,10 @@ class Names:
         """Close all files."""
         for file in self._files:
             file.close()
+
+
+def _names_in(file: BinaryIO) -> Iterator[ProjectName]:
+    """The names in a file. Raises Unavailable."""
+    with unavailable_on_failure("the list of projects cannot be read"):
+        for line in file:
+            yield ProjectName(line.rstrip(b"\n").decode())

@@ -93,6 +93,8 @@ class Cache:
                 if_it_fails.pop_all()
         self._upkeep = Upkeep(folder, self._records, self._files, self._parts)
         self._evicting = Lock()
+        self._lists_in_the_way: set[Path] = set()
+        """Drafts of lists that nobody needs, and that could not be removed."""
         self._uses = Uses(self._write_uses)
 
     # Pages
@@ -245,7 +247,7 @@ class Cache:
                     self._files.move(draft, place, sidecar)
                     change.put_sidecar(place, project, sidecar, len(content), self._now())
             finally:
-                draft.unlink(missing_ok=True)
+                self._parts.drop(draft)
 
     def sidecar(self, place: FilePlace, sidecar: Sidecar) -> bytes | None:
         """What lies beside a file; None if it is not here. Raises Unavailable."""
@@ -280,13 +282,15 @@ class Cache:
 
         Raises Unavailable.
         """
+        for left in list(self._lists_in_the_way):
+            self._drop_list(left)
         folder = self._lists / f"{os.urandom(8).hex()}.draft"
         with unavailable_on_failure("the list of projects cannot be kept"):
             folder.mkdir(mode=0o700)
         try:
             yield NamesWriter(folder, lambda names, said: self._keep_names(index, names, said))
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._drop_list(folder)
 
     def names(self, index: IndexName) -> KeptNames | None:
         """What is known of the list of an upstream's projects. Raises Unavailable."""
@@ -456,9 +460,23 @@ class Cache:
             index, said.source, names.count, names.size_bytes, names.sha256, said.etag,
             said.last_modified, said.checked_at, path,
         )  # fmt: skip
-        with unavailable_on_failure(f"{path} cannot be kept"), self._records.change() as change:
-            names.path.replace(path)
-            change.put_names(kept)
+        try:
+            with unavailable_on_failure(f"{path} cannot be kept"), self._records.change() as change:
+                names.path.replace(path)
+                change.put_names(kept)
+        except BaseException:
+            with suppress(StoreError, OSError), self._records.change() as change:
+                if index not in change.lists():
+                    path.unlink(missing_ok=True)
+            raise
+
+    def _drop_list(self, folder: Path) -> None:
+        """Remove the drafts of a list, now or with the next one."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            self._lists_in_the_way.add(folder)
+        else:
+            self._lists_in_the_way.discard(folder)
 
     def _names_path(self, index: IndexName) -> Path:
         return self._lists / names_file(index)

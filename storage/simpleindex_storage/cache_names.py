@@ -4,7 +4,7 @@ import hashlib
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -91,7 +91,8 @@ class NamesWriter:
                 count += len(some)
                 size_bytes += len(chunk)
         for run in runs:
-            run.unlink()
+            with suppress(OSError):  # it goes with its folder
+                run.unlink()
         return SortedNames(draft, count, size_bytes, digest.hexdigest())
 
     def _draft(self) -> Path:

@@ -55,6 +55,8 @@ class Parts:
         self._guard = FileLock(folder / "lock")
         self._closing = Lock()
         self._is_closed = False
+        self._in_the_way: set[Path] = set()
+        """Drafts that nobody needs, and that could not be removed."""
 
     def receive(self, place: FilePlace, keep: Keep) -> "Part | None":
         """Receive a file; None while somebody else does. Raises Unavailable."""
@@ -91,8 +93,18 @@ class Parts:
         return Watch(place, _paths(self._folder, place), self, files, outcome)
 
     def draft(self) -> Path:
-        """A new path for something that is written in one go."""
+        """A new path for something that is written in one go; `drop` it when that is done."""
+        for left in list(self._in_the_way):
+            self.drop(left)
         return self._folder / f"{os.urandom(8).hex()}.draft"
+
+    def drop(self, draft: Path) -> None:
+        """Remove a draft, if it is still there: now, or with the next one."""
+        try:
+            draft.unlink(missing_ok=True)
+            self._in_the_way.discard(draft)
+        except OSError:
+            self._in_the_way.add(draft)
 
     def tidy(self, now: datetime, *, drafts: bool = False) -> int:
         """Delete what nobody will go on with; how many parts that were. Raises Unavailable.
