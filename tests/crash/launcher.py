@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,6 +77,10 @@ def _answer_early() -> None:
     put(UploadDoor, "receive", answer_first)
 
 
+def _let_errors_through() -> None:
+    put(files_disk, "unavailable_on_failure", lambda _: nullcontext())
+
+
 def put(owner: object, name: str, value: object) -> None:
     """Replace what everybody finds there under a name."""
     setattr(owner, name, value)
@@ -86,6 +91,7 @@ SABOTAGES: dict[str, Callable[[], None]] = {
     "no-folder-sync": _no_folder_sync,
     "rename": _rename_to_the_place,
     "early-answer": _answer_early,
+    "raw-errors": _let_errors_through,
 }
 
 if __name__ == "__main__":

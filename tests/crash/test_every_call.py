@@ -66,7 +66,6 @@ def test_a_telling_choice_of_moments_to_die(tmp_path: Path) -> None:
         ("upload: other bytes", errno.EACCES, False),
         ("index: change", errno.EIO, False),
         ("fetch: a page", errno.ENOSPC, False),
-        ("fetch: a file", errno.ENOSPC, True),
     ],
 )
 def test_a_telling_choice_of_failures(
@@ -113,6 +112,12 @@ def test_a_spoiled_server_dies_badly(tmp_path: Path, sabotage: str, violation: s
         commit = trial.calls.index("sync catalog.sqlite-wal")
         trial.kill_at_every_change([commit])
     assert any(violation in line for line in trial.tally.lines()), trial.tally.lines()
+
+
+def test_a_server_that_cannot_fail_well_is_found_fault_with(tmp_path: Path) -> None:
+    with a_trial(UPLOADS[0], tmp_path / "data", sabotage="raw-errors") as trial:
+        trial.fail_every_call(errno.EACCES)
+    assert any("wedged: it was answered with 500" in line for line in trial.tally.lines())
 
 
 def assert_all_is_counted(calls: list[str]) -> None:

@@ -142,7 +142,7 @@ class Trial:
 
     def _act(self, client: Client, word: str) -> Answer:
         answer = self._operation.act(client, word)
-        if self._operation.goes_on:
+        if self._operation.goes_on or self._sabotage is not None:
             self._wait_for_quiet()
         return answer
 
