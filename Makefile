@@ -4,6 +4,8 @@ SERVERDIR ?= serverdir
 FUZZ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait for clients and servers half of the time. A file is one process's, with what it shares.
+AT_ONCE := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: serve test full crash compare fuzz soak lint types bench clean
 
@@ -13,7 +15,7 @@ serve: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
 	$(BIN)/python -m tests.clients.tools || test $$? -eq 3
-	$(BIN)/python -m pytest -m "not full"
+	$(BIN)/python -m pytest -m "not full" $(AT_ONCE)
 
 full: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
