@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import BinaryIO
 
 from simpleindex.pushing.cargo import Cargo, Step
 from simpleindex.releases import keep_result_as
+from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import AlreadyStored
 from simpleindex_storage.model import (
     Actor,
@@ -85,16 +87,15 @@ class _Trip:
                 if known.file_key == arrived.key and known.sha256 == result.sha256:
                     return known.place
         _, opened = self.store.open_attachment(result.place)
-        with opened as content:
-            return keep_result_as(
-                self.store,
-                arrived,
-                ending[: ending.rfind("-") + 1],
-                content.read(),
-                by=self.by,
-                when=result.uploaded_at,
-                log=self._log(result.log),
-            ).place
+        return keep_result_as(
+            self.store,
+            arrived,
+            ending[: ending.rfind("-") + 1],
+            _whole(result.place.filename, opened),
+            by=self.by,
+            when=result.uploaded_at,
+            log=self._log(result.log),
+        ).place
 
     def bring_documentation(self, documentation: Attachment) -> None:
         place = replace(documentation.place, index=self.target)
@@ -107,8 +108,9 @@ class _Trip:
         )
         _, opened = self.store.open_attachment(documentation.place)
         with opened as content, self.store.stage() as draft:
-            while block := content.read(_COPY_BYTES):
-                draft.write(block)
+            with unavailable_on_failure(f"{place.filename} cannot be read"):
+                while block := content.read(_COPY_BYTES):
+                    draft.write(block)
             self.store.attach(arriving, draft.finish(), by=self.by)
 
     def tell_what_is_said(self) -> None:
@@ -143,12 +145,17 @@ class _Trip:
         if file.sha256_of(sidecar) is None:
             return None
         _, opened = self.store.open_sidecar(file.place, sidecar)
-        with opened as content:
-            return content.read()
+        return _whole(f"{file.filename}{sidecar}", opened)
 
     def _log(self, before: tuple[LogEntry, ...]) -> tuple[LogEntry, ...]:
         """devpi leaves out what was overwritten in the source: nothing was in the target."""
         return (*(each for each in before if each.what is not Event.OVERWRITE), self.entry)
+
+
+def _whole(name: str, opened: BinaryIO) -> bytes:
+    """The content of an opened file, which is closed. Raises Unavailable."""
+    with opened, unavailable_on_failure(f"{name} cannot be read"):
+        return opened.read()
 
 
 _REMARKS: Mapping[Outcome, tuple[str, ...]] = {Outcome.ALREADY_THERE: ("(already there)",)}
