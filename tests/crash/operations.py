@@ -33,6 +33,8 @@ class Operation:
     see: Callable[[Client, str], Seen] = see_index
     statuses: frozenset[int] = frozenset({503, 507})
     """What a server may answer that cannot do it now."""
+    in_steps: bool = False
+    """Whether what belongs to files may come after them; then the same again brings the rest."""
     goes_on: bool = False
     """Whether the server has more to do once it has answered."""
 
@@ -166,8 +168,10 @@ CHANGES = [
 ]  # fmt: skip
 
 PUSHES = [
-    Operation("push", _ask("POST", f"/{SOURCE}", _RELEASE), _an_index),
-    Operation("push: over other bytes", _ask("POST", f"/{SOURCE}", _RELEASE), _other_bytes),
+    Operation("push", _ask("POST", f"/{SOURCE}", _RELEASE), _an_index, in_steps=True),
+    Operation(
+        "push: over other bytes", _ask("POST", f"/{SOURCE}", _RELEASE), _other_bytes, in_steps=True
+    ),
 ]
 
 
@@ -206,7 +210,8 @@ def mirroring(mirror_url: str) -> list[Operation]:
         Operation("fetch: metadata", _metadata, a_page, see_mirror, fetched, goes_on=True),
         Operation("fetch: the list", _list, a_mirror, see_mirror, fetched, goes_on=True),
         Operation("push out of a mirror", push, target,
-                  lambda client, word: see_index(client, f"target-{word}"), fetched, goes_on=True),
+                  lambda client, word: see_index(client, f"target-{word}"), fetched, goes_on=True,
+                  in_steps=True),
         Operation("delete: a mirror", _ask("DELETE", "/INDEX"), a_kept_file),
     ]  # fmt: skip
 

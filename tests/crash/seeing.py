@@ -28,6 +28,8 @@ class Seen:
     """What has to lie below `files/` for it, and no more."""
     broken: tuple[str, ...] = ()
     """What is shown and not there in full."""
+    files: frozenset[tuple[str, str]] = frozenset()
+    """The files among it, with their digests."""
 
 
 def index_of(word: str) -> str:
@@ -41,15 +43,17 @@ def see_index(client: Client, word: str) -> Seen:
     config = client.get_json(f"/{index}")
     told: dict[str, Any] = {"config": config}
     paths: set[str] = set()
+    files: set[tuple[str, str]] = set()
     broken: list[str] = []
     for project in [] if config is None else config.get("projects", []):
         releases = client.get_json(f"/{index}/{project}")
         page = client.page(f"/{index}/+simple/{project}/")
         told[project] = [releases, page]
+        files |= {(file["filename"], file["hashes"]["sha256"]) for file in page["files"]}
         found = [*_listed(index, project, page), *_linked(releases)]
         paths |= {path for path, _ in found}
         broken += (line for path, digest in found for line in _broken(client, path, digest))
-    return Seen(_canonical(told, word), frozenset(paths), tuple(broken))
+    return Seen(_canonical(told, word), frozenset(paths), tuple(broken), frozenset(files))
 
 
 def see_user(client: Client, word: str) -> Seen:

@@ -49,7 +49,7 @@ class Trial:
         self._serverdir = serverdir
         self._shim = shim
         self._sabotage = sabotage
-        self._before = self._after = ""
+        self._before = self._after = Seen("", frozenset())
         self.calls: list[str] = []
         """The changes that the operation makes in peace."""
         self._words: list[str] = []
@@ -61,7 +61,7 @@ class Trial:
         with self._server() as server, client_of(server) as client:
             fill_source(client)
             self._operation.prepare(client, "peace")
-            self._before = self._operation.see(client, "peace").text
+            self._before = self._operation.see(client, "peace")
             self._shim.count(CHANGES)
             answer = self._act(client, "peace")
             self._shim.disarm()
@@ -69,7 +69,7 @@ class Trial:
             self.calls = self._shim.calls()
             seen = self._operation.see(client, "peace")
             assert not seen.broken, seen.broken
-            self._after = seen.text
+            self._after = seen
 
     def kill_at_every_change(self, moments: Iterable[int] | None = None) -> None:
         """Kill the server in front of each call that changes the disk, and start it again.
@@ -158,12 +158,12 @@ class Trial:
     def _judge_death(self, server: RunningServer, client: Client, tried: Tried) -> None:
         self.tally.add(Harm.LEFT_OVER, left_behind(server), tried.call)
         seen = self._see(client, tried)
-        if tried.answer.is_success and seen.text != self._after:
+        if tried.answer.is_success and seen.text != self._after.text:
             self.tally.add(Harm.LOST, ["it was answered with success"], tried.call)
         paths = see_index(client, tried.word).paths
         left = strays(server.serverdir, index_of(tried.word), paths)
         self.tally.add(Harm.LEFT_OVER, left, tried.call)
-        if seen.text == self._before:
+        if seen.text != self._after.text:
             self._judge_again(client, tried)
 
     def _judge_failure(self, server: RunningServer, client: Client, tried: Tried) -> None:
@@ -175,21 +175,21 @@ class Trial:
         if server.process.poll() is not None:
             self.tally.add(Harm.WEDGED, ["the server ended"], tried.call)
         seen = self._see(client, tried)
-        if answer.is_success and seen.text != self._after:
+        if answer.is_success and seen.text != self._after.text:
             self.tally.add(Harm.LOST, ["it was answered with success"], tried.call)
-        if seen.text == self._before:
+        if seen.text != self._after.text:
             self._judge_again(client, tried)
 
     def _judge_peace(self, client: Client, tried: Tried) -> None:
         if not tried.answer.is_success:
             self.tally.add(Harm.WEDGED, [f"in peace: {tried.answer.line}"], tried.call)
-        if self._see(client, tried).text != self._after:
+        if self._see(client, tried).text != self._after.text:
             self.tally.add(Harm.LOST, ["it was answered with success"], tried.call)
 
     def _judge_again(self, client: Client, tried: Tried) -> None:
         """The same again works, without anybody's help."""
         answer = self._act(client, tried.word)
-        if not answer.is_success or self._see(client, tried).text != self._after:
+        if not answer.is_success or self._see(client, tried).text != self._after.text:
             self.tally.add(Harm.WEDGED, [f"the same again: {answer.line}"], tried.call)
 
     def _judge_reading(self, client: Client, tried: Tried) -> None:
@@ -200,11 +200,17 @@ class Trial:
 
     def _see(self, client: Client, tried: Tried) -> Seen:
         seen = self._operation.see(client, tried.word)
-        if seen.text not in (self._before, self._after):
+        if not self._is_whole(seen):
             line = f"{tried.word} is neither as before nor as after"
             self.tally.add(Harm.HALF_VISIBLE, [line], tried.call)
         self.tally.add(Harm.HALF_VISIBLE, seen.broken, tried.call)
         return seen
+
+    def _is_whole(self, seen: Seen) -> bool:
+        """As before or as after; in between only what the operation promises no more of."""
+        if self._operation.in_steps:
+            return seen.files in (self._before.files, self._after.files)
+        return seen.text in (self._before.text, self._after.text)
 
     def _judge_in_the_end(self) -> None:
         """Start once more: all of it is there, and nothing else is."""
@@ -220,7 +226,7 @@ class Trial:
         paths = see_index(client, SOURCE.removeprefix("root/")).paths
         for word in ("peace", *self._words):
             seen = self._operation.see(client, word)
-            if seen.text != self._after:
+            if seen.text != self._after.text:
                 self.tally.add(Harm.LOST, [f"{word} is not as it was"])
             self.tally.add(Harm.HALF_VISIBLE, seen.broken)
             paths |= seen.paths | see_index(client, word).paths
