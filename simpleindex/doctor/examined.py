@@ -26,11 +26,11 @@ from simpleindex.upstream.pip_index import find_pip_index
 from simpleindex_storage.backup.last import LastBackup, read_last_backup
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.fsck import catalog as catalog_check
-from simpleindex_storage.fsck.files import is_in_use
 from simpleindex_storage.fsck.reading import CatalogReader
 from simpleindex_storage.fsck.surroundings import open_to_others
 from simpleindex_storage.model import ApiToken, Index, MirrorSettings, User
 from simpleindex_storage.opening import FolderState, state_of
+from simpleindex_storage.processes import living
 from simpleindex_storage.records import time_from_text
 from simpleindex_storage.sqlite_file import damage_at_first_sight
 
@@ -213,7 +213,7 @@ def _directory(root: Path) -> Directory:
         open_to_others=tuple(
             f"{each.path} {each.what}" for each in (open_to_others(root) if may_look else ())
         ),
-        is_in_use=may_look and is_in_use(root),
+        is_in_use=may_look and bool(living(root / "incoming")),
         wal_bytes=wal.stat().st_size if may_look and wal.is_file() else 0,
         has_ballast=may_look and (root / "ballast").is_file(),
         has_first_password=may_look and (root / PASSWORD_FILE).is_file(),

@@ -40,22 +40,31 @@ def folder_of(mark: Path) -> Path:
     return mark.with_name(mark.name.removesuffix(_SUFFIX))
 
 
+def is_alive(folder: Path) -> bool:
+    """Whether the process that has a folder of drafts lives. Its mark is locked then."""
+    mark = folder.with_name(f"{folder.name}{_SUFFIX}")
+    if not mark.exists():
+        return False
+    lock = FileLock(mark)
+    is_dead = lock.try_keep()
+    # A mark that went between the two was made anew just now.
+    lock.close(delete=is_dead and not folder.exists())
+    return not is_dead
+
+
+def living(incoming: Path) -> list[Path]:
+    """The folders of all processes that have the server directory open."""
+    return [folder for mark in marks(incoming) if is_alive(folder := folder_of(mark))]
+
+
 def check_one_version(incoming: Path) -> None:
     """Raises Refused if a process of another version has the directory open."""
     for mark in marks(incoming):
         process, _, version = folder_of(mark).name.partition("@")
-        if version != __version__ and _is_alive(mark):
+        if version != __version__ and is_alive(folder_of(mark)):
             raise Refused(
                 str(incoming.parent),
                 f"simpleindex-server {version or '(an older one)'}, process "
                 f"{process.partition('-')[0]}, has this directory open, and this is version "
                 f"{__version__}; stop that one first",
             )
-
-
-def _is_alive(mark: Path) -> bool:
-    lock = FileLock(mark)
-    try:
-        return not lock.try_keep()
-    finally:
-        lock.close()

@@ -16,6 +16,7 @@ from . import catalog_sql as sql
 from .durable import sync_file, sync_folder, unavailable_on_failure
 from .errors import Refused
 from .locks import FileLock
+from .processes import living
 from .sqlite_file import fact, migrate, put_in_place, standing_of, writing_errors
 from .sqlite_transaction import SqliteChange, SqliteSnapshot
 
@@ -39,15 +40,10 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def _check_nobody_is_in(root: Path) -> None:
-    for mark in (root / "incoming").glob("*.lock"):
-        lock = FileLock(mark)
-        try:
-            if not lock.try_keep():
-                raise Refused(
-                    str(root), "a server or another command has this directory open; stop it first"
-                )
-        finally:
-            lock.close()  # of a process that died the mark stays: the next start tidies up
+    if living(root / "incoming"):
+        raise Refused(
+            str(root), "a server or another command has this directory open; stop it first"
+        )
 
 
 class DraftCatalog:

@@ -10,11 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 from simpleindex_storage.errors import Unavailable
+from simpleindex_storage.processes import living
 from simpleindex_storage.sqlite_file import damage_at_first_sight
 
 from . import catalog, journal, surroundings
 from .codes import Code, Fault
-from .files import FilesCheck, drafts_of_the_dead, is_in_use
+from .files import FilesCheck, drafts_of_the_dead
 from .reading import CatalogReader
 
 _OF_RECORDS = {
@@ -92,7 +93,7 @@ class Check:
         yield journal.disagreements(self._root, reader)
         yield drafts_of_the_dead(self._root)
         # A process that lives deletes what it has removed.
-        removed = set() if is_in_use(self._root) else catalog.removals(reader)
+        removed = set() if living(self._root / "incoming") else catalog.removals(reader)
         files = FilesCheck(
             self._root, reader, is_quick=self._is_quick, progress=self._progress
         )  # fmt: skip

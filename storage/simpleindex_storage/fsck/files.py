@@ -10,11 +10,11 @@ from pathlib import Path
 from simpleindex_storage.catalog_sql import REMOVALS
 from simpleindex_storage.draft_names import noted_place
 from simpleindex_storage.errors import NotStored, Refused, Unavailable
-from simpleindex_storage.locks import FileLock
 from simpleindex_storage.model import Attachment, DistFile, Sidecar
 from simpleindex_storage.names import FilePlace, index_name, parse_filename, parse_place
 from simpleindex_storage.plain_files import open_plainly
 from simpleindex_storage.ports import Snapshot
+from simpleindex_storage.processes import is_alive
 from simpleindex_storage.sqlite_transaction import SqliteSnapshot
 
 from .codes import Code, Fault
@@ -195,7 +195,7 @@ def drafts_of_the_dead(root: Path) -> Iterator[Fault]:
     incoming = root / "incoming"
     names = sorted(os.listdir(incoming)) if incoming.is_dir() else []  # noqa: PTH208  names
     for name in dict.fromkeys(name.removesuffix(".lock") for name in names):
-        if not _is_alive(incoming / name):
+        if not is_alive(incoming / name):
             count = sum(path.is_file() for path in (incoming / name).rglob("*"))
             yield Fault(
                 Code.DRAFT_LEFT,
@@ -204,19 +204,13 @@ def drafts_of_the_dead(root: Path) -> Iterator[Fault]:
             )
 
 
-def is_in_use(root: Path) -> bool:
-    """Whether a living process has the directory open."""
-    marks = (root / "incoming").glob("*.lock")
-    return any(_is_alive(mark.with_suffix("")) for mark in marks)
-
-
 def places_under_way(root: Path) -> Iterator[FilePlace]:
     """Where living processes are publishing something."""
     incoming = root / "incoming"
     for path in incoming.glob("*/*/*"):
         process = path.parents[1]
         place = noted_place(path.relative_to(process))
-        if place is not None and _is_alive(process):
+        if place is not None and is_alive(process):
             yield place
 
 
@@ -247,18 +241,6 @@ def _names_that_differ(record: DistFile | Attachment) -> Iterator[Fault]:
             yield Fault(
                 Code.RECORD_NAMES, path, f"is recorded with the {what} {told!r}, not {is_so!r}"
             )
-
-
-def _is_alive(folder: Path) -> bool:
-    """Whether the process that has a folder of drafts lives. Its mark is locked then."""
-    mark = folder.with_name(f"{folder.name}.lock")
-    if not mark.exists():
-        return False
-    lock = FileLock(mark)
-    is_dead = lock.try_keep()
-    # A mark that went between the two was made anew just now.
-    lock.close(delete=is_dead and not folder.exists())
-    return not is_dead
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
