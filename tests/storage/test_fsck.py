@@ -397,7 +397,7 @@ def test_records_whose_bytes_are_gone_are_forgotten_on_request_and_said_so(
     with opened(root) as store:
         assert serial_of(store.catalog) == serial + 1
     last = (root / "journal.jsonl").read_text().splitlines()[-1]
-    assert '"who":"fsck","what":"forget missing"' in last
+    assert '"who":"fsck","from":"console","what":"forget missing"' in last
     if name in ("size", "bytes"):  # what lay there may still be of use to somebody
         assert len(list((root / "set-aside").rglob("demo*.whl"))) == 1
 
