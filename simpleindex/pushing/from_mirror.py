@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from simpleindex.mirror.known import MirroredFile
 from simpleindex.pushing.cargo import Step
+from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.model import Actor, Event, LogEntry, Outcome, Staged, Upload
 from simpleindex_storage.names import IndexName
 from simpleindex_storage.store import Store
@@ -34,8 +35,9 @@ def push_copies(
         arrivals: list[tuple[Upload, Staged]] = []
         for file, content in copies:
             draft = drafts.enter_context(store.stage())
-            while block := content.read(_COPY_BYTES):
-                draft.write(block)
+            with unavailable_on_failure(f"{file.place.filename} cannot be read"):
+                while block := content.read(_COPY_BYTES):
+                    draft.write(block)
             arrivals.append((_upload(file, target, by.name, entry), draft.finish()))
         admitted = store.admit(arrivals, by=by, what="push")
     steps = [Step(200, ("register", project, version, "->", target))]
