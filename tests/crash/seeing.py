@@ -15,7 +15,7 @@ from tests.crash.harness import PASSWORD, Client
 NOTHING: frozenset[str] = frozenset()
 ROOT_LOGIN = {"user": "root", "password": PASSWORD}
 
-_CHANGES_WITH_TIME = {"log", "upload-time", "created", "_last-serial", "last_modified"}
+_CHANGES_WITH_TIME = {"log", "upload-time", "created", "modified", "_last-serial", "last_modified"}
 
 
 @dataclass(frozen=True, slots=True)
