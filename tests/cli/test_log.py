@@ -2,7 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -231,10 +235,14 @@ def test_what_is_not_printable_does_not_reach_the_terminal(cli: Cli, data: Path)
 
 
 def test_what_is_done_is_told_as_it_is_done(cli: Cli, data: Path) -> None:
-    command = simpleindex("log", "--follow", "--json", "-n1", f"--serverdir={data}")
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=server_environment(), text=True
-    ) as following:
+    words = ["log", "--follow", "--json", "-n1", f"--serverdir={data}"]
+    command = [sys.executable, "-c", HEARS_CTRL_C, *words]
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, env=server_environment(), text=True
+        ) as following,
+        ended(following),
+    ):
         assert following.stdout is not None
         assert json.loads(following.stdout.readline())["serial"] == 9
         cli.must("unyank", "demo", "1.0", "--index=root/dev", f"--serverdir={data}")
@@ -244,8 +252,28 @@ def test_what_is_done_is_told_as_it_is_done(cli: Cli, data: Path) -> None:
         store.close()
         cli.must("yank", "demo", "1.0", "--index=root/dev", f"--serverdir={data}")
         assert json.loads(following.stdout.readline())["serial"] == 11
-        following.send_signal(2)
+        following.send_signal(signal.SIGINT)
         assert following.wait(WAIT_SECONDS_MAX) == 0
+
+
+HEARS_CTRL_C = """\
+import signal, sys
+from simpleindex.cli import main
+
+# Shells let what they start in the background ignore it, and so do all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Whatever goes wrong in the block: nobody waits for a process that follows for ever."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(data: Path) -> None:
