@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from starlette.background import BackgroundTasks
@@ -21,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex.cli import main
-from simpleindex.routes.upload import UploadDoor, _Reception
+from simpleindex.events import Event
+from simpleindex.routes.upload import UploadDoor, _Reception, _Taken
 from simpleindex_storage import files_disk
 from simpleindex_storage.files_disk import DiskFiles
 
@@ -68,7 +68,7 @@ def _answer_early() -> None:
     def later(function: Callable[..., object]) -> Callable[..., object]:
         def do_later(*arguments: Any) -> object:
             postponed.get().add_task(function, *arguments)
-            return SimpleNamespace(remarks=())  # what a file without a fault would have
+            return _Taken(Event.UPLOAD_ADDED)
 
         return do_later
 
