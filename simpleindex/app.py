@@ -16,7 +16,7 @@ from simpleindex.config import Config, read_config
 from simpleindex.counted import Counted
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
 from simpleindex.limits import FailureLimits
-from simpleindex.mirror.forgetting import forget_gone_behind
+from simpleindex.mirror.forgetting import forget_gone_if_possible
 from simpleindex.mirror.opening import Mirroring, open_mirroring
 from simpleindex.observing import AccessLog, Observer
 from simpleindex.rendered import RenderedPages
@@ -207,8 +207,9 @@ class _Opened:
         await in_thread(self.close)
 
     def keep_up(self) -> None:
-        """Do what has to be done once a day: remove what is too old of the audit log. Blocks."""
+        """Do what has to be done at the start and once a day. Blocks."""
         parts = self._parts
+        forget_gone_if_possible(parts.mirroring.cache, parts.store.catalog)
         try:
             trim_log(
                 parts.config.serverdir, parts.store.catalog, parts.config.log_days, parts.now()
@@ -232,7 +233,6 @@ def _open(config: Config, server: _Server, now: Callable[[], datetime]) -> _Open
         mirroring = open_mirroring(config, store.catalog, store.catalog.uuid, now, counted.count)
         opened.callback(mirroring.cache.close)
         mirroring.cache.tidy_if_possible()
-        forget_gone_behind(mirroring.cache, store.catalog)
         notes = open_login_notes(root)
         opened.callback(notes.close)
         limits = FailureLimits(notes, time.time, hmac.digest(secret, _FAILURES_KEY, "sha256"))

@@ -1,7 +1,6 @@
 """Forgets what was kept for mirrors that are gone."""
 
 from contextlib import suppress
-from threading import Thread
 
 from simpleindex_storage.cache import Cache
 from simpleindex_storage.errors import StoreError
@@ -24,11 +23,6 @@ def forget_gone_if_possible(cache: Cache, catalog: Catalog) -> None:
     """As `forget_gone_indexes`. What is left, the next removal of an index or start finds."""
     with suppress(StoreError):
         forget_gone_indexes(cache, catalog)
-
-
-def forget_gone_behind(cache: Cache, catalog: Catalog) -> None:
-    """As `forget_gone_if_possible`, in a thread: nobody waits for thousands of files to go."""
-    Thread(target=forget_gone_if_possible, args=(cache, catalog), daemon=True).start()
 
 
 def _is_mirror(index: Index | None) -> bool:

@@ -23,7 +23,7 @@ from tests.cli.commands import Cli
 from tests.cli.directories import root_has
 from tests.routes.sites import DEVPI, NOW, V1_HTML, V1_JSON, Site, a_site, prepare
 from tests.server import running_server
-from tests.storage.test_rebuild import fill
+from tests.storage.filled import fill
 
 SECONDS_MAX = 60.0
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -18,30 +17,17 @@ from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.journal import segments
 from simpleindex_storage.log_retention import trim_log
 from simpleindex_storage.model import (
-    Actor,
-    Index,
-    MirrorSettings,
-    ProjectStatus,
     StageSettings,
-    User,
 )
-from simpleindex_storage.names import IndexName, UserName, parse_project_name
-from simpleindex_storage.ports import Change
 from simpleindex_storage.rebuild import Rebuilt, rebuild
 from simpleindex_storage.rebuild_from_files import NO_PASSWORD, rebuild_from_files
 from simpleindex_storage.state_file import facts_of
-from simpleindex_storage.store import Store
-from tests.builders import a_wheel, an_sdist
-from tests.storage.contract_catalog import TOKEN
+from tests.builders import a_wheel
+from tests.storage.filled import ART, BY, DEMO, DEV, ROOT, change, fill
 from tests.storage.stores import (
     LOCAL,
     NOW,
-    a_result,
-    a_stage,
-    a_store,
-    attach,
     catalog_dump,
-    documentation,
     files_below,
     journal_of,
     opened,
@@ -50,57 +36,6 @@ from tests.storage.stores import (
     send,
     serial_of,
 )
-
-BY = Actor("root", "console")
-ROOT = User(UserName("root"), "a hash", 1, NOW)
-DEV = IndexName("alice/dev")
-DEMO, ART = parse_project_name("demo"), parse_project_name("art")
-
-
-def change(store: Store, work: Callable[[Change], object]) -> None:
-    store.catalog.change(work, by=BY, what="test")
-
-
-def fill(root: Path) -> None:
-    """A directory in which everything has happened that a fact tells of."""
-    alice = User(UserName("alice"), "another hash", 1, NOW, profile={"email": "a@b.example"})
-    far = Index(IndexName("root/far"), MirrorSettings(mirror_url="https://me:pw@far.example/"))
-    with a_store(root, a_stage()) as store:
-        change(store, lambda it: it.put_user(ROOT))
-        change(store, lambda it: it.put_user(alice))
-        change(store, lambda it: it.put_user(replace(alice, password_version=2, modified_at=NOW)))
-        change(store, lambda it: it.put_token(replace(TOKEN, user=alice.name)))
-        change(store, lambda it: it.put_token(replace(TOKEN, id="gone", sha256="cd" * 32)))
-        change(store, lambda it: it.remove_token(replace(TOKEN, id="gone", sha256="cd" * 32)))
-        change(store, lambda it: it.put_index(a_stage(DEV, volatile=True)))
-        change(store, lambda it: it.put_index(far))
-        tested = send(store, a_wheel("Demo", requires_python=">=3.8")).file
-        send(store, an_sdist("demo", "2.0"))
-        send(store, a_wheel("demo", "1.0"), DEV)
-        send(store, a_wheel("demo", "1.0", requires_python=">=3.9"), DEV)  # replaced
-        for name in ("art", "gone"):
-            send(store, a_wheel(name), sender="")
-        attach(store, documentation(), b"the pages")
-        attach(store, a_result(tested), b"{}")
-        attach(store, a_result(tested, number=1), b"{}")
-        attachment = store.catalog.snapshot
-        with attachment() as seen:
-            last = seen.attachments(LOCAL, DEMO)[-1]
-        change(store, lambda it: upkeep.remove_attachment(it, last))
-        change(store, lambda it: upkeep.yank_release(it, LOCAL, DEMO, "1.0", "bad"))
-        change(store, lambda it: upkeep.yank_release(it, LOCAL, DEMO, "2.0", ""))
-        change(store, lambda it: upkeep.yank_release(it, LOCAL, DEMO, "2.0", None))
-        change(store, lambda it: upkeep.mark_project(it, LOCAL, ART, ProjectStatus.ARCHIVED, "old"))
-        change(store, lambda it: upkeep.remove_project(it, LOCAL, parse_project_name("gone")))
-        send(store, a_wheel("given-up"))
-        given_up = parse_project_name("given-up")
-        change(store, lambda it: upkeep.remove_project(it, LOCAL, given_up))
-        change(store, lambda it: it.forget_former(LOCAL, given_up))
-        change(store, lambda it: it.put_user(replace(alice, name=UserName("bob"))))
-        change(store, lambda it: it.put_index(a_stage(IndexName("bob/dev"))))
-        send(store, a_wheel(), IndexName("bob/dev"))
-        change(store, lambda it: upkeep.remove_user(it, UserName("bob")))
-        store.sweep()
 
 
 @pytest.fixture(scope="module")
