@@ -23,7 +23,7 @@ full: $(VENV)/installed-test
 	$(BIN)/python -m pytest
 
 crash: $(VENV)/installed-test
-	$(BIN)/python -m pytest tests/crash
+	$(BIN)/python -m pytest tests/crash $(AT_ONCE) --dist=load
 
 compare: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.tools

@@ -1,8 +1,9 @@
 """Counts what was tried and what went wrong, for the table at the end of a run."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Harm(StrEnum):
@@ -50,6 +51,18 @@ def tally_of(operation: str) -> Tally:
     tally = Tally(operation)
     _added.append(tally)
     return tally
+
+
+def added() -> list[dict[str, Any]]:
+    """All tallies of this process, for another one's table."""
+    return [asdict(tally) for tally in _added]
+
+
+def add_of_others(tallies: Iterable[dict[str, Any]]) -> None:
+    """Let the table have what another process has `added`."""
+    for told in tallies:
+        violations = [Violation(Harm(each["harm"]), each["line"]) for each in told["violations"]]
+        _added.append(Tally(**{**told, "violations": violations}))
 
 
 def table() -> list[str]:
