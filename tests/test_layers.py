@@ -28,8 +28,6 @@ _LOOKS_INTO_PACKAGES = " ".join(
     )
 )  # fmt: skip
 
-_REBUILDS = " ".join(f"simpleindex_storage.rebuild{name}" for name in ("", "_from_files"))
-
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.__main__",),
     ("simpleindex.cli",),
@@ -58,7 +56,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.opening",),
     (
         "simpleindex_storage.store",
-        _REBUILDS,
+        "simpleindex_storage.rebuild",
         "simpleindex_storage.log_retention",
         "simpleindex_storage.files_disk",
         "simpleindex_storage.files_s3",
@@ -67,8 +65,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "simpleindex_storage.cache",
         "simpleindex_storage.counters",
     ),
-    ("simpleindex_storage.rebuild_check", "simpleindex_storage.replay"),
-    ("simpleindex_storage.rebuild_draft",),
     ("simpleindex_storage.cache_upkeep",),
     (
         "simpleindex_storage.cache_names",

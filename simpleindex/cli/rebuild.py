@@ -15,8 +15,8 @@ from simpleindex.cli.telling import count_text, json_option, tell
 from simpleindex.initialise import PASSWORD_FILE, keep_password, make_secret, random_password
 from simpleindex_storage.model import JsonValue, User
 from simpleindex_storage.opening import utc_now
-from simpleindex_storage.rebuild import Rebuilt, rebuild
-from simpleindex_storage.rebuild_from_files import rebuild_from_files
+from simpleindex_storage.rebuild.again import Rebuilt, rebuild
+from simpleindex_storage.rebuild.from_files import rebuild_from_files
 
 _SHOWN_MAX = 20
 _EXIT_NOT_ALL = 1

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex_storage import rebuild_draft, upkeep
+from simpleindex_storage import upkeep
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.journal import segments
 from simpleindex_storage.log_retention import trim_log
 from simpleindex_storage.model import (
     StageSettings,
 )
-from simpleindex_storage.rebuild import Rebuilt, rebuild
-from simpleindex_storage.rebuild_from_files import NO_PASSWORD, rebuild_from_files
+from simpleindex_storage.rebuild import again as rebuilding
+from simpleindex_storage.rebuild import draft
+from simpleindex_storage.rebuild.again import Rebuilt, rebuild
+from simpleindex_storage.rebuild.from_files import NO_PASSWORD, rebuild_from_files
+from simpleindex_storage.rebuild.replay import _DOES
 from simpleindex_storage.state_file import facts_of
 from tests.builders import a_wheel
 from tests.storage.filled import ART, BY, DEMO, DEV, ROOT, change, fill
@@ -90,8 +93,6 @@ def test_a_lost_catalog_is_the_same_again(root: Path) -> None:
 
 
 def test_every_kind_of_fact_has_been_tried(root: Path) -> None:
-    from simpleindex_storage.replay import _DOES
-
     told = {kind for line in journal_of(root) for kind, _ in line["facts"]}
     assert told == set(_DOES) - {"former project", "file to remove"}
 
@@ -334,9 +335,7 @@ def test_whoever_is_killed_meanwhile_leaves_the_old_catalog_or_the_new_one(
     call: str, is_after: bool, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = catalog_dump(root)
-    module = rebuild_draft if call != "settle" else __import__(
-        "simpleindex_storage.rebuild", fromlist=["settle"]
-    )  # fmt: skip
+    module = rebuilding if call == "settle" else draft
     original = getattr(module, call)
 
     def die(*arguments: object) -> object:
@@ -362,7 +361,7 @@ def test_a_full_disk_leaves_the_old_catalog(root: Path, monkeypatch: pytest.Monk
     def no_room(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rebuild_draft, "put_in_place", no_room)
+    monkeypatch.setattr(draft, "put_in_place", no_room)
     with pytest.raises(Unavailable, match="the disk is full"):
         again(root)
     assert catalog_dump(root) == before

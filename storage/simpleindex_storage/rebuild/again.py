@@ -10,21 +10,22 @@ from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 
-from . import catalog_sql as sql
-from . import upkeep
-from .durable import unavailable_on_failure
-from .errors import Refused, StoreError
-from .journal import Journal, segments
-from .journal_lines import Entry, Line, lines_of
-from .model import Actor, JsonValue
-from .names import FilePlace, UserName
-from .ports import Change
-from .rebuild_check import missing_places, unknown_paths
-from .rebuild_draft import CATALOG_FILE, DraftCatalog, alone, draft_catalog
-from .records import time_text
+from simpleindex_storage import catalog_sql as sql
+from simpleindex_storage import upkeep
+from simpleindex_storage.durable import unavailable_on_failure
+from simpleindex_storage.errors import Refused, StoreError
+from simpleindex_storage.journal import Journal, segments
+from simpleindex_storage.journal_lines import Entry, Line, lines_of
+from simpleindex_storage.model import Actor, JsonValue
+from simpleindex_storage.names import FilePlace, UserName
+from simpleindex_storage.ports import Change
+from simpleindex_storage.records import time_text
+from simpleindex_storage.sqlite_file import Standing, standing_of
+from simpleindex_storage.state_file import STATE_FILE, State, facts_of, state_of, write_state
+
+from .draft import CATALOG_FILE, DraftCatalog, alone, draft_catalog
 from .replay import replay
-from .sqlite_file import Standing, standing_of
-from .state_file import STATE_FILE, State, facts_of, state_of, write_state
+from .stored import missing_places, unknown_paths
 
 
 @dataclass(frozen=True, slots=True)

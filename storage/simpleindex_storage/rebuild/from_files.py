@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .documentation import check_documentation
-from .durable import unavailable_on_failure
-from .errors import Damaged, Refused, StoreError
-from .inspection import inspect
-from .journal import segments
-from .journal_lines import last_entry
-from .model import (
+from simpleindex_storage.documentation import check_documentation
+from simpleindex_storage.durable import unavailable_on_failure
+from simpleindex_storage.errors import Damaged, Refused, StoreError
+from simpleindex_storage.inspection import inspect
+from simpleindex_storage.journal import segments
+from simpleindex_storage.journal_lines import last_entry
+from simpleindex_storage.model import (
     Actor,
     Attachment,
     AttachmentKind,
@@ -31,7 +31,7 @@ from .model import (
     StageSettings,
     User,
 )
-from .names import (
+from simpleindex_storage.names import (
     DistFilename,
     FilePlace,
     IndexName,
@@ -41,13 +41,14 @@ from .names import (
     parse_project_name,
     parse_version,
 )
-from .ports import Change
-from .provenance import check_provenance, check_signature
-from .rebuild import Rebuilt, append, begin_anew, counts_of, rebuild_line, settle
-from .rebuild_check import FILES_FOLDER, stored_files
-from .rebuild_draft import CATALOG_FILE, alone, draft_catalog, keep_aside
-from .sqlite_file import standing_of
-from .state_file import STATE_FILE, state_of
+from simpleindex_storage.ports import Change
+from simpleindex_storage.provenance import check_provenance, check_signature
+from simpleindex_storage.sqlite_file import standing_of
+from simpleindex_storage.state_file import STATE_FILE, state_of
+
+from .again import Rebuilt, append, begin_anew, counts_of, rebuild_line, settle
+from .draft import CATALOG_FILE, alone, draft_catalog, keep_aside
+from .stored import FILES_FOLDER, stored_files
 
 NO_PASSWORD = "!"  # noqa: S105  no password has it as its hash
 _BLOCK_BYTES = 1 << 20

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import records
-from .errors import NotStored, Refused
-from .model import ApiToken, DistFile
-from .names import IndexName, UserName, parse_filename
-from .sqlite_transaction import SqliteChange
+from simpleindex_storage import records
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.model import ApiToken, DistFile
+from simpleindex_storage.names import IndexName, UserName, parse_filename
+from simpleindex_storage.sqlite_transaction import SqliteChange
 
 
 def replay(change: SqliteChange, kind: str, fact: Mapping[str, Any]) -> None:

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
 
-from . import catalog_sql as sql
-from .durable import sync_file, sync_folder, unavailable_on_failure
-from .errors import Refused
-from .locks import FileLock
-from .processes import living
-from .sqlite_file import fact, migrate, put_in_place, standing_of, writing_errors
-from .sqlite_transaction import SqliteChange, SqliteSnapshot
+from simpleindex_storage import catalog_sql as sql
+from simpleindex_storage.durable import sync_file, sync_folder, unavailable_on_failure
+from simpleindex_storage.errors import Refused
+from simpleindex_storage.locks import FileLock
+from simpleindex_storage.processes import living
+from simpleindex_storage.sqlite_file import fact, migrate, put_in_place, standing_of, writing_errors
+from simpleindex_storage.sqlite_transaction import SqliteChange, SqliteSnapshot
 
 CATALOG_FILE = "catalog.sqlite"
 _BESIDE = ("-wal", "-shm")

@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import catalog_sql as sql
-from .errors import Refused
-from .model import Sidecar
-from .names import FilePlace, IndexName, index_name, parse_place
-from .ports import Snapshot
-from .rebuild_draft import DraftCatalog
-from .sqlite_transaction import SqliteChange
+from simpleindex_storage import catalog_sql as sql
+from simpleindex_storage.errors import Refused
+from simpleindex_storage.model import Sidecar
+from simpleindex_storage.names import FilePlace, IndexName, index_name, parse_place
+from simpleindex_storage.ports import Snapshot
+from simpleindex_storage.sqlite_transaction import SqliteChange
+
+from .draft import DraftCatalog
 
 FILES_FOLDER = "files"
 
