@@ -69,6 +69,8 @@ class Principal:
     """What came instead of a password, and limits what it is good for."""
     address: str | None = field(default=None, compare=False)
     """Where the request came from, for the journal; None where that is not known."""
+    is_unproven: bool = field(default=False, compare=False)
+    """Whether a password or a login came along that is no good."""
 
     @property
     def actor(self) -> Actor:
@@ -76,6 +78,8 @@ class Principal:
         return Actor(self.name or "", self.address)
 
     def __str__(self) -> str:
+        if self.name is None and self.is_unproven:
+            return "somebody whose user name or password is wrong, or whose login has ended,"
         if self.name is None:
             return "somebody who is not logged in"
         return f"user {self.name}" if self.token is None else f"this token of user {self.name}"

@@ -35,7 +35,7 @@ from simpleindex.serving.workers import WorkerFailed, Workers
 from simpleindex.version import __version__
 from simpleindex.wire.origin import host_to_trust
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.opening import FolderState, state_of, utc_now
+from simpleindex_storage.opening import FolderState, lacks_catalog, state_of, utc_now
 
 
 @click.command("serve")
@@ -76,6 +76,11 @@ def _why_foreign(serverdir: Path) -> str:
         return (
             "this is a directory of devpi-server; make a new one with `init --serverdir=NEW`, and "
             f"take all over with `import-devpi {serverdir} --serverdir=NEW`"
+        )
+    if lacks_catalog(serverdir):
+        return (
+            f"its catalog is lost; `{this_command()} rebuild --serverdir={serverdir}` makes it "
+            "anew from the journal and the files, or restore a backup"
         )
     return (
         "other things lie in this folder; choose an empty one, or a directory of simpleindex-server"

@@ -50,7 +50,7 @@ class Doorkeeper:
                 lambda: self._authenticator.identify(credentials, address), credentials, address
             )
         say_user(request.scope, known.name)
-        return replace(known, address=address)
+        return replace(known, address=address, is_unproven=known.name is None)
 
     async def identify_reader(self, request: Request) -> Principal:
         """As `identify`; but whoever was wrong too often is anybody, who may read as before."""

@@ -22,7 +22,7 @@ from simpleindex.wire.locations import (
     SearchAt,
     UploadAt,
 )
-from simpleindex.wire.origin import client_address
+from simpleindex.wire.origin import client_address, is_trusted
 from simpleindex_storage.model import Sidecar
 
 _KEY = "simpleindex.asked"
@@ -154,7 +154,10 @@ _POSTING: Mapping[type[Location], Door] = {
 
 
 def _address(scope: Scope, trusted: tuple[str, ...]) -> str | None:
+    """The client's; that of the connection, unless its other end is a proxy that is trusted."""
     client = scope.get("client")
     address = client[0] if client else None
+    if not is_trusted(address, trusted):
+        return address
     values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
     return client_address(address, b",".join(values).decode("latin-1"), trusted)

@@ -346,6 +346,17 @@ def test_damage_that_shows_while_it_runs_is_a_503_and_the_log_names_the_way_out(
     assert "Traceback" not in log
 
 
+def test_a_directory_that_lost_its_catalog_is_told_what_makes_it_anew(
+    cli: Cli, tmp_path: Path
+) -> None:
+    cli.init(tmp_path / "data")
+    open_once(tmp_path / "data")
+    (tmp_path / "data" / "catalog.sqlite").unlink()
+    complaint = cli("serve", f"--serverdir={tmp_path / 'data'}", "--port=0").complaint
+    assert complaint.startswith(f"{tmp_path / 'data'}: its catalog is lost; ")
+    assert f"rebuild --serverdir={tmp_path / 'data'}` makes it anew" in complaint
+
+
 def test_a_newer_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
     cli.init(tmp_path / "data")
     open_once(tmp_path / "data")

@@ -164,6 +164,7 @@ def test_a_running_server_takes_a_renewed_certificate(tmp_path: Path, workers: i
         wait_until(
             lambda: all(get(server.port, "/+api", trusted)[2] == der_of(new) for _ in range(20))
         )
+        wait_until(lambda: server.log.read_text().count(f"{served.cert} was read again") == 1)
         served.key.write_bytes(old.key.read_bytes())
         server.process.send_signal(signal.SIGHUP)
         told = "the settings stay as they were: the key"

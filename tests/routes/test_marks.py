@@ -10,7 +10,7 @@ from simpleindex_storage.names import IndexName, parse_project_name
 from simpleindex_storage.upkeep import mark_project
 from tests.asgi import Answer
 from tests.builders import a_wheel, an_sdist
-from tests.routes.sites import SDIST, V1_JSON, WHEEL, Site
+from tests.routes.sites import SDIST, V1_JSON, WHEEL, Site, basic
 
 
 def patch(site: Site, target: str, content: Any, by: str | None = "root") -> Answer:
@@ -176,3 +176,11 @@ def test_an_uploader_and_root_may_mark(site: Site) -> None:
     site.add(WHEEL, index="alice/dev")
     assert patch(site, "/alice/dev/demo/1.0", {"yanked": True}, "alice").status == 200
     assert patch(site, "/alice/dev/demo/1.0", {"yanked": False}, "root").status == 200
+
+
+def test_whoever_has_the_wrong_password_is_told_so(site: Site) -> None:
+    site.add(WHEEL)
+    wrong = {"authorization": basic("root", "wrong")}
+    answer = site.ask("PATCH", "/root/local/demo", wrong, b'{"project-status": "archived"}')
+    assert answer.status == 403
+    assert answer.line.startswith("somebody whose user name or password is wrong, or whose login")

@@ -84,6 +84,14 @@ def test_what_takes_a_restart_is_told(tmp_path: Path) -> None:
         assert root_of(server).ask("GET", "/+api").status == 200
 
 
+def test_what_takes_a_restart_is_compared_with_what_is_in_effect(tmp_path: Path) -> None:
+    with served(tmp_path, 1) as server:
+        settle(server, "unix_socket = '/tmp/x'", "settings were read again")
+        settle(server, "login_seconds = 60", "settings were read again")
+        lines = server.log.read_text().splitlines()
+    assert lines[-1].endswith("changed: login_seconds")
+
+
 def test_a_request_that_is_under_way_goes_on_with_the_settings_of_its_beginning(
     tmp_path: Path,
 ) -> None:
