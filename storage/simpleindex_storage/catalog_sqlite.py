@@ -25,7 +25,7 @@ from .errors import Unavailable
 from .generation import Generation
 from .journal import LINES_PER_COMMIT_MAX, Journal
 from .locks import FileLock
-from .model import Actor, JsonValue
+from .model import CONSOLE, Actor, JsonValue
 from .ports import Change, Snapshot
 from .sqlite_file import (
     check_version,
@@ -284,7 +284,7 @@ def create_catalog(folder: Path, first: Callable[[Change], None], now: datetime)
             # So that a rebuild makes a catalog of the same server.
             server: JsonValue = ["server", {"uuid": str(fact(connection, "uuid"))}]
             entry: dict[str, JsonValue] = {
-                "serial": 0, "time": records.time_text(now), "who": "", "from": None,
+                "serial": 0, "time": records.time_text(now), "who": "", "from": CONSOLE,
                 "what": "init", "facts": [server, *change.facts],
             }  # fmt: skip
             connection.execute(sql.SET_FACT, (journal.append([entry], at_bytes=0), "journal_bytes"))

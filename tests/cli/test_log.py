@@ -73,7 +73,7 @@ def test_a_tool_reads_every_change_a_line_each_oldest_first(cli: Cli, data: Path
     token = lines[2]["subject"]
     assert token.startswith("alice ")
     assert told == [
-        ("", None, "init", "root"),
+        ("", "console", "init", "root"),
         ("root", "console", "create user", "alice"),
         ("root", "console", "create token", token),
         ("root", "console", "index", "root/dev"),
@@ -116,7 +116,7 @@ def test_people_read_a_line_for_each_change(cli: Cli, data: Path) -> None:
     time = log(cli, data)[4]["time"]
     told = f"{time[:10]} {time[11:19]}Z  alice  2001:db8::7  create index  root/far"
     assert lines[4] == told
-    assert lines[0].endswith("Z  -  -  init  root")
+    assert lines[0].endswith("Z  -  console  init  root")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_the_journal_tells_every_change_with_its_serial_time_and_author(tmp_path
             "serial": 0,
             "time": time,
             "who": "",
-            "from": None,
+            "from": "console",
             "what": "init",
             "facts": [["server", {"uuid": catalog.uuid}]],
         },
