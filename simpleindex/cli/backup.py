@@ -39,9 +39,11 @@ def backup(
 
     The server may be running, and under load: what is saved is the state of one moment. Files that
     the backup before has, or that lie on the same disk, are second names of the same bytes and
-    take no room; a backup on another disk is what helps when this one fails. Keep it where nobody
-    else can read it: it has password hashes and the key of logins. The exit code is 1 if files
-    were lost or damaged already; the rest is saved then. `restore` is the way back.
+    take no room; a backup on another disk is what helps when this one fails. Every file is read
+    and compared with its sha256, but for what the backup before has: `fsck` finds rot in those.
+    The exit code is 1 if files are lost or damaged already: they are named, come out of an earlier
+    backup where one has them, and the rest is saved. Keep backups where nobody else can read them:
+    they have password hashes and the key of logins. `restore` is the way back.
     """
     root = config_from(config_file, flags).serverdir
     require_ours(root)
@@ -49,7 +51,7 @@ def backup(
         root, destination.absolute(), utc_now(), __version__, keep=keep, with_cache=with_cache
     )
     tell(_document(taken), _lines(taken), as_json=as_json)
-    if taken.manifest.damaged:
+    if taken.manifest.damaged or taken.recovered:
         raise click.exceptions.Exit(1)
 
 
@@ -105,6 +107,7 @@ def _document(taken: Taken) -> JsonValue:
         "copied": taken.copied,
         "copied_bytes": taken.copied_bytes,
         "damaged": list(taken.manifest.damaged),
+        "recovered": [{"path": path, "from": str(earlier)} for path, earlier in taken.recovered],
         "removed": [str(path) for path in taken.removed],
     }
 
@@ -113,13 +116,15 @@ def _lines(taken: Taken) -> Iterator[str]:
     manifest = taken.manifest
     for path in manifest.damaged:
         yield f"damaged  {path}"
+    for path, earlier in taken.recovered:
+        yield f"recovered  {path} is lost or damaged; its bytes came from {earlier}"
     for older in taken.removed:
         yield f"removed  {older}"
     yield (
         f"{taken.path}: {count_text(manifest.files, 'file')}, {size_text(manifest.size_bytes)}; "
         f"{size_text(taken.copied_bytes)} copied"
     )
-    if manifest.damaged:
+    if manifest.damaged or taken.recovered:
         yield "some files were damaged already; `simpleindex-server fsck` tells what to do"
 
 

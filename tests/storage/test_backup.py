@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -182,13 +183,92 @@ def test_on_another_disk_only_what_is_new_is_copied(
     assert not path_of(second.path).samefile(path_of(root))
 
 
-def test_a_good_copy_of_the_backup_before_wins_over_a_damaged_file(root: Path, dest: Path) -> None:
-    shutil.copytree(backed_up(root, dest).path, dest / "copies")  # else both are one inode
-    shutil.rmtree(dest / "20260102T030405Z")
-    path_of(root).write_bytes(b"cut short")
+def replace(path: Path, content: bytes) -> None:
+    """Put other bytes in the place of a file, as a file of their own."""
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_wrong_bytes_of_the_right_size_are_told_of_by_every_backup_that_has_no_others(
+    root: Path, dest: Path, monkeypatch: pytest.MonkeyPatch, *, is_elsewhere: bool
+) -> None:
+    if is_elsewhere:
+        another_disk(monkeypatch, root)
+    replace(path_of(root), bytes(len(DEMO.content)))
+    for days in (0, 1):
+        taken = backed_up(root, dest, days=days)
+        assert [path.rpartition("/")[2] for path in taken.manifest.damaged] == [DEMO.filename]
+        assert not path_of(taken.path).samefile(path_of(root))
+
+
+@pytest.mark.parametrize("other", [bytes(len(DEMO.content)), b"cut short", None])
+def test_an_earlier_backup_has_the_bytes_that_are_lost_or_wrong_and_that_is_told(
+    other: bytes | None, root: Path, dest: Path, tmp_path: Path
+) -> None:
+    first = backed_up(root, dest)
+    path = path_of(root)
+    below = path.relative_to(root).as_posix()
+    if other is None:
+        path.unlink()
+    else:
+        replace(path, other)
+    second, third = backed_up(root, dest, days=1), backed_up(root, dest, days=2, keep=1)
+    assert second.recovered == ((below, first.path),)
+    assert third.recovered == ((below, second.path),)
+    assert third.manifest.damaged == ()
+    assert path_of(third.path).read_bytes() == DEMO.content
+    restored_to(third.path, tmp_path / "new", is_verified=True)
+    assert faults(tmp_path / "new") == []
+
+
+def test_what_lies_beside_a_file_is_compared_too(root: Path, dest: Path) -> None:
+    first = backed_up(root, dest)
+    beside = path_of(root).with_name(DEMO.filename + ".metadata")
+    replace(beside, bytes(beside.stat().st_size))
     second = backed_up(root, dest, days=1)
-    assert second.manifest.damaged == ()
-    assert path_of(second.path).read_bytes() == DEMO.content
+    assert second.recovered == ((beside.relative_to(root).as_posix(), first.path),)
+
+
+def test_only_what_the_backup_before_does_not_have_is_read(
+    root: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_digest = copying._has_digest
+    read: list[str] = []
+
+    def note(path: Path, sha256: str) -> bool:
+        read.append(path.name)
+        return has_digest(path, sha256)
+
+    monkeypatch.setattr(copying, "_has_digest", note)
+    backed_up(root, dest)
+    assert len(read) == 5
+    with opened(root) as store:
+        late = send(store, a_wheel("late")).file
+    read.clear()
+    taken = backed_up(root, dest, days=1)
+    assert [name for name in read if not name.endswith(".metadata")] == [late.filename]
+    assert taken.linked == 7
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_file_that_cannot_be_read_keeps_nobody_from_the_rest(
+    root: Path, dest: Path, monkeypatch: pytest.MonkeyPatch, *, is_elsewhere: bool
+) -> None:
+    if is_elsewhere:
+        another_disk(monkeypatch, root)
+    bad = path_of(root).stat().st_size
+
+    def fail(file: BinaryIO, size_bytes: int) -> bytes:
+        if os.fstat(file.fileno()).st_size == bad:
+            raise copying.UnreadableError(errno.EIO, "Input/output error")
+        return file.read(size_bytes)
+
+    monkeypatch.setattr(copying, "_read", fail)
+    monkeypatch.setattr(copying, "_has_digest", lambda path, _: path.name != DEMO.filename)
+    taken = backed_up(root, dest)
+    assert [path.rpartition("/")[2] for path in taken.manifest.damaged] == [DEMO.filename]
+    assert not list((taken.path / "files").rglob(DEMO.filename))
 
 
 def lose(path: Path) -> None:

@@ -4,7 +4,10 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from simpleindex_storage.durable import unavailable_on_failure
 
@@ -14,45 +17,113 @@ _CHUNK_BYTES = 1 << 20
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A backup beside the one that is being made."""
+
+    path: Path
+    damaged: frozenset[str]
+    """What was so when it was made; below it."""
+
+    def has_lost(self, wanted: Wanted) -> bool:
+        """Whether it knows that it lacks the right bytes."""
+        return f"files/{wanted.path}" in self.damaged
+
+
+class UnreadableError(OSError):
+    """It is the source of a copy that fails, and not its target."""
+
+
 class FileCopies:
     """Takes files from one `files/` to another. Counts what it does."""
 
-    def __init__(self, source: Path, target: Path, before: Path | None, *, may_link: bool) -> None:
-        """`before` is a third one, of an earlier backup beside the target."""
+    def __init__(
+        self, source: Path, target: Path, earlier: Sequence[Earlier] = (), *, may_link: bool
+    ) -> None:
+        """`earlier`: backups beside the target, the newest first."""
         self._source = source
         self._target = target
-        self._before = before
+        self._earlier = earlier
         self._may_link = may_link
         self.linked = self.reused = self.copied = 0
         self.copied_bytes = 0
 
-    def take(self, wanted: Wanted) -> bool | None:
-        """Bring a file over. None: it is not there; False: it is not as it was recorded.
+    def take(self, wanted: Wanted) -> bool:
+        """Bring a file over; False, and nothing has changed, if it is not as it was recorded.
 
-        What was damaged comes along as it is. Raises Unavailable.
+        It is read and compared with its digest, unless the backup before has these very bytes:
+        then they were compared when they got there. Raises Unavailable.
         """
         source, target = self._source / wanted.path, self._target / wanted.path
         with unavailable_on_failure(f"{wanted.path} cannot be saved"):
             if target.exists():  # by an earlier round; a path always has the same bytes
                 return True
             make_private(target.parent)
-            size_bytes = _plain_size(source)
-            is_whole = size_bytes is not None and wanted.size_bytes in (None, size_bytes)
-            if is_whole and self._may_link and _link(source, target):
+            stated = _plain(source)
+            if stated is None or wanted.size_bytes not in (None, stated.st_size):
+                return False
+            before = self._before(wanted)
+            if self._may_link and _link(source, target):
+                is_known = before is not None and before.samefile(target)
+                if not is_known and not _has_digest(target, wanted.sha256):
+                    target.unlink()
+                    return False
                 self.linked += 1
                 return True
-            if self._has_before(wanted, wanted.size_bytes or size_bytes):
+            if before is not None and _link(before, target):
                 self.reused += 1
                 return True
-            if size_bytes is None:
-                return None
             try:
                 digest, copied_bytes = copy(source, target)
-            except FileNotFoundError:
-                return None
-            self.copied += 1
-            self.copied_bytes += copied_bytes
-            return is_whole and digest == wanted.sha256
+            except (FileNotFoundError, UnreadableError):
+                digest, copied_bytes = "", 0
+            if digest != wanted.sha256:
+                target.unlink(missing_ok=True)
+                return False
+            self._count_copy(copied_bytes)
+            return True
+
+    def take_from_earlier(self, wanted: Wanted) -> Path | None:
+        """Bring over what an earlier backup has of a file, and say which; None: none has it."""
+        target = self._target / wanted.path
+        tried: set[int] = set()
+        with unavailable_on_failure(f"{wanted.path} cannot be saved"):
+            for earlier in self._earlier:
+                path = earlier.path / "files" / wanted.path
+                stated = _plain(path)
+                if stated is None or stated.st_ino in tried:
+                    continue
+                tried.add(stated.st_ino)
+                if not _has_digest(path, wanted.sha256):
+                    continue
+                if _link(path, target):
+                    self.reused += 1
+                else:
+                    self._count_copy(copy(path, target)[1])
+                return earlier.path
+        return None
+
+    def take_as_it_is(self, wanted: Wanted) -> None:
+        """Bring over what lies there, right or not, if anything does that can be read."""
+        source, target = self._source / wanted.path, self._target / wanted.path
+        with unavailable_on_failure(f"{wanted.path} cannot be saved"):
+            if _plain(source) is None:
+                return
+            make_private(target.parent)
+            try:
+                self._count_copy(copy(source, target)[1])
+            except (FileNotFoundError, UnreadableError):
+                target.unlink(missing_ok=True)
+
+    def take_unread(self, wanted: Wanted) -> None:
+        """Bring over what lies there as a second name, where that can be and is wanted."""
+        source, target = self._source / wanted.path, self._target / wanted.path
+        with unavailable_on_failure(f"{wanted.path} cannot be saved"):
+            make_private(target.parent)
+            if self._may_link and _plain(source) is not None and _link(source, target):
+                self.linked += 1
+                return
+        self.take_as_it_is(wanted)
 
     def drop(self, wanted: Wanted) -> None:
         """Take away again what is no longer recorded."""
@@ -64,21 +135,33 @@ class FileCopies:
             except OSError:  # others lie there, or it is gone
                 return
 
-    def _has_before(self, wanted: Wanted, size_bytes: int | None) -> bool:
-        """Link the file of the earlier backup, if it has one that fits."""
-        if self._before is None or size_bytes is None:
-            return False
-        before = self._before / wanted.path
-        return _plain_size(before) == size_bytes and _link(before, self._target / wanted.path)
+    def _before(self, wanted: Wanted) -> Path | None:
+        """The file in the backup before, if that has compared it."""
+        if not self._earlier or self._earlier[0].has_lost(wanted):
+            return None
+        path = self._earlier[0].path / "files" / wanted.path
+        stated = _plain(path)
+        if stated is None:
+            return None
+        if wanted.size_bytes is None:  # beside a file other bytes may lie today
+            return path if _has_digest(path, wanted.sha256) else None
+        return path if stated.st_size == wanted.size_bytes else None
+
+    def _count_copy(self, size_bytes: int) -> None:
+        self.copied += 1
+        self.copied_bytes += size_bytes
 
 
 def copy(source: Path, target: Path, *, length_bytes: int | None = None) -> tuple[str, int]:
-    """Copy a file, or its beginning, for its owner alone; the sha256 and the size of that."""
+    """Copy a file, or its beginning, for its owner alone; the sha256 and the size of that.
+
+    Raises UnreadableError, and OSError for everything else.
+    """
     digest, size_bytes = hashlib.sha256(), 0
     left = length_bytes
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
-        while chunk := reading.read(_CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left)):
+        while chunk := _read(reading, _CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left)):
             writing.write(chunk)
             digest.update(chunk)
             size_bytes += len(chunk)
@@ -99,13 +182,29 @@ def sync_all() -> None:
         os.sync()
 
 
-def _plain_size(path: Path) -> int | None:
-    """The size of a plain file; None: there is none. No link is followed."""
+def _read(file: BinaryIO, size_bytes: int) -> bytes:
+    try:
+        return file.read(size_bytes)
+    except OSError as error:
+        raise UnreadableError(error.errno, error.strerror) from error
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    """Whether a file has these bytes; what cannot be read has not."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _plain(path: Path) -> os.stat_result | None:
+    """What a plain file is like; None: there is none. No link is followed."""
     try:
         stated = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return stated.st_size if stat.S_ISREG(stated.st_mode) else None
+    return stated if stat.S_ISREG(stated.st_mode) else None
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -64,9 +64,9 @@ def restore_backup(
         make_private(root)
         root.chmod(0o700)
         make_private(root / "files")
-        copies = FileCopies(backup / "files", root / "files", None, may_link=may_link)
+        copies = FileCopies(backup / "files", root / "files", may_link=may_link)
         for wanted in wanted_files(backup / CATALOG):
-            copies.take(wanted)
+            copies.take_unread(wanted)
         for name in manifest.digests:
             copy(backup / name, root / (_DRAFT if name == CATALOG else name))
         _copy_cache(backup / "cache", root / "cache")

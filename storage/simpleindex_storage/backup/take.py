@@ -22,12 +22,13 @@ from simpleindex_storage.locks import FileLock
 from simpleindex_storage.records import time_text
 from simpleindex_storage.sqlite_file import check_version, connect, fact, reading_errors
 
-from .copying import FileCopies, copy, make_private, sync_all
+from .copying import Earlier, FileCopies, copy, make_private, sync_all
 from .folders import (
     MANIFEST,
     Manifest,
     complete_backups,
     new_draft,
+    read_manifest,
     remove_backup,
     remove_unfinished,
 )
@@ -52,6 +53,8 @@ class Taken:
     """Likewise of those in the backup before."""
     copied: int
     copied_bytes: int
+    recovered: tuple[tuple[str, Path], ...]
+    """Files that are lost or damaged where they are served, and the backups that had them yet."""
     removed: tuple[Path, ...]
     """Older backups that had to go."""
 
@@ -68,9 +71,10 @@ def take_backup(
     """Back a server directory up into a new folder below `destination`.
 
     What is there of an earlier run that was broken off is removed. `keep` is how many complete
-    backups stay, this one among them. Files that are lost or damaged already are named in the
-    manifest. A crash leaves a folder that does not count. Raises Refused, and Unavailable; its
-    `full` tells of a disk without room, which is asked about first.
+    backups stay, this one among them. Files that are lost or damaged already come out of an
+    earlier backup; those that none has are named in the manifest. A crash leaves a folder that
+    does not count. Raises Refused, and Unavailable; its `full` tells of a disk without room, which
+    is asked about first.
     """
     if root.resolve() in (destination.resolve(), *destination.resolve().parents):
         raise Refused(str(destination), f"backups of {root} cannot lie in it; choose another disk")
@@ -96,17 +100,18 @@ class _Taking:
         self._root = root
         self._destination = destination
         self._now = now
-        self._before = next(reversed(complete_backups(destination)), None)
+        self._earlier = tuple(_earlier(destination))
         may_link = root.stat().st_dev == destination.stat().st_dev
         self._check_room(may_link=may_link)
         self._draft, self._final = new_draft(destination, now)
         self._copies = FileCopies(
             root / "files",
             self._draft / "files",
-            self._before and self._before / "files",
+            self._earlier,
             may_link=may_link,
         )
         self._damaged: set[str] = set()
+        self._recovered: dict[str, Path] = {}
 
     def take(self, made_by: str, keep: int | None, *, with_cache: bool) -> Taken:
         make_private(self._draft / "files")
@@ -129,7 +134,7 @@ class _Taking:
         copies = self._copies
         return Taken(
             self._final, manifest, copies.linked, copies.reused, copies.copied,
-            copies.copied_bytes, tuple(removed),
+            copies.copied_bytes, tuple(sorted(self._recovered.items())), tuple(removed),
         )  # fmt: skip
 
     def _take_files(self) -> None:
@@ -155,22 +160,36 @@ class _Taking:
     def _take_round(
         self, newer: Path, older: Path | None, missed: Iterable[Wanted], *, is_last: bool
     ) -> list[Wanted]:
-        """Bring the files up to a newer catalog; those that were gone before that could be done."""
+        """Bring the files up to a newer catalog; those that were not, or not as recorded, there.
+
+        The next round sees whether they were removed or replaced meanwhile.
+        """
         gone = set()
         if older is not None:
             for wanted in wanted_files(older, without=newer):
                 self._copies.drop(wanted)
                 self._damaged.discard(f"files/{wanted.path}")
+                self._recovered.pop(f"files/{wanted.path}", None)
                 gone.add(wanted)
         still_missed = []
         again = (wanted for wanted in missed if wanted not in gone)
         for wanted in chain(again, wanted_files(newer, without=older)):
-            done = self._copies.take(wanted)
-            if done is None and not is_last:
+            if self._copies.take(wanted):
+                continue
+            if is_last:  # writers wait, and it is on record: it was lost or damaged before
+                self._take_damaged(wanted)
+            else:
                 still_missed.append(wanted)
-            elif not done:  # writers wait, and it is on record: it was lost before
-                self._damaged.add(f"files/{wanted.path}")
         return still_missed
+
+    def _take_damaged(self, wanted: Wanted) -> None:
+        path = f"files/{wanted.path}"
+        earlier = self._copies.take_from_earlier(wanted)
+        if earlier is None:
+            self._damaged.add(path)
+            self._copies.take_as_it_is(wanted)
+        else:
+            self._recovered[path] = earlier
 
     def _small_files(self) -> Iterator[tuple[str, str]]:
         """Everything at the top, and the digest of each. The journal ends with the catalog."""
@@ -247,7 +266,7 @@ class _Taking:
         needed = _SPARE_BYTES + catalog.stat().st_size
         needed += sum(path.stat().st_size for path in self._root.glob("journal*.jsonl"))
         if not may_link:
-            before = self._before and self._before / CATALOG
+            before = self._earlier[0].path / CATALOG if self._earlier else None
             with reading_errors():
                 wanted = wanted_files(catalog, without=before)
                 needed += sum(each.size_bytes or 0 for each in wanted)
@@ -258,6 +277,13 @@ class _Taking:
                 f"{needed:,}; make room there, or choose another disk",
                 full=True,
             )
+
+
+def _earlier(destination: Path) -> Iterator[Earlier]:
+    """The backups that are there, the newest first."""
+    for path in reversed(complete_backups(destination)):
+        with suppress(Refused):  # of another version
+            yield Earlier(path, frozenset(read_manifest(path).damaged))
 
 
 def _copy_catalog(path: Path, target: Path) -> None:
