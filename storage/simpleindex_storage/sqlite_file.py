@@ -240,12 +240,31 @@ def writing_errors() -> Iterator[None]:
 
 
 @contextmanager
+def refusing_damage(path: Path) -> Iterator[None]:
+    """As reading_errors, but that damage becomes Refused, which names the way out."""
+    damage = damage_at_first_sight(path)
+    if damage is not None:
+        raise _damaged(path, damage)
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _is_damage(error):
+            raise _damaged(path, str(error)) from error
+        raise Unavailable(f"the catalog cannot be read: {error}") from error
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@contextmanager
 def _sqlite_errors(what: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if _is_damage(error):
             _log.error(
                 "%s: %s; `simpleindex-server fsck` tells what is damaged, and "
                 "`simpleindex-server rebuild` makes the catalog anew",

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import os
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -149,9 +150,21 @@ def test_a_file_that_was_lost_is_told_of_with_exit_code_1(
     assert (called.exit_code, called.err) == (1, "")
     assert called.out.startswith("damaged  files/root/local/+f/")
     (backup,) = (tmp_path / "saved").glob("*Z")
-    called = cli("restore", backup, f"--serverdir={tmp_path / 'new'}")
+    into = f"--serverdir={tmp_path / 'new'}"
+    assert "restore what there is with --despite-faults" in cli("restore", backup, into).complaint
+    assert not (tmp_path / "new").exists()
+    called = cli("restore", backup, "--despite-faults", into)
     assert called.exit_code == 1 and "was so before it was saved" in called.out
     assert cli("list", f"--serverdir={tmp_path / 'new'}").exit_code == 0
+
+
+def test_a_damaged_catalog_is_told_of_in_one_line(cli: Cli, data: Path, tmp_path: Path) -> None:
+    os.truncate(data / "catalog.sqlite", 8192)
+    assert (
+        "the catalog is damaged"
+        in cli("backup", tmp_path / "saved", f"--serverdir={data}").complaint
+    )
+    assert not (tmp_path / "saved").exists()
 
 
 def test_what_mirrors_have_kept_comes_along_on_request(

@@ -159,8 +159,7 @@ def copy(source: Path, target: Path, *, length_bytes: int | None = None) -> tupl
     """
     digest, size_bytes = hashlib.sha256(), 0
     left = length_bytes
-    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with source.open("rb") as reading, os.fdopen(handle, "wb") as writing:
+    with source.open("rb") as reading, _opened_privately(target) as writing:
         while chunk := _read(reading, _CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left)):
             writing.write(chunk)
             digest.update(chunk)
@@ -180,6 +179,10 @@ def sync_all() -> None:
     """Force everything that was written onto the disk: one call is cheaper than one a file."""
     if hasattr(os, "sync"):
         os.sync()
+
+
+def _opened_privately(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def _read(file: BinaryIO, size_bytes: int) -> bytes:

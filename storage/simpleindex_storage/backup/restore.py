@@ -1,6 +1,7 @@
 """From a backup to a server directory. The catalog comes last: until then there is none."""
 
 import hashlib
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ _OF_THE_JOURNAL = {
 }
 """What the served directory has had as well, if a backup has it: the backup's own are compared."""
 
+_WAYS_ON = "use another backup, or restore what there is with --despite-faults"
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -50,7 +53,8 @@ def restore_backup(
 
     `is_verified`: every file is compared with its sha256, not only with its size. `may_link` makes
     second names of the backup's files, which is fast, and lets damage to one be damage to both.
-    Raises Refused for a backup that is not complete or has faults, and Unavailable.
+    Raises Refused for a backup that is not complete or has faults, and makes nothing then; and
+    Unavailable, which leaves a folder that is no server directory.
     """
     manifest = read_manifest(backup)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -59,7 +63,14 @@ def restore_backup(
             "a backup is restored into an empty folder; if a restore was broken off here, delete "
             "what it has left",
         )
+    if manifest.damaged and not despite_faults:
+        raise Refused(
+            str(backup),
+            f"of its files, {len(manifest.damaged)} were lost or damaged before it was made (the "
+            f"first: {manifest.damaged[0]}); {_WAYS_ON}",
+        )
     _check_digests(backup, manifest)
+    was_there = root.exists()
     with unavailable_on_failure(f"{root} cannot be written"):
         make_private(root)
         root.chmod(0o700)
@@ -73,6 +84,7 @@ def restore_backup(
         sync_all()
         faults = _faults(root, manifest, is_quick=not is_verified)
         if faults and not despite_faults:
+            _empty(root, was_there=was_there)
             raise Refused(str(backup), _told(faults))
         put_in_place(root / _DRAFT, root / CATALOG)
     return Restored(manifest, copies.linked, copies.copied, faults)
@@ -89,6 +101,17 @@ def _check_digests(backup: Path, manifest: Manifest) -> None:
             raise Refused(
                 str(backup / name), "it has changed since it was saved; use another backup"
             )
+
+
+def _empty(root: Path, *, was_there: bool) -> None:
+    """Take away what was restored into a folder."""
+    for path in root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if not was_there:
+        root.rmdir()
 
 
 def _copy_cache(source: Path, target: Path) -> None:
@@ -114,7 +137,4 @@ def _told(faults: tuple[Fault, ...]) -> str:
     counted = ", ".join(
         f"{number} x {code}" for code, number in Counter(each.code for each in faults).items()
     )
-    return (
-        f"it has faults ({counted}; the first: {faults[0].path} {faults[0].what}); use another "
-        "one, or restore what there is with --despite-faults"
-    )
+    return f"it has faults ({counted}; the first: {faults[0].path} {faults[0].what}); {_WAYS_ON}"

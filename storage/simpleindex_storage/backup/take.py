@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, count
@@ -20,7 +20,13 @@ from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.fsck.journal import CURRENT, STATE, state_serial
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.records import time_text
-from simpleindex_storage.sqlite_file import check_version, connect, fact, reading_errors
+from simpleindex_storage.sqlite_file import (
+    check_version,
+    connect,
+    fact,
+    reading_errors,
+    refusing_damage,
+)
 
 from .copying import Earlier, FileCopies, copy, make_private, sync_all
 from .folders import (
@@ -78,8 +84,10 @@ def take_backup(
     """
     if root.resolve() in (destination.resolve(), *destination.resolve().parents):
         raise Refused(str(destination), f"backups of {root} cannot lie in it; choose another disk")
-    with unavailable_on_failure(f"{destination} cannot be written"):
-        make_private(destination)
+    with (
+        unavailable_on_failure(f"{destination} cannot be written"),
+        _folder_for_backups(destination),
+    ):
         lock = FileLock(destination / "lock")
         try:
             if not lock.try_keep():
@@ -93,6 +101,22 @@ def take_backup(
                 raise
         finally:
             lock.close()
+
+
+@contextmanager
+def _folder_for_backups(destination: Path) -> Iterator[None]:
+    """Make it, and those above it; what was made goes again if nothing is saved in it."""
+    made = [path for path in (destination, *destination.parents) if not path.exists()]
+    make_private(destination)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # another backup has begun there
+            if made:
+                (destination / "lock").unlink(missing_ok=True)
+            for path in made:
+                path.rmdir()
+        raise
 
 
 class _Taking:
@@ -231,7 +255,8 @@ class _Taking:
         if not (source / "cache.sqlite").is_file():
             return
         make_private(target)
-        _copy_sqlite(source / "cache.sqlite", target / "cache.sqlite")
+        with reading_errors():
+            _copy_sqlite(source / "cache.sqlite", target / "cache.sqlite")
         for folder in ("files", "lists"):
             for path in sorted((source / folder).rglob("*")):
                 if not path.is_file() or path.is_symlink():
@@ -267,7 +292,7 @@ class _Taking:
         needed += sum(path.stat().st_size for path in self._root.glob("journal*.jsonl"))
         if not may_link:
             before = self._earlier[0].path / CATALOG if self._earlier else None
-            with reading_errors():
+            with refusing_damage(catalog):
                 wanted = wanted_files(catalog, without=before)
                 needed += sum(each.size_bytes or 0 for each in wanted)
         free = shutil.disk_usage(self._destination).free
@@ -287,16 +312,17 @@ def _earlier(destination: Path) -> Iterator[Earlier]:
 
 
 def _copy_catalog(path: Path, target: Path) -> None:
-    with reading_errors(), closing(connect(path)) as connection:
-        check_version(connection, path)
-    _copy_sqlite(path, target)
+    with refusing_damage(path):
+        with closing(connect(path)) as connection:
+            check_version(connection, path)
+        _copy_sqlite(path, target)
     with closing(sqlite3.connect(target)) as connection, connection:
         connection.execute("DELETE FROM removals")  # what was removed does not come along
 
 
 def _copy_sqlite(path: Path, target: Path) -> None:
     """One view of a file that may be written to. Reads all of it: no damage gets through unseen."""
-    with reading_errors(), closing(connect(path)) as connection:
+    with closing(connect(path)) as connection:
         connection.execute("VACUUM INTO ?", (str(target),))
     target.chmod(0o600)
 
