@@ -14,7 +14,7 @@ from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, tell
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import Code, Fault
-from simpleindex_storage.fsck.mend import Mender
+from simpleindex_storage.fsck.mend import NOTHING, Done, Mender
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.opening import utc_now
 
@@ -41,10 +41,12 @@ def command(
     """Check that every record has its bytes, and every byte its record.
 
     The server may be running. Reads every file and compares it with its recorded sha256, checks
-    the catalog, the journal, and what mirrors have kept. Nothing is changed without --repair, and
-    nothing is ever deleted: what has no record, or wrong bytes, is moved to SERVERDIR/set-aside.
-    The exit code is 1 if there are faults (with --repair: that could not be mended). What each
-    word means, and what to do about it, stands in docs/looking-after.md.
+    the catalog, the journal, and what mirrors have kept. Nothing is changed without --repair. That
+    deletes only what the program itself has left: drafts, empty folders, remainders of the cache.
+    What has no record, or wrong bytes, is moved to SERVERDIR/set-aside; a file for which no right
+    bytes are found keeps its record, and clients get a 404 until it is uploaded again. The exit
+    code is 1 if there are faults (with --repair: that could not be mended). Each fault is told
+    with a word that stays the same, and with what to do about it.
     """
     root = config_from(config_file, flags).serverdir
     require_ours(root)
@@ -70,17 +72,17 @@ def command(
 @dataclass(frozen=True, slots=True)
 class _Found:
     fault: Fault
-    mended: str | None
+    done: Done
 
     @property
     def is_fault(self) -> bool:
-        return self.fault.kind.is_fault and self.mended is None
+        return self.fault.kind.is_fault and not self.done.is_mended
 
     def lines(self) -> Iterator[str]:
         fault = self.fault
         level = "fault" if fault.kind.is_fault else "note"
         yield f"{level}  {fault.code}  {fault.path} {fault.what}"
-        yield f"       {self.mended or fault.kind.advice}"
+        yield f"       {self.done.what or fault.kind.advice}"
 
     def document(self) -> JsonValue:
         return {
@@ -89,7 +91,8 @@ class _Found:
             "path": self.fault.path,
             "what": self.fault.what,
             "advice": self.fault.kind.advice,
-            "mended": self.mended,
+            "mended": self.done.what if self.done.is_mended else None,
+            "done": self.done.what or None,
         }
 
 
@@ -111,7 +114,7 @@ class _Report:
         looked = f"{count_text(self.files, 'file')}, {size_text(self.size_bytes)}"
         if not self.is_quick:
             looked += f" read at {size_text(int(self.size_bytes / max(self.seconds, 0.001)))}/s"
-        mended = sum(each.mended is not None for each in self.found)
+        mended = sum(each.done.is_mended for each in self.found)
         notes = len(self.found) - mended - self.fault_count
         told = [f"{mended} mended"] if mended else []
         told += [count_text(notes, "note")] if notes else []
@@ -131,13 +134,13 @@ class _Report:
 @contextmanager
 def _mending(
     root: Path, *, forget_missing: bool, is_wanted: bool
-) -> Iterator[Callable[[Fault], str | None]]:
+) -> Iterator[Callable[[Fault], Done]]:
     """What to do with a fault; opened with the first that is to be mended."""
     menders: list[Mender] = []
 
-    def mend(fault: Fault) -> str | None:
+    def mend(fault: Fault) -> Done:
         if not is_wanted or fault.code is Code.CATALOG_PAGES:
-            return None
+            return NOTHING
         if not menders:
             menders.append(Mender(root, utc_now, forget_missing=forget_missing))
         return menders[0].mend(fault)

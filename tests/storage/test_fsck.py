@@ -95,9 +95,10 @@ def files_and_sizes(root: Path) -> dict[Path, tuple[int, int]]:
 
 
 def repair(root: Path, *, forget_missing: bool = False) -> list[str | None]:
-    """What was done about each fault."""
+    """What was done about each fault; None if that is still there."""
     with closing(Mender(root, lambda: NOW, forget_missing=forget_missing)) as mender:
-        return [mender.mend(fault) for fault in Check(root).faults()]
+        done = [mender.mend(fault) for fault in Check(root).faults()]
+    return [each.what if each.is_mended else None for each in done]
 
 
 def path_of(root: Path, built: str = "demo", index: IndexName = LOCAL) -> Path:
@@ -237,6 +238,9 @@ PLANTED: dict[str, tuple[Code, Callable[[Path], object]]] = {
         Code.SIDECAR_MISSING, lambda root: beside(root, Sidecar.SIGNATURE, "signed").unlink()
     ),
     "metadata": (Code.SIDECAR_BYTES, lambda root: flip(beside(root))),
+    "signature": (
+        Code.SIDECAR_BYTES, lambda root: flip(beside(root, Sidecar.SIGNATURE, "signed"))
+    ),
     "surplus": (
         Code.SIDECAR_UNANNOUNCED, lambda root: beside(root, Sidecar.PROVENANCE).write_bytes(b"{}")
     ),
@@ -290,6 +294,13 @@ FOLLOWING = {
     "missing with its folder": [Code.SIDECAR_MISSING],
     "missing documentation": [Code.EMPTY_FOLDER],
 }
+LEFT_OF = {
+    Code.FILE_NOT_PLAIN: Code.FILE_MISSING,
+    Code.FILE_SIZE: Code.FILE_MISSING,
+    Code.FILE_BYTES: Code.FILE_MISSING,
+    Code.SIDECAR_BYTES: Code.SIDECAR_MISSING,
+}
+"""What is found after wrong bytes, for which there are no others, were set aside."""
 MENDED = {
     "no metadata", "metadata", "surplus", "stray", "not ours", "a link among the files",
     "empty folder", "removal", "drafts", "drafts of nobody", "open directory", "open journal",
@@ -329,7 +340,47 @@ def test_what_can_be_mended_is_mended_and_the_rest_stays_as_it_is(name: str, roo
     done = repair(root)
     assert (None not in done) is (name in MENDED), done
     left = [each for each in codes(root) if each not in FOLLOWING.get(name, ())]
-    assert left == ([] if name in MENDED else before)
+    stays = [LEFT_OF.get(each, each) for each in before]
+    assert left == ([] if name in MENDED else stays)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("size", path_of),
+        ("bytes", path_of),
+        ("link", path_of),
+        ("documentation", lambda root: root / "files" / documentation().place.path),
+        ("signature", lambda root: beside(root, Sidecar.SIGNATURE, "signed")),
+    ],
+)
+def test_wrong_bytes_for_which_there_are_no_others_are_set_aside_and_still_a_fault(
+    name: str, path: Callable[[Path], Path], root: Path
+) -> None:
+    spoilt = path(root)
+    PLANTED[name][1](root)
+    below = spoilt.relative_to(root).as_posix()
+    size_bytes = spoilt.lstat().st_size
+    with opened(root) as store:
+        files = recorded_files(store.catalog)
+        with closing(Mender(root, lambda: NOW)) as mender:
+            (done,) = (mender.mend(fault) for fault in Check(root).faults())
+        assert recorded_files(store.catalog) == files
+    assert not done.is_mended
+    assert done.what.startswith("set aside in set-aside/2026-01-02T030405Z/, so that clients get")
+    assert done.what.endswith(f"copy it from a backup: BACKUP/{below}")
+    assert not os.path.lexists(spoilt)
+    assert (root / "set-aside/2026-01-02T030405Z" / below).lstat().st_size == size_bytes
+
+
+def test_what_was_put_right_meanwhile_is_not_set_aside(root: Path) -> None:
+    path = path_of(root)
+    flip(path)
+    (fault,) = faults(root)
+    path.write_bytes(DEMO.content)
+    with closing(Mender(root, lambda: NOW)) as mender:
+        assert mender.mend(fault).is_mended
+    assert path.read_bytes() == DEMO.content
 
 
 def test_a_state_stands_for_lines_that_are_gone(root: Path) -> None:
@@ -381,7 +432,7 @@ def test_wrong_bytes_elsewhere_are_not_put_back(root: Path) -> None:
     flip(path_of(root, "twin"))
     flip(path_of(root, "twin", OTHER))
     assert repair(root) == [None, None]
-    assert codes(root) == [Code.FILE_BYTES, Code.FILE_BYTES]
+    assert codes(root) == [Code.FILE_MISSING, Code.FILE_MISSING]
 
 
 @pytest.mark.parametrize("name", ["missing", "size", "bytes", "link", "missing documentation"])

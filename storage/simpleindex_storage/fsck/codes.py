@@ -63,6 +63,13 @@ class Fault:
     sidecar: Sidecar | None = None
 
     @property
+    def sha256(self) -> str | None:
+        """What is on record of the bytes at the path."""
+        if self.sidecar is not None and isinstance(self.record, DistFile):
+            return self.record.sha256_of(self.sidecar)
+        return None if self.record is None else self.record.sha256
+
+    @property
     def kind(self) -> Kind:
         """Its row in the table."""
         return KINDS[self.code]
@@ -70,7 +77,8 @@ class Fault:
 
 _REBUILD = "`simpleindex-server rebuild` makes the catalog anew; or restore a backup"
 _SEND_AGAIN = (
-    "upload the same file again, which puts it right; or `fsck --forget-missing` forgets it"
+    "upload the same file again, which puts it right, or copy it from a backup; "
+    "`simpleindex-server fsck --forget-missing` forgets it"
 )
 _SAVE_NOW = "the catalog is the truth; take a backup now, since a rebuild would lack something"
 

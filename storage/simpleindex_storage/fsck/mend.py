@@ -1,12 +1,16 @@
-"""Mending what was found: nothing that was acknowledged is lost, and nothing is deleted.
+"""Mending what was found: nothing that was acknowledged is lost, and no file of anybody's.
 
-What lies where it should not is set aside, in `set-aside/<time>/` below the server directory.
+What lies where it should not is set aside, in `set-aside/<time>/` below the server directory. Only
+what the program itself has left is deleted: drafts, empty folders, remainders of the cache.
 """
 
+import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +42,25 @@ _SAME_BYTES_KEPT = """
 _COPIED_BYTES = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done about a fault."""
+
+    what: str
+    """Empty: nothing could be."""
+    is_mended: bool
+    """False: the fault is still there, and `what` says what an admin has to do."""
+
+
+NOTHING = Done("", is_mended=False)
+_WITH_WRONG_BYTES = {
+    Code.FILE_NOT_PLAIN,
+    Code.FILE_SIZE,
+    Code.FILE_BYTES,
+    Code.SIDECAR_BYTES,
+}
+
+
 class Mender:
     """Mends faults of one server directory, one after the other. A server may run meanwhile."""
 
@@ -52,8 +75,16 @@ class Mender:
         self._reader = CatalogReader(root / "catalog.sqlite")
         self._store: Store | None = None
 
-    def mend(self, fault: Fault) -> str | None:
-        """What was done about a fault; None if nothing could be. Raises Unavailable."""
+    def mend(self, fault: Fault) -> Done:
+        """Do about a fault what can be done. Raises Unavailable."""
+        mended = self._mended(fault)
+        if mended is not None:
+            return Done(mended, is_mended=True)
+        if fault.code in _WITH_WRONG_BYTES:
+            return self._without_wrong_bytes(fault)
+        return NOTHING
+
+    def _mended(self, fault: Fault) -> str | None:
         match fault.code:
             case Code.FILE_MISSING | Code.FILE_NOT_PLAIN | Code.FILE_SIZE | Code.FILE_BYTES:
                 return self._mend_file(fault)
@@ -157,6 +188,34 @@ class Mender:
             for place in (FilePlace(IndexName(index), *rest) for index, *rest in rows):
                 yield None, self._root / "cache" / "files" / place.path
 
+    def _without_wrong_bytes(self, fault: Fault) -> Done:
+        """Let nobody be served what nothing was found for that could take its place."""
+        path = self._root / fault.path
+        try:
+            seen = path.lstat()
+            if stat.S_ISREG(seen.st_mode) and sha256_of(path) == fault.sha256:
+                return Done("no longer so", is_mended=True)
+        except (StoreError, OSError):  # nobody can say that its bytes are wrong
+            return NOTHING
+
+        def move(_: Change) -> bool:
+            # Under the write lock: nobody puts the right bytes there now.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if os.path.samestat(path.lstat(), seen):
+                    self._set_aside(path)
+                    with suppress(OSError):  # others may lie in its folder
+                        path.parent.rmdir()
+                    return True
+            return False
+
+        if not self._opened().catalog.change(move, by=_FSCK, what="set aside"):
+            return NOTHING
+        return Done(
+            f"{self._told_aside()}, so that clients get a 404; upload the same file again, or "
+            f"copy it from a backup: BACKUP/{fault.path}",
+            is_mended=False,
+        )
+
     # What lies beside files
 
     def _mend_sidecar(self, fault: Fault) -> str | None:
@@ -202,7 +261,7 @@ class Mender:
 
         if not self._opened().catalog.change(move, by=_FSCK, what="set aside"):
             return "no longer so"
-        return f"set aside in {self._aside.relative_to(self._root).as_posix()}/"
+        return self._told_aside()
 
     def _remove_folder(self, fault: Fault) -> str:
         try:
@@ -216,7 +275,7 @@ class Mender:
         self._opened()
         if folder.exists():  # without the mark of a process nobody else looks at it
             self._set_aside(folder)
-            return f"set aside in {self._aside.relative_to(self._root).as_posix()}/"
+            return self._told_aside()
         return "removed"
 
     def _is_well(self, fault: Fault) -> bool:
@@ -227,6 +286,9 @@ class Mender:
 
     def _check(self) -> FilesCheck:
         return FilesCheck(self._root, self._reader, is_quick=False, progress=lambda _: None)
+
+    def _told_aside(self) -> str:
+        return f"set aside in {self._aside.relative_to(self._root).as_posix()}/"
 
     def _set_aside(self, path: Path) -> None:
         """Move what lies at a path, if anything does, to where nobody looks."""
