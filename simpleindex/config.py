@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -170,9 +170,25 @@ def _log_format(value: object) -> str:
 
 def _networks(value: object) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(name) for name in _names(value))
-    except ValueError as error:
-        raise ValueError(f"addresses and networks like 10.1.0.0/16 are needed: {error}") from None
+        names = _names(value)
+    except ValueError:
+        raise ValueError(_NETWORKS_NEEDED) from None
+    return tuple(_network(name) for name in names)
+
+
+_NETWORKS_NEEDED = "addresses and networks like 10.1.0.0/16 are needed"
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{_NETWORKS_NEEDED}; {text!r} is none") from None
+    if ip_address(text.partition("/")[0]) != network.network_address:
+        raise ValueError(
+            f"{_NETWORKS_NEEDED}; {text!r} is an address in {network}: give one or the other"
+        )
+    return network
 
 
 def _setting(
