@@ -95,7 +95,8 @@ def command(
         found = deque(found, maxlen=count)
     if follow:
         found = chain(found, _more_entries(root, reader, wanted))
-    _print(found, line_for_programs if as_json else line_for_people)
+    if not _print(found, line_for_programs if as_json else line_for_people) and not follow:
+        click.echo("simpleindex-server: nothing in the log fits", err=True)
 
 
 def _new_entries(root: Path, reader: JournalReader, wanted: Wanted) -> Iterator[Entry]:
@@ -120,13 +121,17 @@ def _more_entries(root: Path, reader: JournalReader, wanted: Wanted) -> Iterator
         yield from _new_entries(root, reader, wanted)
 
 
-def _print(entries: Iterable[Entry], line_of: Callable[[Entry], str]) -> None:
+def _print(entries: Iterable[Entry], line_of: Callable[[Entry], str]) -> bool:
+    """Print them; whether there were any."""
+    is_any = False
     try:
         with suppress(KeyboardInterrupt):  # how following ends
             for entry in entries:
+                is_any = True
                 click.echo(line_of(entry))  # which flushes
     except BrokenPipeError:  # `log | head` has seen enough; Python must not complain at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return is_any
 
 
 def _trim(config: Config, *, as_json: bool) -> None:

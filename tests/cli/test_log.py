@@ -28,6 +28,7 @@ from tests.storage.stores import journal_of, send
 DEV = IndexName("root/dev")
 SECRET = "of-the-upstream"
 WAIT_SECONDS_MAX = 30.0
+NOTHING_FITS = "simpleindex-server: nothing in the log fits\n"
 
 
 @pytest.fixture
@@ -59,8 +60,9 @@ def data(cli: Cli, tmp_path: Path) -> Path:
 
 def log(cli: Cli, data: Path, *options: str) -> list[dict[str, Any]]:
     """The log as a tool reads it."""
-    told = cli.must("log", "--json", f"--serverdir={data}", *options)
-    return [json.loads(line) for line in told.splitlines()]
+    called = cli("log", "--json", f"--serverdir={data}", *options)
+    assert (called.exit_code, called.err) == (0, "" if called.out else NOTHING_FITS)
+    return [json.loads(line) for line in called.out.splitlines()]
 
 
 def test_a_tool_reads_every_change_a_line_each_oldest_first(cli: Cli, data: Path) -> None:
@@ -311,3 +313,11 @@ def test_a_folder_that_is_no_server_directory_is_named(cli: Cli, tmp_path: Path)
     complaint = cli("log", f"--serverdir={tmp_path}").complaint
     assert complaint.startswith(f"{tmp_path} is not a directory of simpleindex-server")
     assert ROOT_PASSWORD not in complaint
+
+
+@pytest.mark.parametrize("option", ["--what=bogus", "--user=nobody", "--index=root/none"])
+def test_that_nothing_fits_is_said(cli: Cli, data: Path, option: str) -> None:
+    for more in ([], ["--json"]):
+        called = cli("log", option, f"--serverdir={data}", *more)
+        assert (called.exit_code, called.out) == (0, "")
+        assert called.err == NOTHING_FITS
