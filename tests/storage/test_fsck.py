@@ -373,6 +373,15 @@ def test_wrong_bytes_for_which_there_are_no_others_are_set_aside_and_still_a_fau
     assert (root / "set-aside/2026-01-02T030405Z" / below).lstat().st_size == size_bytes
 
 
+def test_a_removed_file_that_came_again_is_not_said_to_be_deleted(root: Path) -> None:
+    file = a_file(DEMO.filename, DEMO.content)
+    write(
+        root,
+        f"INSERT INTO removals VALUES ('{LOCAL}', '{file.place.sha256_prefix}', '{file.filename}')",
+    )
+    assert codes(root) == []
+
+
 def test_what_was_put_right_meanwhile_is_not_set_aside(root: Path) -> None:
     path = path_of(root)
     flip(path)

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 from simpleindex_storage.catalog_sql import REMOVALS
 from simpleindex_storage.errors import Unavailable
+from simpleindex_storage.names import FilePlace, IndexName
+from simpleindex_storage.sqlite_transaction import SqliteSnapshot
 
 from .codes import Code, Fault
+from .files import is_recorded
 from .reading import CatalogReader
 
 _TOLD_MAX = 20
@@ -46,6 +49,14 @@ def disagreements(reader: CatalogReader) -> Iterator[Fault]:
 
 
 def removals(reader: CatalogReader) -> set[tuple[str, str, str]]:
-    """Files that were removed and may still lie there: index, digits, name."""
+    """Files that were removed and may still lie there: index, digits, name.
+
+    Not those that came again since: nobody deletes them.
+    """
     with reader.rows() as connection:
-        return set(connection.execute(REMOVALS))
+        seen = SqliteSnapshot(connection)
+        return {
+            (index, digits, filename)
+            for index, digits, filename in connection.execute(REMOVALS).fetchall()
+            if not is_recorded(seen, FilePlace(IndexName(index), digits, filename), None)
+        }
