@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from simpleindex.cli.directory import require_ours
-from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, tell
 from simpleindex.version import __version__
 from simpleindex_storage.backup.restore import Restored, restore_backup
@@ -50,7 +50,7 @@ def backup(
     taken = take_backup(
         root, destination.absolute(), utc_now(), __version__, keep=keep, with_cache=with_cache
     )
-    tell(_document(taken), _lines(taken), as_json=as_json)
+    tell(_document(taken), _lines(taken, root), as_json=as_json)
     if taken.manifest.damaged or taken.recovered:
         raise click.exceptions.Exit(1)
 
@@ -112,7 +112,7 @@ def _document(taken: Taken) -> JsonValue:
     }
 
 
-def _lines(taken: Taken) -> Iterator[str]:
+def _lines(taken: Taken, root: Path) -> Iterator[str]:
     manifest = taken.manifest
     for path in manifest.damaged:
         yield f"damaged  {path}"
@@ -125,7 +125,10 @@ def _lines(taken: Taken) -> Iterator[str]:
         f"{size_text(taken.copied_bytes)} copied"
     )
     if manifest.damaged or taken.recovered:
-        yield "some files were damaged already; `simpleindex-server fsck` tells what to do"
+        yield as_typed(
+            "some files were lost or damaged already; `simpleindex-server fsck` tells what to do",
+            root,
+        )
 
 
 def _restored_document(restored: Restored, root: Path) -> JsonValue:

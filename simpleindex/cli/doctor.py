@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import json_option, tell
 from simpleindex.doctor.checks import findings
 from simpleindex.doctor.examined import examine
@@ -28,7 +29,10 @@ def command(*, online: bool, as_json: bool, config_file: Path | None, **flags: o
     if there are errors. Nothing is changed, and without --online nobody is asked.
     """
     config = config_from(config_file, flags)
-    found = list(findings(examine(config, os.environ, utc_now(), is_online=online)))
+    found = [
+        replace(each, advice=as_typed(each.advice, config.serverdir))
+        for each in findings(examine(config, os.environ, utc_now(), is_online=online))
+    ]
     counts = Counter(each.level for each in found)
     document: dict[str, JsonValue] = {
         "counts": {level.value: counts[level] for level in Level},

@@ -10,7 +10,7 @@ from time import monotonic
 import click
 
 from simpleindex.cli.directory import require_ours
-from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, tell
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import Code, Fault
@@ -58,13 +58,15 @@ def command(
     ):
         check = Check(root, is_quick=quick, progress=progress)
         for fault in check.faults():
-            each = _Found(fault, mend(fault))
+            each = _Found(fault, mend(fault), as_typed(fault.kind.advice, root))
             found.append(each)
             if not as_json:
                 for line in each.lines():
                     click.echo(line)
     report = _Report(check.file_count, check.size_bytes, monotonic() - began, quick, found)
-    tell(report.document(), [report.line()], as_json=as_json)
+    # Where the catalog can tell of no file, there is nothing to sum up.
+    is_blind = not report.files and any(it.fault.code is Code.CATALOG_PAGES for it in found)
+    tell(report.document(), [] if is_blind else [report.line()], as_json=as_json)
     if report.fault_count:
         raise click.exceptions.Exit(1)
 
@@ -73,6 +75,7 @@ def command(
 class _Found:
     fault: Fault
     done: Done
+    advice: str
 
     @property
     def is_fault(self) -> bool:
@@ -82,7 +85,7 @@ class _Found:
         fault = self.fault
         level = "fault" if fault.kind.is_fault else "note"
         yield f"{level}  {fault.code}  {fault.path} {fault.what}"
-        yield f"       {self.done.what or fault.kind.advice}"
+        yield f"       {self.done.what or self.advice}"
 
     def document(self) -> JsonValue:
         return {
@@ -90,7 +93,7 @@ class _Found:
             "code": self.fault.code,
             "path": self.fault.path,
             "what": self.fault.what,
-            "advice": self.fault.kind.advice,
+            "advice": self.advice,
             "mended": self.done.what if self.done.is_mended else None,
             "done": self.done.what or None,
         }

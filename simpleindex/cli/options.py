@@ -1,10 +1,13 @@
 """Options that several verbs share, made from the list of settings."""
 
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from subprocess import list2cmdline
 from typing import Any, TextIO, TypeVar
 
 import click
@@ -135,6 +138,23 @@ def this_command() -> str:
     return called.name if found and Path(found) == called.absolute() else _relative(called)
 
 
+def as_typed(text: str, root: Path) -> str:
+    """A text for people, with each command in it as it can be typed for this directory.
+
+    A command stands in backticks and begins with our name: `simpleindex-server fsck --repair`.
+    """
+    where = list2cmdline([str(root)]) if os.name == "nt" else shlex.quote(str(root))
+
+    def typed(match: re.Match[str]) -> str:
+        arguments = match[1]
+        if "--serverdir" not in arguments:
+            arguments += f" --serverdir={where}"
+        return f"`{this_command()} {arguments}`"
+
+    return _COMMAND.sub(typed, text)
+
+
+_COMMAND = re.compile(r"`simpleindex-server ([^`]+)`")
 _IGNORED = "simpleindex.ignored_options"
 
 

@@ -17,6 +17,7 @@ _OF_NETWORKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs
 _THAT_FORGET = {"tmpfs", "ramfs", "overlay"}
 _FREE_BYTES_LOW = 256 << 20
 _FREE_INODES_LOW = 10_000
+_BALLAST_NEEDS_BYTES = 1 << 20
 _OPEN_FILES_LOW = 1024
 _WAL_BYTES_HIGH = 64 << 20
 _BACKUP_IS_OLD = timedelta(days=8)
@@ -58,8 +59,7 @@ def directory(seen: Examined) -> Iterator[Finding]:
         yield error(
             "directory-missing",
             f"{where.path} is no server directory yet",
-            f"name yours with --serverdir, or make it: `simpleindex-server init "
-            f"--serverdir={where.path}`",
+            "name yours with --serverdir, or make it: `simpleindex-server init`",
         )
     elif where.state is None:
         yield error("directory-closed", f"{where.path} cannot be read", "ask as its owner")
@@ -93,7 +93,8 @@ def disk(seen: Examined) -> Iterator[Finding]:
         yield error(
             "disk-network",
             f"{where.path} lies on {kind}, and SQLite's locks do not hold there",
-            "move it to a disk of this machine: `backup`, then `restore`",
+            "move it to a disk of this machine: `simpleindex-server backup DEST`, then "
+            "`simpleindex-server restore BACKUP --serverdir=NEW`",
         )
     elif kind in _THAT_FORGET:
         yield note(
@@ -129,10 +130,11 @@ def disk(seen: Examined) -> Iterator[Finding]:
         )
     if where.ignores_case:
         yield note("disk-case", "the disk takes A and a for one name", "nothing: we know of that")
-    if where.state is FolderState.OURS and not where.has_ballast and where.is_its_owners:
+    is_tight = where.free_bytes < _BALLAST_NEEDS_BYTES  # else the next start sets it aside
+    if where.state is FolderState.OURS and not where.has_ballast and is_tight:
         yield note(
             "ballast-missing",
-            "no room is set aside for a start on a full disk",
+            "no room is set aside for a start on a full disk, and there is none for that",
             "make room; the next start sets it aside",
         )
     if where.wal_bytes > _WAL_BYTES_HIGH:
@@ -201,11 +203,12 @@ def backups(seen: Examined) -> Iterator[Finding]:
         yield note(
             "backup-none",
             "no backup was ever made with `backup`",
-            f"`simpleindex-server backup DEST --serverdir={seen.directory.path}`, once a day",
+            "`simpleindex-server backup DEST`, once a day",
         )
         return
-    days = (seen.now - last.made_at).days
-    what = f"the last backup was made {days} days ago: {last.path}"
+    days = (seen.now.date() - last.made_at.date()).days
+    ago = {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")
+    what = f"the last backup was made {ago}: {last.path}"
     if seen.now - last.made_at > _BACKUP_IS_OLD:
         yield note("backup-old", what, "find out why there is no newer one")
     else:

@@ -21,12 +21,12 @@ def catalog(seen: Examined) -> Iterator[Finding]:
         yield error(
             "catalog-damaged",
             f"the catalog {each}",
-            f"`simpleindex-server rebuild --serverdir={seen.directory.path}` makes it anew; or "
-            "restore a backup",
+            "`simpleindex-server rebuild` makes it anew; or restore a backup",
         )
     if not seen.known.damage:
-        users, indexes = len(seen.known.users), len(seen.known.indexes)
-        yield ok("catalog", f"the catalog is whole: {users} users, {indexes} indexes")
+        users = _counted(len(seen.known.users), "user", "users")
+        indexes = _counted(len(seen.known.indexes), "index", "indexes")
+        yield ok("catalog", f"the catalog is whole: {users}, {indexes}")
 
 
 def environment(seen: Examined) -> Iterator[Finding]:
@@ -96,7 +96,7 @@ def rights(seen: Examined) -> Iterator[Finding]:
         names = _some([f"{token.id} of {token.user}" for token in lasting])
         yield note(
             "token-lasting",
-            f"{len(lasting)} tokens never expire: {names}",
+            f"{_counted(len(lasting), 'token', 'tokens')} without an end: {names}",
             "`simpleindex-server token revoke ID`, and make them anew with --days",
         )
 
@@ -167,6 +167,10 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _some(names: list[str]) -> str:

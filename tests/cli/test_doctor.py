@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simpleindex.cli.options import this_command
 from simpleindex.doctor import examined
 from tests.cli.commands import Called, Cli
 from tests.server import free_port, running_server
@@ -60,7 +62,20 @@ def test_a_damaged_catalog_is_an_error_that_names_the_way_out(cli: Cli, data: Pa
     called = cli("doctor", f"--serverdir={data}")
     assert called.exit_code == 1
     assert "error   catalog-damaged: the catalog is damaged" in called.out
-    assert f"`simpleindex-server rebuild --serverdir={data}`" in called.out
+    assert f"`{this_command()} rebuild --serverdir={data}`" in called.out
+
+
+def test_every_command_that_is_advised_names_the_directory(cli: Cli, data: Path) -> None:
+    data.chmod(0o750)
+    cli.must("token", "create", "root", f"--serverdir={data}")
+    told = json.loads(cli("doctor", "--json", f"--serverdir={data}", f"--port={free_port()}").out)
+    commands = [
+        command
+        for each in told["findings"]
+        for command in re.findall(rf"`({re.escape(this_command())} .*?)`", each["advice"])
+    ]
+    assert len(commands) >= 3
+    assert [it for it in commands if f" --serverdir={data}" not in it] == []
 
 
 def test_rights_that_others_have_are_unsafe_and_no_error(cli: Cli, data: Path) -> None:

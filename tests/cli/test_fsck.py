@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from simpleindex.cli.options import this_command
 from tests.builders import a_wheel
 from tests.cli.commands import Cli
 from tests.cli.directories import make_newer
@@ -78,7 +79,24 @@ def test_a_damaged_catalog_is_a_fault_that_names_the_way_out(cli: Cli, filled: P
     (filled / "catalog.sqlite").write_bytes(b"once upon a time")
     called = cli("fsck", "--repair", f"--serverdir={filled}")
     assert called.exit_code == 1
-    assert "catalog-pages" in called.out and "simpleindex-server rebuild" in called.out
+    first, second = called.out.splitlines()
+    assert first.startswith("fault  catalog-pages  catalog.sqlite ")
+    assert f"`{this_command()} rebuild --serverdir={filled}` makes the catalog anew" in second
+
+
+def test_wrong_bytes_that_are_set_aside_stay_a_fault(cli: Cli, filled: Path) -> None:
+    wheel = the_wheel(filled)
+    wheel.write_bytes(bytes(wheel.stat().st_size))
+    below = wheel.relative_to(filled).as_posix()
+    called = cli("fsck", "--repair", f"--serverdir={filled}")
+    _, second, last = called.out.splitlines()
+    assert (called.exit_code, wheel.exists()) == (1, False)
+    assert second.strip().startswith("set aside in set-aside/")
+    assert second.endswith(f"copy it from a backup: BACKUP/{below}")
+    assert last.endswith(": 1 fault")
+    told = json.loads(cli("fsck", "--json", f"--serverdir={filled}").out)
+    forget = f"`{this_command()} fsck --forget-missing --serverdir={filled}` forgets it"
+    assert told["found"][0]["advice"].endswith(forget)
 
 
 @pytest.mark.parametrize("verb", ["fsck", "backup"])

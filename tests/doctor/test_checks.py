@@ -109,7 +109,6 @@ SITES: dict[str, tuple[Level, Examined]] = {
     "disk-links": (Level.NOTE, a_site(directory=replace(DIRECTORY, has_links=False))),
     "disk-sync": (Level.ERROR, a_site(directory=replace(DIRECTORY, is_synced=False))),
     "disk-case": (Level.NOTE, a_site(directory=replace(DIRECTORY, ignores_case=True))),
-    "ballast-missing": (Level.NOTE, a_site(directory=replace(DIRECTORY, has_ballast=False))),
     "wal-large": (Level.NOTE, a_site(directory=replace(DIRECTORY, wal_bytes=100 << 20))),
     "clock-past": (Level.ERROR, a_site(now=datetime(1970, 1, 1, tzinfo=UTC))),
     "clock-behind": (
@@ -174,6 +173,35 @@ def test_what_is_wrong_is_told_with_its_level_and_what_to_do(code: str) -> None:
 def test_a_full_disk_is_an_error_and_too_small_for_the_largest_upload() -> None:
     found = told(a_site(directory=replace(DIRECTORY, free_bytes=1 << 20)))
     assert {each.code for each in found} == {"disk-full", "upload-limit"}
+
+
+def test_that_nothing_is_set_aside_is_told_only_where_there_is_no_room_for_it() -> None:
+    assert told(a_site(directory=replace(DIRECTORY, has_ballast=False))) == []
+    found = told(a_site(directory=replace(DIRECTORY, has_ballast=False, free_bytes=1000)))
+    assert [each.level for each in found if each.code == "ballast-missing"] == [Level.NOTE]
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(hours=2), "was made today: "),
+        (timedelta(hours=20), "was made yesterday: "),
+        (timedelta(days=5), "was made 5 days ago: "),
+    ],
+)
+def test_the_age_of_the_last_backup_is_told_in_words(age: timedelta, expected: str) -> None:
+    last = LastBackup(Path("/backups/1"), NOW - age)
+    (what,) = (
+        each.what
+        for each in findings(a_site(directory=replace(DIRECTORY, last_backup=last)))
+        if each.code == "backup"
+    )
+    assert expected in what
+
+
+def test_one_is_told_as_one() -> None:
+    (what,) = (each.what for each in findings(a_site()) if each.code == "catalog")
+    assert what == "the catalog is whole: 1 user, 1 index"
 
 
 def test_with_https_in_front_all_addresses_are_safe() -> None:
