@@ -11,6 +11,7 @@ from simpleindex.cli.telling import count_text, json_option, size_text, tell
 from simpleindex.version import __version__
 from simpleindex_storage.backup.restore import Restored, restore_backup
 from simpleindex_storage.backup.take import Taken, take_backup
+from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.opening import utc_now
 
@@ -47,9 +48,12 @@ def backup(
     """
     root = config_from(config_file, flags).serverdir
     require_ours(root)
-    taken = take_backup(
-        root, destination.absolute(), utc_now(), __version__, keep=keep, with_cache=with_cache
-    )
+    try:
+        taken = take_backup(
+            root, destination.absolute(), utc_now(), __version__, keep=keep, with_cache=with_cache
+        )
+    except Refused as refused:
+        raise click.ClickException(as_typed(str(refused), root)) from None
     tell(_document(taken), _lines(taken, root), as_json=as_json)
     if taken.manifest.damaged or taken.recovered:
         raise click.exceptions.Exit(1)

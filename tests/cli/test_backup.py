@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from simpleindex.cli.options import this_command
 from tests.builders import BuiltFile, a_wheel, an_upload_body
 from tests.cli.asking import ask, ask_json
 from tests.cli.commands import ROOT_PASSWORD, Cli
@@ -158,12 +159,27 @@ def test_a_file_that_was_lost_is_told_of_with_exit_code_1(
     assert cli("list", f"--serverdir={tmp_path / 'new'}").exit_code == 0
 
 
+def test_a_file_that_only_an_earlier_backup_has_is_told_of_with_exit_code_1(
+    cli: Cli, data: Path, wheelhouse: Path, tmp_path: Path
+) -> None:
+    a_wheel("demo").save(wheelhouse)
+    cli.must("add", wheelhouse, f"--serverdir={data}")
+    cli.must("backup", tmp_path / "saved", f"--serverdir={data}")
+    (wheel,) = (data / "files").rglob("demo*.whl")
+    wheel.unlink()
+    called = cli("backup", tmp_path / "saved", f"--serverdir={data}")
+    first, _, last = called.out.splitlines()
+    below = wheel.relative_to(data).as_posix()
+    assert (called.exit_code, called.err) == (1, "")
+    assert first.startswith(f"recovered  {below} is lost or damaged; its bytes came from ")
+    assert f"`{this_command()} fsck --serverdir={data}` tells what to do" in last
+
+
 def test_a_damaged_catalog_is_told_of_in_one_line(cli: Cli, data: Path, tmp_path: Path) -> None:
     os.truncate(data / "catalog.sqlite", 8192)
-    assert (
-        "the catalog is damaged"
-        in cli("backup", tmp_path / "saved", f"--serverdir={data}").complaint
-    )
+    complaint = cli("backup", tmp_path / "saved", f"--serverdir={data}").complaint
+    assert "the catalog is damaged" in complaint
+    assert f"`{this_command()} rebuild --serverdir={data}`" in complaint
     assert not (tmp_path / "saved").exists()
 
 
