@@ -54,14 +54,20 @@ def tally_of(operation: str) -> Tally:
 
 
 def added() -> list[dict[str, Any]]:
-    """All tallies of this process, for another one's table."""
-    return [asdict(tally) for tally in _added]
+    """All tallies of this process, for another one's table: in what goes through a pipe."""
+    return [
+        {
+            **asdict(tally),
+            "violations": [(each.harm.value, each.line) for each in tally.violations],
+        }
+        for tally in _added
+    ]
 
 
 def add_of_others(tallies: Iterable[dict[str, Any]]) -> None:
     """Let the table have what another process has `added`."""
     for told in tallies:
-        violations = [Violation(Harm(each["harm"]), each["line"]) for each in told["violations"]]
+        violations = [Violation(Harm(harm), line) for harm, line in told["violations"]]
         _added.append(Tally(**{**told, "violations": violations}))
 
 
