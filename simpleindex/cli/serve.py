@@ -122,7 +122,7 @@ def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
     lines = [f"simpleindex-server {__version__}", f"  Open      {urls[0]}"]
     lines += [f"            {url}" for url in urls[1:]]
     lines.append(f"  Packages  {root}")
-    if (root / PASSWORD_FILE).exists():
+    if os.path.lexists(root / PASSWORD_FILE):  # where that cannot be seen, it is not told of
         lines.append(f"  Password  of the user root: in {root / PASSWORD_FILE}")
     lines += [
         f"  Next      {this_command()} add FOLDER --serverdir={root}",

@@ -74,6 +74,8 @@ def put_in_place(draft: Path, path: Path) -> None:
     """Let a finished catalog file appear, whole, and to stay."""
     draft.chmod(0o600)
     sync_file(draft)
+    for left in path.parent.glob(f"{draft.name}-*"):  # SQLite does not mind if it cannot remove one
+        left.unlink()
     draft.replace(path)
     sync_folder(path.parent)
 

@@ -98,14 +98,14 @@ def outcome_of(process: subprocess.Popen[str], shim: Shim) -> tuple[bool, int, s
     return listens, process.returncode, told
 
 
-def judge(serverdir: Path, tally: Tally, call: str) -> None:
-    """Start once more, in peace: all is there, and it works."""
+def judge(serverdir: Path, tally: Tally, call: str, *more: Sent) -> None:
+    """Start once more, in peace: all is there, `more` too, and it works."""
     broken: list[str] = []
     with restarted(serverdir, broken) as server, client_of(server) as client:
         tally.add(Harm.WEDGED, broken, call)
         tally.add(Harm.LEFT_OVER, left_behind(server), call)
         sent = [Sent(INDEX, OLD, 200), Sent(INDEX, a_wheel("counted"), 200)]
-        found = violations(server, [*sent, Sent(INDEX, NEW, None)])
+        found = violations(server, [*sent, Sent(INDEX, NEW, None), *more])
         tally.add(Harm.LOST, found, call)
         tally.add(Harm.HALF_VISIBLE, journal_gaps(serverdir, client.serial()), call)
         works(client, tally, call)
@@ -199,7 +199,8 @@ def test_no_moment_of_a_stop_is_a_bad_one_to_die(crashed: Path, tmp_path: Path) 
                 tally.points += shim.passed
                 break
             tally.kills += 1
-            judge(serverdir, tally, f"killed at {number}: {shim.calls()[number]}")
+            stored = Sent(INDEX, a_wheel("afterwards"), 200)
+            judge(serverdir, tally, f"killed at {number}: {shim.calls()[number]}", stored)
     assert tally.lines() == []
 
 
