@@ -95,6 +95,8 @@ class Cache:
         self._evicting = Lock()
         self._lists_in_the_way: set[Path] = set()
         """Drafts of lists that nobody needs, and that could not be removed."""
+        self._unrecorded_lists: set[IndexName] = set()
+        """Indexes whose lists lie in place without a record, and could not be removed."""
         self._uses = Uses(self._write_uses)
 
     # Pages
@@ -284,6 +286,8 @@ class Cache:
         """
         for left in list(self._lists_in_the_way):
             self._drop_list(left)
+        for unrecorded in list(self._unrecorded_lists):
+            self._withdraw_list(unrecorded)
         folder = self._lists / f"{os.urandom(8).hex()}.draft"
         with unavailable_on_failure("the list of projects cannot be kept"):
             folder.mkdir(mode=0o700)
@@ -465,10 +469,20 @@ class Cache:
                 names.path.replace(path)
                 change.put_names(kept)
         except BaseException:
-            with suppress(StoreError, OSError), self._records.change() as change:
+            self._withdraw_list(index)
+            raise
+
+    def _withdraw_list(self, index: IndexName) -> None:
+        """Remove a list that was put in place and not recorded, now or with the next one."""
+        path = self._names_path(index)
+        try:
+            with unavailable_on_failure(f"{path} stays"), self._records.change() as change:
                 if index not in change.lists():
                     path.unlink(missing_ok=True)
-            raise
+        except StoreError:
+            self._unrecorded_lists.add(index)
+        else:
+            self._unrecorded_lists.discard(index)
 
     def _drop_list(self, folder: Path) -> None:
         """Remove the drafts of a list, now or with the next one."""

@@ -1,5 +1,6 @@
 """Lists of all names of an upstream: sorted on the disk, replaced whole."""
 
+import errno
 import hashlib
 import heapq
 import random
@@ -177,3 +178,23 @@ def test_a_list_that_does_not_fit_replaces_none(
         keep_names(cache, "b")
         assert listed(cache) == ["b"]
         assert cache.settled_serial() == 2
+
+
+def test_a_list_that_could_not_be_taken_back_goes_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    lists = tmp_path / "cache" / "lists"
+    with before_commits(monkeypatch) as watch, a_cache(tmp_path) as cache:
+        watch(disk_full)
+        with monkeypatch.context() as read_only:
+            read_only.setattr(Path, "unlink", fail)
+            with pytest.raises(Unavailable):
+                keep_names(cache, "a")
+        watch(nothing)
+        assert [path.name for path in lists.iterdir()] == ["root+mirror.names"]
+        with cache.names_writer(IndexName("root/other")):
+            pass
+        assert list(lists.iterdir()) == []
