@@ -24,6 +24,7 @@ from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.version import __version__
 from simpleindex.wire.metrics_text import Family, Kind, Sample, format_for, render
 from simpleindex.wire.origin import host_to_trust
+from simpleindex_storage.journal import segments
 from simpleindex_storage.ports import Catalog
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -31,7 +32,6 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _SIZES = {
     "catalog_bytes": ("catalog.sqlite", "Size of the catalog."),
     "catalog_wal_bytes": ("catalog.sqlite-wal", "Size of the catalog's write-ahead log."),
-    "journal_bytes": ("journal.jsonl", "Size of the journal."),
 }
 """Files of the server directory, by the figure that tells how large they are."""
 
@@ -91,6 +91,7 @@ class MetricsDoor:
             with suppress(OSError):
                 size = (self.serverdir / file).stat().st_size
             yield gauge(name, help_text, size)
+        yield gauge("journal_bytes", "Size of the journal.", _journal_bytes(self.serverdir))
         with suppress(OSError):
             usage = shutil.disk_usage(self.serverdir)
             yield gauge("disk_free_bytes", "Room on the disk of the server directory.", usage.free)
@@ -105,6 +106,16 @@ class MetricsDoor:
         info = "What runs here; always 1."
         yield Family(f"{PREFIX}build_info", Kind.GAUGE, info, (Sample(1, labels),))
         yield from _of_process(self.started_at)
+
+
+def _journal_bytes(serverdir: Path) -> int:
+    """Of all its segments, as far as they are there: old ones go while we look."""
+    total = 0
+    with suppress(OSError):
+        for segment in segments(serverdir):
+            with suppress(FileNotFoundError):
+                total += segment.path.stat().st_size
+    return total
 
 
 def _of_process(started_at: datetime) -> Sequence[Family]:

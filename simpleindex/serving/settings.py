@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from simpleindex.config import Config, ConfigError, differences
+from simpleindex.errors import one_line
 from simpleindex.serving.tls import tls_of
 from simpleindex_storage.errors import StoreError
 
@@ -44,4 +45,4 @@ class Settings:
 
 def log_unusable(error: ConfigError | StoreError) -> None:
     """Tell that settings could not be taken over."""
-    _log.error("the settings stay as they were: %s", " ".join(str(error).split()))
+    _log.error("the settings stay as they were: %s", one_line(str(error)))

@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 
 from simpleindex.config import Config, ConfigError
+from simpleindex.errors import one_line
 from simpleindex.log_lines import log_to_stderr
 from simpleindex.serving.hangup import on_hangup
 from simpleindex.serving.memory import give_memory_back
@@ -197,7 +198,7 @@ def _work(config: Config, sockets: Sequence[socket.socket], line: Connection) ->
         try:
             server.run()
         except StoreError as error:
-            _log.error("%s", " ".join(str(error).split()))
+            _log.error("%s", one_line(str(error)))
             sys.exit(1)
 
 

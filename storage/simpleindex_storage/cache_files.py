@@ -3,7 +3,6 @@
 Only bytes are dealt with here. What is put or removed must be under the lock of the records.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -12,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .durable import unavailable_on_failure
+from .durable import NO_LINKS, unavailable_on_failure
 from .errors import Refused
 from .model import Sidecar
 from .names import FilePlace, index_name, parse_place
 from .plain_files import open_plainly
-
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class CacheFiles:
         try:
             between.hardlink_to(part)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
             part.replace(final)
             return

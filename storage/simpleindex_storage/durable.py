@@ -10,6 +10,9 @@ from .errors import Unavailable
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+"""What a disk says that cannot give a file, or this one, a second name: copy it instead."""
+
 
 @contextmanager
 def unavailable_on_failure(what: str) -> Iterator[None]:

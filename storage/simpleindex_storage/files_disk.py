@@ -10,7 +10,6 @@ A draft is renamed to say where it goes before it is linked there, so that the n
 tell what a process that died was about to publish, without walking `files/`.
 """
 
-import errno
 import filecmp
 import hashlib
 import os
@@ -22,15 +21,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .draft_names import noted_name, noted_place
-from .durable import sync_file, sync_folder, unavailable_on_failure
+from .durable import NO_LINKS, sync_file, sync_folder, unavailable_on_failure
 from .errors import NotStored
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace
 from .plain_files import open_plainly
 from .processes import folder_of, marks, new_mark
-
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 class DiskFiles:
@@ -359,7 +356,7 @@ def _link(source: Path, target: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         _copy(source, target)
 

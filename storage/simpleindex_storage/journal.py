@@ -28,6 +28,7 @@ from pathlib import Path
 from .durable import sync_folder, unavailable_on_failure, write_file
 from .model import JsonValue
 
+FIRST_SEGMENT = "journal.jsonl"
 LINES_PER_COMMIT_MAX = 64
 
 _SEGMENT = re.compile(r"journal(?:-([0-9]+))?\.jsonl")

@@ -3,7 +3,6 @@
 Whatever SQLite raises leaves here as one of the store's errors.
 """
 
-import errno
 import logging
 import shutil
 import sqlite3
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from . import catalog_sql as sql
-from .durable import sync_file, sync_folder
+from .durable import NO_LINKS, sync_file, sync_folder
 from .errors import Refused, Unavailable
 from .locks import FileLock
 
 _log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 10.0
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -134,7 +132,7 @@ def _keep(path: Path, version: int, now: datetime) -> Path:
     try:
         kept.hardlink_to(path)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         shutil.copy2(path, kept)
         sync_file(kept)

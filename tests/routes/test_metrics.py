@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from simpleindex import __version__
 from tests.asgi import Answer
-from tests.routes.sites import DEVPI, OTHER, SDIST, V1_JSON, WHEEL, MakeSite, Site, basic
+from tests.routes.sites import DEVPI, OTHER, SDIST, V1_JSON, WHEEL, MakeSite, Site, basic, elsewhere
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPEN_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -244,6 +244,15 @@ def test_how_things_are_is_told_too(site: Site) -> None:
     assert told[("simpleindex_catalog_bytes",)] > 0
     assert 0 < told[("simpleindex_disk_free_bytes",)] < told[("simpleindex_disk_total_bytes",)]
     assert [key for key in told if key[0] == "simpleindex_build_info" and __version__ in key]
+
+
+def test_the_journal_is_all_of_its_files(site: Site) -> None:
+    with elsewhere(site.folder) as store:
+        store.catalog.begin_segment()
+    site.add(WHEEL)
+    sizes = [path.stat().st_size for path in site.folder.glob("journal*.jsonl")]
+    assert len(sizes) == 2
+    assert scraped(site)[("simpleindex_journal_bytes",)] == sum(sizes)
 
 
 def test_no_figure_names_anybody_or_anything(site: Site) -> None:

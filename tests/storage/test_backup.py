@@ -22,6 +22,7 @@ from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.model import Actor, DistFile
 from simpleindex_storage.opening import FolderState, state_of
+from simpleindex_storage.state_file import State, write_state
 from simpleindex_storage.store import Store
 from simpleindex_storage.upkeep import remove_file
 from tests.builders import BuiltFile, a_wheel
@@ -137,7 +138,7 @@ def test_the_journal_of_a_backup_ends_with_its_catalog(root: Path, dest: Path) -
 def test_segments_of_the_journal_and_its_state_come_along(root: Path, dest: Path) -> None:
     for name in ("journal-2.jsonl", "journal-9.jsonl", "journal-from-77.jsonl"):
         (root / name).write_text("{}\n")
-    (root / "state.json").write_text('{"format": 1, "serial": 1, "facts": [\n]}\n')
+    write_state(root, State(1, "x", NOW), [])
     backup = backed_up(root, dest).path
     names = {path.name for path in backup.iterdir()}
     assert {"journal.jsonl", "journal-2.jsonl", "journal-from-77.jsonl", "state.json"} <= names
@@ -153,7 +154,7 @@ def test_a_state_that_is_newer_than_the_saved_catalog_makes_another_round(
         copy_catalog(path, target)
         if not (root / "state.json").exists():
             send(store, a_wheel("late"))
-            (root / "state.json").write_text('{"format": 1, "serial": 4, "facts": [\n]}\n')
+            write_state(root, State(4, "x", NOW), [])
 
     monkeypatch.setattr(take, "_copy_catalog", trim_meanwhile)
     with opened(root) as store:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from simpleindex_storage import state_file
 from simpleindex_storage.durable import write_file
 from simpleindex_storage.fsck import files as fsck_files
 from simpleindex_storage.fsck.check import Check
@@ -160,13 +161,8 @@ def write_state(root: Path, serial: int) -> None:
     """Let `state.json` stand for the lines up to a serial, and take them away."""
     path = root / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    facts: list[object] = []
-    for line in lines[: serial + 1]:
-        facts += json.loads(line)["facts"]
-    told = ",\n".join(json.dumps(fact) for fact in facts)
-    head = f'{{"format": 1, "serial": {serial}, "uuid": "x", "time": "y", "facts": [\n'
-    (root / "state.json").write_text(f"{head}{told}\n]}}\n")
-    (root / "state.json").chmod(0o600)
+    facts = [fact for line in lines[: serial + 1] for fact in json.loads(line)["facts"]]
+    state_file.write_state(root, state_file.State(serial, "x", NOW), facts)
     rest = root / f"journal-{serial + 1}.jsonl"
     rest.write_bytes(b"".join(lines[serial + 1 :]))
     rest.chmod(0o600)

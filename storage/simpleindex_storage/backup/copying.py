@@ -1,6 +1,5 @@
 """Bringing single files over: as a second name where that is possible, else as a copy."""
 
-import errno
 import hashlib
 import os
 import stat
@@ -9,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from simpleindex_storage.durable import unavailable_on_failure
+from simpleindex_storage.durable import NO_LINKS, unavailable_on_failure
 
 from .wanted import Wanted
 
 _CHUNK_BYTES = 1 << 20
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +214,7 @@ def _link(source: Path, target: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         return False
     return True

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from simpleindex_storage.durable import sync_folder, unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused, Unavailable
-from simpleindex_storage.fsck.journal import CURRENT, STATE, state_serial
+from simpleindex_storage.journal import FIRST_SEGMENT
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.records import time_text
 from simpleindex_storage.sqlite_file import (
@@ -27,6 +27,7 @@ from simpleindex_storage.sqlite_file import (
     reading_errors,
     refusing_damage,
 )
+from simpleindex_storage.state_file import STATE_FILE, state_of
 
 from .copying import Earlier, FileCopies, copy, make_private, sync_all
 from .folders import (
@@ -42,7 +43,7 @@ from .last import LastBackup, note_last_backup
 from .wanted import Wanted, wanted_files
 
 CATALOG = "catalog.sqlite"
-SMALL_FILES = ("secret", "root-password", "simpleindex.toml", STATE)
+SMALL_FILES = ("secret", "root-password", "simpleindex.toml", STATE_FILE)
 _ROUNDS_BESIDE_WRITERS = 2
 _SPARE_BYTES = 16 << 20
 
@@ -220,7 +221,7 @@ class _Taking:
         catalog = self._draft / CATALOG
         with closing(sqlite3.connect(catalog)) as connection:
             facts = dict(connection.execute("SELECT name, value FROM facts"))
-        current = facts.get("journal_name", CURRENT)
+        current = facts.get("journal_name", FIRST_SEGMENT)
         yield CATALOG, _digest(catalog)
         for path in sorted(self._root.glob("journal*.jsonl")):
             if _is_begun_after(path, facts["serial"]):
@@ -238,11 +239,11 @@ class _Taking:
     def _state_fits(self, digests: dict[str, str]) -> bool:
         """Whether the state, if there is one, is no newer than the catalog that was saved."""
         try:
-            state = state_serial(self._draft)
-        except ValueError:  # fsck tells of it; the catalog does not need it
+            state = state_of(self._draft)
+        except Refused:  # fsck tells of it; the catalog does not need it
             return True
         with closing(sqlite3.connect(self._draft / CATALOG)) as connection:
-            fits = state is None or state <= fact(connection, "serial")
+            fits = state is None or state.serial <= fact(connection, "serial")
         if not fits:
             for name in digests:
                 if name != CATALOG:

@@ -1,24 +1,20 @@
 """The journal against itself and against the catalog."""
 
-import json
-import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from simpleindex_storage.errors import Refused, Unavailable
+from simpleindex_storage.journal import FIRST_SEGMENT, Segment, segments
+from simpleindex_storage.journal_lines import Line, lines_of
+from simpleindex_storage.state_file import STATE_FILE, facts_of, state_of
+
 from .codes import Code, Fault
 from .reading import CatalogReader
 
-CURRENT = "journal.jsonl"
-STATE = "state.json"
-"""What the catalog knew at one serial, so that older lines need not be kept."""
-_SEGMENT = re.compile(r"journal(?:-([0-9]+))?\.jsonl")
-_STATE_SERIAL = re.compile(rb'\{"format": 1, "serial": ([0-9]+)[,}]')
-_LINE_BYTES_MAX = 4096
 _TOLD_MAX = 20
 _AT_ONCE = 1000
 
@@ -46,48 +42,11 @@ _STEPS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One file of the journal, or as much of it as the catalog knows."""
-
-    path: Path
-    first_serial: int
-    length_bytes: int
-
-
-def segments(root: Path, current: str, length_bytes: int) -> list[Segment]:
-    """The files of the journal in order; of the one that is written to, what is committed.
-
-    What was set aside when an older catalog was restored is none of them.
-    """
-    found = []
-    for path in root.glob("journal*.jsonl"):
-        if match := _SEGMENT.fullmatch(path.name):
-            length = length_bytes if path.name == current else path.stat().st_size
-            found.append(Segment(path, int(match[1] or 0), length))
-    return sorted(found, key=lambda each: each.first_serial)
-
-
-def state_serial(root: Path) -> int | None:
-    """Up to which serial `state.json` stands for the journal; None: there is none.
-
-    Raises ValueError for one that cannot be read.
-    """
-    try:
-        with (root / STATE).open("rb") as file:
-            match = _STATE_SERIAL.match(file.readline(_LINE_BYTES_MAX))
-    except FileNotFoundError:
-        return None
-    if match is None:
-        raise ValueError("its first line tells no serial")
-    return int(match[1])
-
-
 def disagreements(root: Path, reader: CatalogReader) -> Iterator[Fault]:
     """What is wrong with the journal. In constant memory."""
     with reader.rows() as connection, closing(sqlite3.connect("")) as told:
         known = dict(connection.execute(_FACTS))
-        serial, current = known["serial"], known.get("journal_name", CURRENT)
+        serial, current = known["serial"], known.get("journal_name", FIRST_SEGMENT)
         length = known["journal_bytes"]
         told.executescript(_TABLES)  # in a file without a name, which goes by itself
         some = list(islice(_lines_that_are_wrong(root, current, length, serial, told), _TOLD_MAX))
@@ -122,26 +81,26 @@ def _lines_that_are_wrong(
         yield Fault(Code.JOURNAL_SHORT, current, what)
         return
     try:
-        covered = state_serial(root)
-        _follow_state(told, root / STATE)
-    except (ValueError, KeyError, TypeError) as error:
-        yield Fault(Code.JOURNAL_LINE, STATE, f"cannot be read: {error}")
+        state = state_of(root)
+        if state is not None:
+            _follow(told, facts_of(root))
+    except (Refused, Unavailable, ValueError, KeyError, TypeError) as error:
+        yield Fault(Code.JOURNAL_LINE, STATE_FILE, f"cannot be read: {error}")
         return
-    covered = -1 if covered is None else covered
+    covered = -1 if state is None else state.serial
     last, name = covered, current
-    for segment in segments(root, current, length_bytes):
+    for segment in segments(root):
         name = segment.path.name
-        for number, line in enumerate(_lines(segment), 1):
+        for line in _committed(segment, length_bytes if name == current else None):
             try:
-                is_at, facts = _read(line)
-                if is_at > covered:
-                    _follow(told, facts)
+                is_at = _follow_line(told, line, covered)
             except (ValueError, KeyError, TypeError) as error:
-                yield Fault(Code.JOURNAL_LINE, name, f"has a line {number} that is none: {error}")
+                what = f"has a line {line.number} that is none: {error}"
+                yield Fault(Code.JOURNAL_LINE, name, what)
                 return
             # What lies before the state may have gaps: the state stands for it.
             if is_at > covered and is_at != last + 1:
-                what = f"goes on with serial {is_at} in line {number}, not with {last + 1}"
+                what = f"goes on with serial {is_at} in line {line.number}, not with {last + 1}"
                 yield Fault(Code.JOURNAL_GAP, name, what)
                 return
             last = max(last, is_at)
@@ -150,34 +109,27 @@ def _lines_that_are_wrong(
         yield Fault(Code.JOURNAL_GAP, name, what)
 
 
-def _lines(segment: Segment) -> Iterator[bytes]:
-    left = segment.length_bytes
-    with segment.path.open("rb") as file:
-        while left > 0 and (line := file.readline(left)):
-            left -= len(line)
-            yield line
+def _committed(segment: Segment, length_bytes: int | None) -> Iterator[Line]:
+    """The lines of a segment; of the one that is written to, as many as the catalog knows."""
+    begun_at = 0
+    for line in lines_of(segment.path):
+        if length_bytes is not None and begun_at >= length_bytes:
+            return
+        yield line
+        begun_at = line.end
 
 
-def _read(line: bytes) -> tuple[int, Iterable[tuple[str, dict[str, Any]]]]:
-    entry = json.loads(line)
-    return int(entry["serial"]), [(kind, fact) for kind, fact in entry["facts"]]
+def _follow_line(told: sqlite3.Connection, line: Line, covered: int) -> int:
+    """Do what a line tells, unless the state stands for it; its serial."""
+    if line.entry is None or not line.is_whole:
+        raise ValueError("it is damaged, or cut short")
+    if line.entry.serial > covered:
+        _follow(told, line.entry.facts)
+    return line.entry.serial
 
 
-def _follow(told: sqlite3.Connection, facts: Iterable[tuple[str, dict[str, Any]]]) -> None:
+def _follow(told: sqlite3.Connection, facts: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     for kind, fact in facts:
         if kind in _STEPS:
             prefix = fact.get("sha256_prefix") or str(fact.get("sha256"))[:16]
             told.execute(_STEPS[kind], (fact["index"], prefix, fact["filename"]))
-
-
-def _follow_state(told: sqlite3.Connection, path: Path) -> None:
-    """Each line but the first and the last is one fact."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.readline()
-        for line in file:
-            text = line.strip().removesuffix(b",")
-            if text.startswith(b"["):
-                kind, fact = json.loads(text)
-                _follow(told, [(kind, fact)])

@@ -14,7 +14,7 @@ from simpleindex_storage import catalog_sql as sql
 from simpleindex_storage import upkeep
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused, StoreError
-from simpleindex_storage.journal import Journal, segments
+from simpleindex_storage.journal import FIRST_SEGMENT, Journal, segments
 from simpleindex_storage.journal_lines import Entry, Line, lines_of
 from simpleindex_storage.model import Actor, JsonValue
 from simpleindex_storage.names import FilePlace, UserName
@@ -127,7 +127,7 @@ class _Again:
         self.serial = -1
         self.uuid: str | None = None
         self.lines = 0
-        self.segment, self.size_bytes = "journal.jsonl", 0
+        self.segment, self.size_bytes = FIRST_SEGMENT, 0
         self.unfinished = ""
         self.skipped: list[str] = []
 
