@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
-from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
 from simpleindex.config import Config
+from simpleindex.wire.clients import LOOPBACK, network_of
 from simpleindex.wire.origin import is_trusted
 
 try:
@@ -363,8 +363,8 @@ class Connections:
         """None where everybody may come from: a proxy, a Unix socket, this computer."""
         if address is None or is_trusted(address, self._exempt):
             return None
-        name = _network_of(address)
-        return None if name is None else self._networks.get(name) or _Network(name)
+        name = network_of(address)
+        return None if name == LOOPBACK else self._networks.get(name) or _Network(name)
 
     def _has_room(self, network: _Network | None) -> bool:
         of_network, in_all = self.bounds.connections_per_address, self.bounds.connections
@@ -490,15 +490,3 @@ def _shortest(bounds: Bounds) -> float:
         bounds.idle_seconds,
         bounds.linger_seconds,
     )
-
-
-def _network_of(address: str) -> str | None:
-    """Of an IPv6 address its /64, which is what one client has; None for this computer's own."""
-    known = ip_address(address.partition("%")[0])
-    if isinstance(known, IPv6Address):
-        if known.ipv4_mapped is None:
-            if known.is_loopback:
-                return None
-            return known.exploded[: len("0000:0000:0000:0000")] + "::/64"
-        known = known.ipv4_mapped
-    return None if known.is_loopback else str(known)

@@ -10,11 +10,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
 from math import ceil
 from threading import Lock
 
 from simpleindex.errors import TooManyFailures
+from simpleindex.wire.clients import LOOPBACK, network_of
 from simpleindex_storage.failures import LoginNotes, Note
 
 WINDOW_SECONDS = 300.0
@@ -26,7 +26,6 @@ PLACE_SECONDS = 30 * 86_400.0
 """For how long an address is known as a user's, after the last time that they were right there."""
 
 _NAME_CHARACTERS = 64
-_CONSOLE = "console"
 
 
 @dataclass(slots=True)
@@ -55,7 +54,7 @@ class FailureLimits:
         self._notes = notes
         self._clock = clock
         self._key = key[:64]
-        self._console = self._mark("address", _CONSOLE)
+        self._console = self._mark("address", LOOPBACK)
         self._tally = _Tally()
         self._lock = Lock()
 
@@ -150,10 +149,10 @@ class FailureLimits:
         return self._mark("user", _named(user))
 
     def _of_address(self, address: str) -> int:
-        return self._mark("address", _network(address))
+        return self._mark("address", network_of(address))
 
     def _of_place(self, user: str, address: str) -> int:
-        return self._mark("place", f"{_named(user)}\0{_network(address)}")
+        return self._mark("place", f"{_named(user)}\0{network_of(address)}")
 
     def _mark(self, kind: str, name: str) -> int:
         text = f"{kind}\0{name}".encode(errors="surrogatepass")
@@ -169,19 +168,3 @@ def _over(ends_at: Sequence[float] | None, max_count: int) -> list[float]:
 
 def _named(user: str) -> str:
     return user[:_NAME_CHARACTERS].casefold()
-
-
-def _network(address: str) -> str:
-    """The address; of IPv6 the /64, within which one machine can take any address.
-
-    All addresses of the loopback interface are the console.
-    """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address[:_NAME_CHARACTERS]
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    if parsed.is_loopback:
-        return _CONSOLE
-    return f"{int(parsed) >> 64:x}" if isinstance(parsed, IPv6Address) else str(parsed)

@@ -1,7 +1,6 @@
 """What `serve` says at its start about what is at risk. It starts all the same."""
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 
 from simpleindex.config import Config
 from simpleindex.serving.tls import Tls
+from simpleindex.wire.clients import is_loopback
 from simpleindex_storage.privacy import wide_open
 
 
@@ -49,7 +49,7 @@ def _of_modes(root: Path) -> list[str]:
 
 def _is_beyond(address: Any) -> bool:
     """Whether other computers reach it. The address of a Unix socket is its path."""
-    return not isinstance(address, str) and not ip_address(address[0].partition("%")[0]).is_loopback
+    return not isinstance(address, str) and not is_loopback(address[0])
 
 
 def _shown(address: Any) -> str:

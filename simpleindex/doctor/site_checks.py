@@ -1,12 +1,12 @@
 """Settings, accounts, indexes, and what the catalog says of itself."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from simpleindex.argon2_hashes import is_argon2
 from simpleindex.config import ENVIRONMENT_PREFIX, settings
 from simpleindex.doctor.examined import Examined
 from simpleindex.doctor.finding import Finding, error, note, ok, unsafe
+from simpleindex.wire.clients import is_loopback
 from simpleindex_storage.model import Index, StageSettings
 
 _MORE_VARIABLES = {f"{ENVIRONMENT_PREFIX}ROOT_PASSWD"}
@@ -161,12 +161,7 @@ def _of_stage(index: Index, stage: StageSettings) -> Iterator[Finding]:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or is_loopback(host)
 
 
 def _counted(number: int, one: str, more: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from pathlib import Path
 
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from simpleindex.errors import Forbidden
 from simpleindex.routes.asking import accept_of, address_of, in_thread
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.version import __version__
+from simpleindex.wire.clients import parse_address
 from simpleindex.wire.metrics_text import Family, Kind, Sample, format_for, render
 from simpleindex.wire.origin import host_to_trust
 from simpleindex_storage.journal import segments
@@ -70,11 +70,9 @@ class MetricsDoor:
         address = address_of(request, self.trusted_proxies)
         if address is None:
             return False  # a Unix socket, behind which a proxy speaks for anybody
-        try:
-            known = ip_address(address)
-        except ValueError:
+        known = parse_address(address)
+        if known is None:
             return False
-        known = getattr(known, "ipv4_mapped", None) or known
         if client is not None and client[0] == address and known.is_loopback:
             # A proxy on this computer that nobody has named speaks for anybody, too.
             is_forwarded = any(name in request.headers for name in _FORWARDED)

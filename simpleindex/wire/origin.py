@@ -4,14 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from simpleindex.wire.clients import is_loopback, parse_address
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _HOST_CHARACTERS_MAX = 261
@@ -60,23 +55,14 @@ def is_trusted(address: str | None, trusted: tuple[str, ...]) -> bool:
     """Whether an address is a proxy's, or within a network of proxies, that the admin has named."""
     if address is None or not trusted:
         return False
-    parsed = _parsed(address)
+    parsed = parse_address(address)
     return parsed is not None and any(parsed in network for network in _networks(trusted))
 
 
 @lru_cache(maxsize=8)
 def _networks(trusted: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    # One address in the notation of the other family is that address, as in `_parsed`.
-    return tuple(ip_network(_parsed(text) or text, strict=False) for text in trusted)
-
-
-def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return None
-    # So addresses look to whoever listens to both families.
-    return getattr(parsed, "ipv4_mapped", None) or parsed
+    # One address in the notation of the other family is that address, as in `parse_address`.
+    return tuple(ip_network(parse_address(text) or text, strict=False) for text in trusted)
 
 
 def client_address(
@@ -94,8 +80,7 @@ def client_address(
         while is_trusted(address, trusted) and hops:
             address = hops.pop()
         return address
-    parsed = None if address is None else _parsed(address)
-    is_here = parsed is not None and parsed.is_loopback
+    is_here = address is not None and is_loopback(address)
     return f"by way of {address}" if hops and is_here else address
 
 
