@@ -171,6 +171,10 @@ class MirrorFiles:
         self, wanted: WantedFile, sidecar: Sidecar, hops: tuple[str, ...]
     ) -> bytes:
         place = wanted.place
+        # It may have come, for somebody else, since it was seen to be missing.
+        kept = await anyio.to_thread.run_sync(self._mirrored.cache.sidecar, place, sidecar)
+        if kept is not None and _is_as_announced(kept, wanted.file, sidecar):
+            return kept
         try:
             content = await self._relayed(wanted, sidecar, hops)
             if content is None:

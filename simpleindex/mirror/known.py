@@ -44,6 +44,8 @@ class WantedPage:
 
     index: Index
     project: ProjectName
+    checked_at: datetime | None = None
+    """When what is kept was checked, as it was seen by who wants it; None: nothing is kept."""
 
 
 class UpstreamNeeded(Exception):
@@ -157,7 +159,7 @@ class Mirrored:
             return MirrorLook(index.name, None, fingerprint=verdict.rule, verdict=verdict)
         now = self._now()
         known = self._known(index.name, project)
-        valid_until = self._valid_until(WantedPage(index, project), known, now)
+        valid_until = self._valid_until(index, project, known, now)
         if known is None or known.page is None:
             is_offline = self.is_offline(settings)
             asks = known is None and not is_offline
@@ -203,7 +205,7 @@ class Mirrored:
             raise Forbidden(ruling.reason)
         # Of this one file, without a look at all the others: there may be thousands.
         known = self._known(index.name, project)
-        self._valid_until(WantedPage(index, project), known, now)
+        self._valid_until(index, project, known, now)
         decoded = None if known is None else known.decoded
         file = None if decoded is None else decoded.files.get(place.filename)
         if decoded is None or file is None or file.sha256_prefix != place.sha256_prefix:
@@ -266,12 +268,14 @@ class Mirrored:
             return None
         return WantedPage(index, project)
 
-    def _valid_until(self, wanted: WantedPage, known: "Known | None", now: datetime) -> datetime:
+    def _valid_until(
+        self, index: Index, project: ProjectName, known: "Known | None", now: datetime
+    ) -> datetime:
         """Until when what is kept may be told. Raises UpstreamNeeded if it may not be told at all.
 
         Whatever trouble there is with upstream, what is kept is told.
         """
-        settings = settings_of(wanted.index)
+        settings = settings_of(index)
         if self.is_offline(settings):
             self.count(Event.MIRROR_LOOK_OFFLINE, 1)
             return now + timedelta(seconds=_OFFLINE_SECONDS)
@@ -279,7 +283,7 @@ class Mirrored:
         seconds: float | None = settings.mirror_cache_expiry_seconds
         if seconds is None:
             seconds = self._expiry_seconds
-        if known is not None and self.is_of_source(known.head.source, wanted.index):
+        if known is not None and self.is_of_source(known.head.source, index):
             if is_absent:
                 # At least as long as it takes to tell it to those who have just asked for it.
                 seconds = max(_ASKED_SECONDS, min(seconds, ABSENT_SECONDS))
@@ -290,10 +294,11 @@ class Mirrored:
             may_be_told = known.page is not None
         else:
             may_be_told = False
-        trouble_until = self.troubles.until(wanted.index, wanted.project)
+        trouble_until = self.troubles.until(index, project)
         if trouble_until is not None:
             self.count(Event.MIRROR_LOOK_TROUBLED, 1)
             return trouble_until
+        wanted = WantedPage(index, project, None if known is None else known.head.checked_at)
         if not may_be_told:
             self.count(Event.MIRROR_LOOK_MISSING, 1)
             raise UpstreamNeeded(wanted)

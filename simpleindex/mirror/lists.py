@@ -74,7 +74,8 @@ class MirrorLists:
             trouble = self._troubles.get(index.name)
             if trouble is not None and trouble.stands(index, self._now()):
                 continue
-            flight = self._flights.join(index.name, partial(self._fetch, index, hops))
+            checked_at = None if kept is None else kept.checked_at
+            flight = self._flights.join(index.name, partial(self._fetch, index, checked_at, hops))
             if not is_ours:
                 waiting.append(flight)
         if waiting:
@@ -127,10 +128,15 @@ class MirrorLists:
         trouble = self._troubles.get(index.name)
         return "it is being fetched; ask again in a while" if trouble is None else trouble.line
 
-    async def _fetch(self, index: Index, hops: tuple[str, ...]) -> Unavailable | None:
-        """Fetch and keep a list; why it could not be kept, if it could not. Raises nothing else."""
+    async def _fetch(
+        self, index: Index, checked_at: datetime | None, hops: tuple[str, ...]
+    ) -> Unavailable | None:
+        """Fetch and keep a list; why it could not be kept, if it could not. Raises nothing else.
+
+        `checked_at`: of the list as it was seen by who wants another one; None: there was none.
+        """
         try:
-            await self._fetch_and_keep(index, hops)
+            await self._fetch_and_keep(index, checked_at, hops)
         except Unavailable as error:
             _log.warning("%s: list of projects not kept: %s", index.name, error)
             return error
@@ -148,12 +154,16 @@ class MirrorLists:
         self._troubles[index.name] = Trouble(index.serial, line, until, _TROUBLE_SECONDS)
         return None
 
-    async def _fetch_and_keep(self, index: Index, hops: tuple[str, ...]) -> None:
+    async def _fetch_and_keep(
+        self, index: Index, checked_at: datetime | None, hops: tuple[str, ...]
+    ) -> None:
         cache = self._mirrored.cache
         source, upstream = await self._upstreams.reach(settings_of(index))
         kept = await anyio.to_thread.run_sync(cache.names, index.name)
         if kept is not None and kept.source != source.label:
             kept = None
+        if kept is not None and kept.checked_at != checked_at:
+            return  # another flight, or another process, came in with it just now
         async with upstream.names(
             source,
             etag=None if kept is None else kept.etag,

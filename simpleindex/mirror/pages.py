@@ -82,8 +82,9 @@ class MirrorPages:
     async def ask(self, wanted: Sequence[WantedPage], hops: tuple[str, ...] = ()) -> None:
         """Ask upstream for pages, all at once. Trouble with upstream is noted, not raised.
 
-        Whoever asks for a page that is being asked for waits for the same answer. Raises
-        Unavailable if there is one that cannot be kept: that may pass at any moment.
+        Whoever asks for a page that is being asked for waits for the same answer, and what has
+        been checked since it was seen is not asked for again. Raises Unavailable if there is one
+        that cannot be kept: that may pass at any moment.
         """
         troubles = self._mirrored.troubles
         asked = [
@@ -122,20 +123,29 @@ class MirrorPages:
         before = self._flights.under_way((page.index.name, page.project))
         if before is not None:
             outcome = await asyncio.shield(before)
-            if outcome != _FETCHED:
+            if outcome not in (_FETCHED, _CHECKED):
                 return outcome
-        return await asyncio.shield(self._flight(page, hops))
+        outcome = _CHECKED
+        while outcome == _CHECKED:  # it was the flight of somebody who was content with that
+            outcome = await asyncio.shield(self._flight(page, hops, anew=True))
+        return outcome
 
-    def _flight(self, page: WantedPage, hops: tuple[str, ...]) -> "asyncio.Task[_Outcome]":
+    def _flight(
+        self, page: WantedPage, hops: tuple[str, ...], *, anew: bool = False
+    ) -> "asyncio.Task[_Outcome]":
         key = (page.index.name, page.project)
-        return self._flights.join(key, lambda: self._fetch(page, hops))
+        return self._flights.join(key, lambda: self._fetch(page, hops, anew=anew))
 
-    async def _fetch(self, page: WantedPage, hops: tuple[str, ...]) -> "_Outcome":
-        """Fetch and keep one page. Whatever goes wrong is its outcome: tasks raise for nobody."""
+    async def _fetch(self, page: WantedPage, hops: tuple[str, ...], *, anew: bool) -> "_Outcome":
+        """Fetch and keep one page. Whatever goes wrong is its outcome: tasks raise for nobody.
+
+        `anew`: even if somebody else has done so since it was seen.
+        """
         index, project = page.index.name, page.project
         is_down = False
         try:
-            await self._fetch_and_keep(page, hops)
+            if not await self._fetch_and_keep(page, hops, anew=anew):
+                return _CHECKED
         except Unavailable as error:
             _log.warning("%s: page of %s not kept: %s", index, project, error)
             return _Outcome(str(error), error)
@@ -168,14 +178,19 @@ class MirrorPages:
             outdated = self._now() - timedelta(seconds=ABSENT_SECONDS)
             await anyio.to_thread.run_sync(self._mirrored.cache.forget_absent, outdated)
 
-    async def _fetch_and_keep(self, page: WantedPage, hops: tuple[str, ...]) -> None:
+    async def _fetch_and_keep(self, page: WantedPage, hops: tuple[str, ...], *, anew: bool) -> bool:
+        """Whether upstream was asked."""
         settings = page.index.settings
         assert isinstance(settings, MirrorSettings)
         cache = self._mirrored.cache
         source, upstream = await self._upstreams.reach(settings)
         head = await anyio.to_thread.run_sync(cache.page_head, page.index.name, page.project)
+        if head is not None and head.source != source.label:
+            head = None
+        if not anew and head is not None and head.checked_at != page.checked_at:
+            return False  # another flight, or another process, came in with it just now
         # A validator is good for the upstream that gave it, and for a page that is still here.
-        if head is not None and not (head.has_content and head.source == source.label):
+        if head is not None and not head.has_content:
             head = None
         answer = await upstream.page(
             source,
@@ -196,6 +211,7 @@ class MirrorPages:
             case Fetched():
                 await anyio.to_thread.run_sync(keeping.fetched, answer)
                 self._mirrored.count(Event.MIRROR_PAGE_FETCHED, 1)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +222,12 @@ class _Outcome:
     """What went wrong, if anything did."""
     unavailable: Unavailable | None = None
     """It was not upstream's fault: the page could not be kept here."""
+    was_asked: bool = True
 
 
 _FETCHED = _Outcome()
+_CHECKED = _Outcome(was_asked=False)
+"""It has been checked since it was seen: whoever wants it may look again."""
 
 
 class _Keeping:
