@@ -237,18 +237,33 @@ int openat64(int folder, const char *path, int flags, ...)
     return reach_open(folder, path, flags) ? -1 : real(folder, path, flags, mode);
 }
 
-/* The bytes of files */
+/* The bytes of files, and answers */
 
+/* Whether something goes wrong in front of bytes for somebody else; if so, errno is set. */
+static int reach_client(int handle)
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof own;
+    /* Threads of one process wake each other through sockets that have no address. */
+    return is_on() && syscall(SYS_getsockname, handle, &own, &size) == 0 &&
+           own.ss_family != AF_UNIX && reach(SEND, "send", "", NULL);
+}
+
+/* uvloop writes its answers like bytes of files. */
 ssize_t write(int handle, const void *bytes, size_t count)
 {
     REAL(write);
-    return reach_handle(WRITE, "write", handle) ? -1 : real(handle, bytes, count);
+    if (reach_client(handle) || reach_handle(WRITE, "write", handle))
+        return -1;
+    return real(handle, bytes, count);
 }
 
 ssize_t writev(int handle, const struct iovec *parts, int count)
 {
     REAL(writev);
-    return reach_handle(WRITE, "write", handle) ? -1 : real(handle, parts, count);
+    if (reach_client(handle) || reach_handle(WRITE, "write", handle))
+        return -1;
+    return real(handle, parts, count);
 }
 
 ssize_t pwrite(int handle, const void *bytes, size_t count, off_t at)
@@ -500,11 +515,11 @@ int fcntl64(int handle, int command, ...)
 ssize_t send(int handle, const void *bytes, size_t count, int flags)
 {
     REAL(send);
-    struct sockaddr_storage own;
-    socklen_t size = sizeof own;
-    /* Threads of one process wake each other through sockets that have no address. */
-    if (is_on() && syscall(SYS_getsockname, handle, &own, &size) == 0 && own.ss_family != AF_UNIX &&
-        reach(SEND, "send", "", NULL))
-        return -1;
-    return real(handle, bytes, count, flags);
+    return reach_client(handle) ? -1 : real(handle, bytes, count, flags);
+}
+
+ssize_t sendmsg(int handle, const struct msghdr *message, int flags)
+{
+    REAL(sendmsg);
+    return reach_client(handle) ? -1 : real(handle, message, flags);
 }
