@@ -136,6 +136,11 @@ TABLES = """
 """
 FACT = "SELECT value FROM facts WHERE name = ?"
 SET_FACT = "UPDATE facts SET value = ? WHERE name = ?"
+COUNT_FAILED_COMMIT = """
+    INSERT INTO facts VALUES ('failed_commits', 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + 1
+"""
+"""Changes a page whenever it is done, which setting what stands there already does not."""
 
 _USER = "SELECT name, password_hash, password_version, created_at, modified_at, profile FROM users"
 USER = f"{_USER} WHERE name = ?"

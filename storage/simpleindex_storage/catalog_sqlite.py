@@ -168,7 +168,8 @@ class SqliteCatalog:
         connection.execute("BEGIN IMMEDIATE")
         try:
             before = serial = int(fact(connection, "serial"))
-            # What a writer left that died, or whose commit failed.
+            if self._generation.announced() > before:
+                self._rule_out_the_failed()
             self._generation.settle(before)
             self._open_journal(before)
             entries: list[dict[str, JsonValue]] = []
@@ -194,15 +195,28 @@ class SqliteCatalog:
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            self._is_first_commit = True  # the next one clears away what this one has begun
             raise
         self._generation.settle(serial)
+
+    def _rule_out_the_failed(self) -> None:
+        """Take care that a commit that failed, or whose writer died, never happens after all.
+
+        All of it may be in SQLite's log, whole but not synced. Nobody sees it there; but whoever
+        opens the catalog next, when all processes have died, would take it for a commit, while
+        its lines of the journal and its bytes are deleted. So first another commit takes its place
+        in the log.
+        """
+        self._writing.execute(sql.COUNT_FAILED_COMMIT)
+        self._writing.execute("COMMIT")
+        self._writing.execute("BEGIN IMMEDIATE")
 
     def _open_journal(self, serial: int) -> None:
         """Go on where the last commit has stopped; the first time, look for what is newer."""
         self._journal.use(str(fact(self._writing, "journal_name")))
         self._journal.cut(int(fact(self._writing, "journal_bytes")))
         if self._is_first_commit:
-            self._journal.set_aside_after(serial)
+            self._journal.set_aside_later_ones()
             set_aside_if_after(self._path.parent, serial)
             self._is_first_commit = False
 

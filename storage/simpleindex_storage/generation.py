@@ -35,6 +35,10 @@ class Generation:
         """The last serial that was said to be committed."""
         return self._words[_CLEAN]
 
+    def announced(self) -> int:
+        """The last serial that somebody was about to commit, whatever became of it."""
+        return self._words[_DIRTY]
+
     def announce(self, serial: int) -> None:
         """To be called under the write lock, before the commit that makes `serial`."""
         self._words[_DIRTY] = serial

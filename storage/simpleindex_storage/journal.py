@@ -104,20 +104,22 @@ class Journal:
         with unavailable_on_failure("the journal cannot be written"):
             self._cut(at_bytes)
 
-    def set_aside_after(self, serial: int) -> None:
-        """Set segments aside that begin after `serial`: the catalog is from before them.
+    def set_aside_later_ones(self) -> None:
+        """Set segments aside that begin after the one in use: nobody reads on in them.
 
-        An empty one is all that is left of a commit that was to begin it, and never happened.
-        Raises Unavailable.
+        The catalog is from before them, or the commit that was to begin one never happened, which
+        may leave it empty. Raises Unavailable.
         """
         with unavailable_on_failure("the journal cannot be written"):
-            for segment in segments(self._folder):
+            found = segments(self._folder)
+            in_use = next(each.first_serial for each in found if each.path == self._path)
+            for segment in found:
                 if segment.path == self._path:
                     continue
                 with suppress(PermissionError):  # Windows: somebody reads it; the next start does
                     if segment.path.stat().st_size == 0:
                         segment.path.unlink()
-                    elif segment.first_serial > serial:
+                    elif segment.first_serial > in_use:
                         segment.path.rename(_place_aside(segment.path, 0))
 
     def close(self) -> None:

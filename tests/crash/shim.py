@@ -114,9 +114,16 @@ class Shim:
         """End the process in front of a change, counted from 0 and from now on."""
         self._arm(CHANGES, _KILL, number, number, 0)
 
-    def fail(self, error: int, number: int, *, for_good: bool = False) -> None:
-        """Let a call fail, counted from 0 and from now on; `for_good`, all that come after, too."""
+    def fail(
+        self, error: int, number: int, *, for_good: bool = False, only: Kind | None = None
+    ) -> None:
+        """Let a call fail, counted from 0 and from now on; `for_good`, all that come after, too.
+
+        `only` leaves some kinds of calls out.
+        """
         kinds = LASTING[error] if for_good else FAILING[error]
+        if only is not None:
+            kinds &= only
         self._arm(kinds, _FAIL, number, _NEVER if for_good else number, error)
 
     def disarm(self) -> None:

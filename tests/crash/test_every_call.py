@@ -1,7 +1,8 @@
 """Each call by which an operation uses the disk is a moment to die, or to fail.
 
 `kill -9` in front of every change; every errno at every call that can raise it; a disk that is
-full, or mounted for reading only, from each call on. What must hold is judged in `trying`.
+full, or mounted for reading only, from each call on; and a death soon after each failure. What must
+hold is judged in `trying`.
 """
 
 import errno
@@ -19,7 +20,7 @@ from tests.crash.operations import (
     Operation,
     mirroring,
 )
-from tests.crash.shim import FAILING, LASTING
+from tests.crash.shim import FAILING, LASTING, Kind
 from tests.crash.trying import a_trial, one_of_each_kind
 from tests.hostile.upstream import Upstream, running_upstream
 
@@ -76,6 +77,24 @@ def test_a_telling_choice_of_failures(
         trial.fail_every_call(error, for_good=for_good)
     assert trial.tally.lines() == []
     assert trial.tally.failures > 0
+
+
+def test_what_could_not_be_synced_is_not_half_there_after_a_death(tmp_path: Path) -> None:
+    with a_trial(UPLOADS[0], tmp_path / "data") as trial:
+        trial.die_of_every_failure(errno.EIO, Kind.SYNC)
+    assert trial.tally.lines() == []
+    assert trial.tally.failures == trial.tally.kills > 5
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
+@pytest.mark.parametrize("operation", ALL)
+def test_no_failure_is_a_bad_one_to_die_of(
+    tmp_path: Path, upstream: Upstream, operation: Operation, error: int
+) -> None:
+    with a_trial(with_upstream(operation, upstream), tmp_path / "data") as trial:
+        trial.die_of_every_failure(error)
+    assert trial.tally.lines() == []
 
 
 @pytest.mark.full

@@ -19,7 +19,7 @@ from tests.crash.harness import Answer, Client, client_of, init, launched, resta
 from tests.crash.leavings import journal_gaps, left_behind, strays
 from tests.crash.operations import SOURCE, Operation, fill_source
 from tests.crash.seeing import Seen, index_of, see_index
-from tests.crash.shim import CHANGES, Shim, a_shim
+from tests.crash.shim import CHANGES, Kind, Shim, a_shim
 from tests.crash.tally import Harm, Tally, tally_of
 from tests.server import STOP_SECONDS_MAX, RunningServer
 
@@ -118,6 +118,36 @@ class Trial:
                 self._shim.disarm()
                 self._judge_failure(server, client, tried)
             self._judge_all(server, client)
+        self._judge_in_the_end()
+
+    def die_of_every_failure(self, error: int, only: Kind | None = None) -> None:
+        """Let each call fail that can fail so, once, and kill the server when it has answered.
+
+        So nothing that it has put off till later is done, and what it had written, and was told
+        that it had not, is found by the next start. `only` chooses among the calls.
+        """
+        tried: Tried | None = None
+        for number in count():
+            with self._restarted(tried) as server, client_of(server) as client:
+                if tried is not None:
+                    self._judge_death(server, client, tried)
+                word = f"{errno.errorcode[error].lower()}-{number}-killed"
+                self._prepare(client, word)
+                self._shim.fail(error, number, only=only)
+                answer = self._act(client, word)
+                if not self._shim.has_hit:
+                    self._shim.disarm()
+                    self.tally.points += self._shim.passed
+                    self._judge_peace(client, Tried(word, "no call", answer))
+                    break
+                server.process.kill()
+                server.process.wait(STOP_SECONDS_MAX)
+                self.tally.failures += 1
+                self.tally.kills += 1
+                call = self._shim.calls()[number]
+                how = f"killed after {errno.errorcode[error]} at {number}: {call}"
+                tried = Tried(word, how, answer)
+                self._shim.disarm()
         self._judge_in_the_end()
 
     @contextmanager

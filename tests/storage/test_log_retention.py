@@ -1,20 +1,25 @@
 """Segments of the journal: how they begin, and how the old ones go."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from simpleindex_storage import log_retention, state_file
+from simpleindex_storage.catalog_sqlite import SqliteCatalog
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.journal import segments
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.log_retention import Trimmed, trim_log
+from simpleindex_storage.names import UserName
 from simpleindex_storage.opening import create_store, open_store
 from simpleindex_storage.state_file import facts_of, state_of, write_state
 from simpleindex_storage.store import Store
 from tests.builders import a_wheel
+from tests.storage.filled import ROOT
 from tests.storage.stores import (
     NOW,
     a_stage,
@@ -22,10 +27,12 @@ from tests.storage.stores import (
     before_commits,
     catalog_dump,
     disk_full,
+    held_up,
     journal_of,
     nothing,
     opened,
     send,
+    wait_until,
 )
 
 DAYS = 20
@@ -66,6 +73,12 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "data")
+
+
+def jobs_of(store: Store) -> int:
+    """How many changes wait for the writer."""
+    assert isinstance(store.catalog, SqliteCatalog)
+    return store.catalog._jobs.qsize()
 
 
 def serials_of(root: Path) -> list[int]:
@@ -117,9 +130,27 @@ def test_a_segment_whose_commit_fails_is_never_begun(
         watch(nothing)
         send(store, a_wheel(version="2.0"))
     assert (tmp_path / "journal.jsonl").read_bytes().count(b"\n") == 3
-    assert (tmp_path / "journal-2.jsonl").read_bytes() == b""
-    with opened(tmp_path):
-        assert [path.path.name for path in segments(tmp_path)] == ["journal.jsonl"]
+    assert [path.path.name for path in segments(tmp_path)] == ["journal.jsonl"]
+
+
+def test_a_segment_with_lines_whose_commit_fails_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with before_commits(monkeypatch) as watch, a_store(tmp_path) as store:
+        send(store, a_wheel(version="1.0"))
+        with ThreadPoolExecutor() as threads, held_up(store.catalog) as ask:
+            begun = threads.submit(store.catalog.begin_segment)
+            changed = ask(lambda change: change.put_user(replace(ROOT, name=UserName("lost"))))
+            wait_until(lambda: jobs_of(store) == 2)
+            watch(disk_full)
+        for each in (begun, changed):
+            with pytest.raises(Unavailable):
+                each.result()
+        assert (tmp_path / "journal-2.jsonl").read_bytes().count(b"\n") == 1
+        watch(nothing)
+        send(store, a_wheel(version="2.0"))
+    assert serials_of(tmp_path) == [0, 1, 2]
+    assert [path.path.name for path in segments(tmp_path)] == ["journal.jsonl"]
 
 
 def test_segments_of_later_than_a_restored_catalog_are_set_aside(site: Site) -> None:
