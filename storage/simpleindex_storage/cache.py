@@ -3,6 +3,7 @@
     cache/cache.sqlite                                          pages, and what is known of files
     cache/generation  cache/lock                                for all processes, as a catalog has
     cache/present                                               held by whoever has the cache open
+    cache/present.lock                                          and by who asks if others have it
     cache/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>   as uploads lie, sidecars beside them
     cache/parts/                                                files that are arriving
     cache/lists/<user>+<index>.names                            names of all projects

@@ -9,7 +9,7 @@ it never outlives its process, kill -9 included.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -58,7 +58,9 @@ else:
         fcntl.flock(handle, fcntl.LOCK_SH)
 
     def _is_alone(handle: int) -> bool:
-        return _lock(handle, wait=False)  # takes the place of the shared lock
+        # It takes the place of the shared lock, which goes first: where others have that too,
+        # there is neither afterwards.
+        return _lock(handle, wait=False)
 
     def _delete(handle: int, path: Path) -> None:
         with suppress(OSError):
@@ -100,21 +102,28 @@ class Presence:
     """Says that a process has a folder open, and knows whether others have."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-        try:
+        with ExitStack() as if_it_fails:
+            self._asking = FileLock(path.with_name(f"{path.name}.lock"))
+            """Held by the one who asks whether others are there, so that one at a time does."""
+            if_it_fails.callback(self._asking.close)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+            if_it_fails.callback(os.close, self._handle)
             _share(self._handle)
-        except BaseException:
-            os.close(self._handle)
-            raise
+            if_it_fails.pop_all()
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """Whether nobody else has the folder open; then nobody opens it during the block."""
-        try:
-            yield _is_alone(self._handle)
-        finally:
-            _share(self._handle)
+        with ExitStack() as asking:
+            asking.enter_context(self._asking.held())
+            asking.callback(_share, self._handle)
+            is_alone = _is_alone(self._handle)
+            if not is_alone:
+                # The attempt took our shared lock away: we have it again before anybody else asks.
+                asking.close()
+            yield is_alone
 
     def close(self) -> None:
         """Be gone."""
         os.close(self._handle)
+        self._asking.close()

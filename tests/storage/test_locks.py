@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from simpleindex_storage import locks
 from simpleindex_storage.locks import FileLock, Presence
 from tests.storage.other_process import elsewhere, hold_a_lock
 from tests.storage.stores import WAIT_SECONDS_MAX
@@ -106,7 +107,10 @@ class _Checked(threading.Thread):
             self.error = error
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no shared locks")
+SHARED_LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no shared locks")
+
+
+@SHARED_LOCKS
 def test_whoever_is_present_knows_whether_somebody_else_is(tmp_path: Path) -> None:
     one, other = Presence(tmp_path / "present"), Presence(tmp_path / "present")
     with one.alone() as is_alone:
@@ -117,3 +121,76 @@ def test_whoever_is_present_knows_whether_somebody_else_is(tmp_path: Path) -> No
     other = Presence(tmp_path / "present")  # it is shared again
     other.close()
     one.close()
+
+
+@SHARED_LOCKS
+def test_whoever_has_asked_whether_others_are_there_is_still_there(tmp_path: Path) -> None:
+    path = tmp_path / "present"
+    one, other, third = Presence(path), Presence(path), Presence(path)
+    with one.alone() as first, other.alone() as second, third.alone() as last:
+        assert (first, second, last) == (False, False, False)
+    third.close()
+    with one.alone() as first, other.alone() as second:
+        assert (first, second) == (False, False)
+    other.close()
+    one.close()
+
+
+@SHARED_LOCKS
+def test_of_two_who_ask_at_once_none_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = Presence(tmp_path / "present"), Presence(tmp_path / "present")
+    told: list[bool] = []
+    has_come = threading.Event()
+
+    def ask() -> None:
+        with other.alone() as is_alone:
+            told.append(is_alone)
+        has_come.set()
+
+    asking = _Checked(target=ask)
+    lock = locks._lock
+
+    def lock_and_let_the_other_come(handle: int, *, wait: bool) -> bool:
+        if threading.current_thread() is asking:
+            if wait:
+                has_come.set()
+            return lock(handle, wait=wait)
+        is_ours = lock(handle, wait=wait)
+        if not wait:  # we have just lost our shared lock
+            asking.start()
+            assert has_come.wait(WAIT_SECONDS_MAX)
+        return is_ours
+
+    monkeypatch.setattr(locks, "_lock", lock_and_let_the_other_come)
+    with one.alone() as is_alone:
+        assert not is_alone
+        asking.join(WAIT_SECONDS_MAX)
+    assert (asking.error, told) == (None, [False])
+    other.close()
+    one.close()
+
+
+@SHARED_LOCKS
+def test_two_threads_that_share_a_presence_are_alone_one_after_the_other(tmp_path: Path) -> None:
+    presence = Presence(tmp_path / "present")
+    together = threading.Barrier(4)
+    inside: list[bool] = []
+
+    def ask() -> None:
+        together.wait(WAIT_SECONDS_MAX)
+        for _ in range(50):
+            with presence.alone() as is_alone:
+                inside.append(is_alone)
+                os.sched_yield()
+                assert inside == [True]
+                inside.clear()
+
+    threads = [_Checked(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS_MAX)
+    assert [thread.error for thread in threads] == [None] * 4
+    presence.close()
