@@ -8,16 +8,21 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simpleindex_storage import state_file
 from simpleindex_storage.durable import write_file
 from simpleindex_storage.fsck import files as fsck_files
+from simpleindex_storage.fsck import journal as fsck_journal
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import KINDS, Code, Fault
 from simpleindex_storage.fsck.mend import Mender
+from simpleindex_storage.journal import Segment, segments
+from simpleindex_storage.log_retention import Trimmed, trim_log
 from simpleindex_storage.model import Actor, Outcome, Sidecar, Upload
 from simpleindex_storage.names import IndexName, parse_project_name
 from simpleindex_storage.opening import open_cache
@@ -506,6 +511,63 @@ def test_uploads_and_removals_meanwhile_are_no_faults(root: Path) -> None:
         assert len(recorded_files(store.catalog)) >= 3
     assert codes(root) == []
     assert files_below(root)
+
+
+def test_a_segment_that_is_begun_meanwhile_is_no_gap(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(root) as store:
+        begun = itertools.count(1)
+
+        def segments_and_a_new_one(folder: Path) -> list[Segment]:
+            store.catalog.begin_segment()
+            send(store, a_wheel("later", f"{next(begun)}.0"))
+            return segments(folder)
+
+        monkeypatch.setattr(fsck_journal, "segments", segments_and_a_new_one)
+        assert codes(root) == []
+        assert next(begun) > 1
+
+
+@pytest.mark.parametrize("when", ["the state is read", "segments are listed", "they are read"])
+def test_segments_that_are_trimmed_meanwhile_are_no_gap(
+    when: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = {
+        "the state is read": "state_of",
+        "segments are listed": "segments",
+        "they are read": "lines_of",
+    }[when]
+    usual = getattr(fsck_journal, function)
+    trimmed: list[Trimmed] = []
+    with opened(root) as store:
+        store.catalog.begin_segment()
+        send(store, a_wheel("later"))
+
+        def trim_first(*arguments: Any) -> Any:
+            if not trimmed:
+                store.catalog.begin_segment()
+                send(store, a_wheel("latest"))
+                trimmed.append(trim_log(root, store.catalog, 1, NOW + timedelta(days=3)))
+            return usual(*arguments)
+
+        monkeypatch.setattr(fsck_journal, function, trim_first)
+        assert codes(root) == []
+    assert "journal.jsonl" in trimmed[0].removed
+
+
+def test_a_segment_that_leads_nowhere_is_missing(root: Path) -> None:
+    (root / "journal-3.jsonl").symlink_to(root / "nowhere")
+    (fault,) = faults(root)
+    assert (fault.code, fault.path) == (Code.JOURNAL_MISSING, "journal-3.jsonl")
+
+
+def test_a_gap_beside_a_running_server_is_told(root: Path) -> None:
+    PLANTED["gap"][1](root)
+    with opened(root) as store:
+        store.catalog.begin_segment()
+        send(store, a_wheel("later"))
+        assert codes(root) == [Code.JOURNAL_GAP]
 
 
 def test_what_is_being_published_is_neither_told_of_nor_set_aside(root: Path) -> None:

@@ -43,19 +43,35 @@ _STEPS = {
 
 
 def disagreements(root: Path, reader: CatalogReader) -> Iterator[Fault]:
-    """What is wrong with the journal. In constant memory."""
+    """What is wrong with the journal. In constant memory.
+
+    A server may write `state.json`, and remove the segments that it stands for, between a view of
+    the catalog and the look at the files. So what is found is told only if it is there in another
+    view, too.
+    """
+    if _seen(root, reader):
+        yield from _seen(root, reader)
+
+
+def _seen(root: Path, reader: CatalogReader) -> list[Fault]:
+    """What is wrong in one view of the catalog."""
     with reader.rows() as connection, closing(sqlite3.connect("")) as told:
         known = dict(connection.execute(_FACTS))
         serial, current = known["serial"], known.get("journal_name", FIRST_SEGMENT)
         length = known["journal_bytes"]
         told.executescript(_TABLES)  # in a file without a name, which goes by itself
-        some = list(islice(_lines_that_are_wrong(root, current, length, serial, told), _TOLD_MAX))
+        try:
+            some = list(
+                islice(_lines_that_are_wrong(root, current, length, serial, told), _TOLD_MAX)
+            )
+        except FileNotFoundError as gone:  # since it was listed
+            return [Fault(Code.JOURNAL_MISSING, Path(gone.filename).name, "is not there")]
         if not some:
             rows = connection.execute(_RECORDED)
             while part := rows.fetchmany(_AT_ONCE):
                 told.executemany("INSERT INTO recorded VALUES (?, ?, ?, ?)", part)
             some = list(_other_files(told, current))
-    yield from some
+        return some
 
 
 def _other_files(told: sqlite3.Connection, current: str) -> Iterator[Fault]:
@@ -90,6 +106,8 @@ def _lines_that_are_wrong(
     covered = -1 if state is None else state.serial
     last, name = covered, current
     for segment in segments(root):
+        if segment.first_serial > serial and segment.path.name != current:
+            continue  # begun since the view was taken, or for a commit that never happened
         name = segment.path.name
         for line in _committed(segment, length_bytes if name == current else None):
             try:
