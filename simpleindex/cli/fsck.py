@@ -12,6 +12,7 @@ import click
 from simpleindex.cli.directory import require_ours
 from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, tell
+from simpleindex_storage.errors import StoreError
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import Code, Fault
 from simpleindex_storage.fsck.mend import NOTHING, Done, Mender
@@ -158,11 +159,19 @@ def _mending(
 @contextmanager
 def _progress(root: Path, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal; nothing anywhere else."""
-    if not is_shown or not sys.stderr.isatty():
+    total_bytes = _expected_bytes(root) if is_shown and sys.stderr.isatty() else None
+    if total_bytes is None:
         yield lambda _: None
         return
-    with closing(_Bar(Check(root).expected_bytes())) as bar:
+    with closing(_Bar(total_bytes)) as bar:
         yield bar.add
+
+
+def _expected_bytes(root: Path) -> int | None:
+    try:
+        return Check(root).expected_bytes()
+    except StoreError:  # of a catalog that cannot be read, which the check itself tells of
+        return None
 
 
 class _Bar:

@@ -1,15 +1,19 @@
 """`fsck`: what is told of faults, and what is mended."""
 
 import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from simpleindex.cli.options import this_command
 from tests.builders import a_wheel
-from tests.cli.commands import Cli
-from tests.cli.directories import make_newer
-from tests.server import running_server
+from tests.cli.commands import Called, Cli, run
+from tests.cli.directories import make_newer, make_unreadable
+from tests.server import running_server, server_environment, simpleindex
 
 
 @pytest.fixture
@@ -22,6 +26,32 @@ def filled(cli: Cli, data: Path, wheelhouse: Path) -> Path:
 def the_wheel(data: Path) -> Path:
     (path,) = (data / "files").rglob("*.whl")
     return path
+
+
+def cut_in_half(data: Path) -> None:
+    path = data / "catalog.sqlite"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def at_a_terminal(*arguments: str) -> Called:
+    """Run a command whose errors a terminal shows, and whose output goes elsewhere."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        simpleindex(*arguments), stdout=subprocess.PIPE, stderr=theirs, env=server_environment(),
+        text=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+        except OSError:
+            pass  # how Linux tells that nobody has the terminal open any more
+        finally:
+            os.close(ours)
+        assert process.stdout is not None
+        out = process.stdout.read()
+    return Called(process.returncode, out, shown.decode())
 
 
 def test_where_all_is_well_one_line_says_so(cli: Cli, filled: Path) -> None:
@@ -82,6 +112,20 @@ def test_a_damaged_catalog_is_a_fault_that_names_the_way_out(cli: Cli, filled: P
     first, second = called.out.splitlines()
     assert first.startswith("fault  catalog-pages  catalog.sqlite ")
     assert f"`{this_command()} rebuild --serverdir={filled}` makes the catalog anew" in second
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no such terminals")
+@pytest.mark.parametrize("spoil", [make_unreadable, cut_in_half])
+def test_at_a_terminal_a_damaged_catalog_is_told_of_all_the_same(
+    spoil: Callable[[Path], None], filled: Path
+) -> None:
+    assert at_a_terminal("fsck", f"--serverdir={filled}").exit_code == 0
+    spoil(filled)
+    called = at_a_terminal("fsck", f"--serverdir={filled}")
+    assert called == replace(run("fsck", f"--serverdir={filled}"), err=called.err)
+    assert called.exit_code == 1
+    assert called.out.startswith("fault  catalog-pages  catalog.sqlite ")
+    assert "simpleindex-server:" not in called.err
 
 
 def test_wrong_bytes_that_are_set_aside_stay_a_fault(cli: Cli, filled: Path) -> None:
