@@ -74,10 +74,10 @@ def parse_time(text: str, now: datetime, *, is_end: bool = False) -> datetime:
 
 
 def line_for_people(entry: Entry) -> str:
-    """One line: when (UTC), who, from where, what, and to what."""
+    """One line: when (UTC), who, from where, what, and to what, as they called it."""
     time = entry.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     words = (time, entry.by.name or "-", entry.by.origin or "-", entry.what, subject_of(entry))
-    return _printable("  ".join(words).rstrip())
+    return "  ".join(words).rstrip()
 
 
 def line_for_programs(entry: Entry) -> str:
@@ -171,7 +171,3 @@ def _project_of(kind: str, fact: Mapping[str, Any]) -> str | None:
         return parse_filename(name.partition(".toxresult-")[0]).project
     except Refused:
         return None
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -14,7 +14,7 @@ import click
 from simpleindex.audit_log import Wanted, line_for_people, line_for_programs, parse_time
 from simpleindex.cli.directory import open_as_owner, require_directory
 from simpleindex.cli.options import config_from, setting_options
-from simpleindex.cli.telling import json_option, tell
+from simpleindex.cli.telling import json_option, printable, tell
 from simpleindex.config import Config
 from simpleindex_storage.journal_lines import Entry, JournalReader
 from simpleindex_storage.log_retention import Trimmed, trim_log
@@ -95,7 +95,7 @@ def command(
         found = deque(found, maxlen=count)
     if follow:
         found = chain(found, _more_entries(root, reader, wanted))
-    if not _print(found, line_for_programs if as_json else line_for_people) and not follow:
+    if not _print(found, line_for_programs if as_json else _line_for_people) and not follow:
         click.echo("simpleindex-server: nothing in the log fits", err=True)
 
 
@@ -119,6 +119,10 @@ def _more_entries(root: Path, reader: JournalReader, wanted: Wanted) -> Iterator
     while True:
         time.sleep(_LOOK_AGAIN_SECONDS)
         yield from _new_entries(root, reader, wanted)
+
+
+def _line_for_people(entry: Entry) -> str:
+    return printable(line_for_people(entry))
 
 
 def _print(entries: Iterable[Entry], line_of: Callable[[Entry], str]) -> bool:

@@ -24,10 +24,23 @@ def json_option(function: Decorated) -> Decorated:
 def tell(document: JsonValue, lines: Iterable[str], *, as_json: bool) -> None:
     """Print one or the other."""
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(_encodable(json.dumps(document, indent=2, ensure_ascii=False)))
         return
     for line in lines:
-        click.echo(line)
+        click.echo(printable(line))
+
+
+def printable(text: str) -> str:
+    """A text as one line, in which each character that is not printable is a question mark.
+
+    Names of files, and what clients have sent, could otherwise forge lines or steer a terminal.
+    """
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _encodable(document: str) -> str:
+    # A byte of a file's name that is no text is half of a surrogate pair, which JSON can escape.
+    return document.encode(errors="backslashreplace").decode()
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

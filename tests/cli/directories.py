@@ -1,15 +1,29 @@
 """Look into server directories, and spoil them, without the command line."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+import pytest
 
 from simpleindex.access import verify_password
 from simpleindex_storage.model import Actor, Index, StageSettings, User
 from simpleindex_storage.names import IndexName, UserName
 from simpleindex_storage.opening import open_store
 from simpleindex_storage.ports import Snapshot
+
+ANY_NAMES = pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+UNPRINTABLE_NAMES = {
+    b"odd\nfault  catalog-pages  catalog.sqlite is damaged": (
+        "odd?fault  catalog-pages  catalog.sqlite is damaged"
+    ),
+    b"odd\x1b[2J": "odd?[2J",
+    b"odd\xff": "odd?",
+    "\u00f6dd\u202e\x85".encode(): "\u00f6dd??",
+}
+"""Names of files that must not reach a terminal, and how they are shown."""
 
 
 @contextmanager

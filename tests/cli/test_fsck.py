@@ -12,7 +12,7 @@ import pytest
 from simpleindex.cli.options import this_command
 from tests.builders import a_wheel
 from tests.cli.commands import Called, Cli, run
-from tests.cli.directories import make_newer, make_unreadable
+from tests.cli.directories import ANY_NAMES, UNPRINTABLE_NAMES, make_newer, make_unreadable
 from tests.server import running_server, server_environment, simpleindex
 
 
@@ -73,6 +73,21 @@ def test_a_fault_is_told_with_its_word_and_what_to_do(cli: Cli, filled: Path) ->
     assert (told["faults"], told["files"], told["quick"]) == (1, 1, False)
     assert told["found"][0]["code"] == "file-size"
     assert told["found"][0]["mended"] is None
+
+
+@ANY_NAMES
+@pytest.mark.parametrize(("name", "shown"), UNPRINTABLE_NAMES.items())
+def test_no_name_of_a_file_forges_a_line_or_ends_the_check(
+    name: bytes, shown: str, cli: Cli, filled: Path
+) -> None:
+    (filled / "files" / os.fsdecode(name)).write_bytes(b"mine")
+    called = cli("fsck", f"--serverdir={filled}")
+    assert (called.exit_code, called.err) == (1, "")
+    first, _, last = called.out.splitlines()
+    assert first == f"fault  stray-file  files/{shown} has no record"
+    assert last.endswith(": 1 fault")
+    (found,) = json.loads(cli("fsck", "--json", f"--serverdir={filled}").out)["found"]
+    assert os.fsencode(found["path"]) == b"files/" + name
 
 
 def test_what_is_mended_counts_as_no_fault(cli: Cli, filled: Path) -> None:

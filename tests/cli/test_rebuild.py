@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from simpleindex_storage.opening import open_store
 from simpleindex_storage.ports import Change
 from tests.builders import a_wheel, an_sdist
 from tests.cli.commands import Cli
-from tests.cli.directories import root_has
+from tests.cli.directories import ANY_NAMES, UNPRINTABLE_NAMES, root_has
 from tests.routes.sites import DEVPI, NOW, V1_HTML, V1_JSON, Site, a_site, prepare
 from tests.server import running_server
 from tests.storage.filled import fill
@@ -150,6 +151,23 @@ def test_what_was_done_is_told_in_lines_and_in_json(cli: Cli, tmp_path: Path) ->
         "In files/ without a record, and so seen by nobody:",
         "  odd",
     ]
+
+
+@ANY_NAMES
+@pytest.mark.parametrize(("name", "shown"), UNPRINTABLE_NAMES.items())
+def test_no_name_of_a_file_forges_a_line_or_hides_what_was_done(
+    name: bytes, shown: str, cli: Cli, tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    (tmp_path / "secret").write_text("x" * 40)
+    (tmp_path / "files" / os.fsdecode(name)).write_bytes(b"?")
+    told = cli.must("rebuild", f"--serverdir={tmp_path}").splitlines()
+    assert told[-2:] == [
+        "In files/ without a record, and so seen by nobody:",
+        f"  {shown}",
+    ]
+    document = json.loads(cli.must("rebuild", "--json", f"--serverdir={tmp_path}"))
+    assert list(map(os.fsencode, document["unknown"])) == [name]
 
 
 def test_missing_files_are_a_failure_until_they_are_forgotten(cli: Cli, tmp_path: Path) -> None:
