@@ -9,6 +9,11 @@ PRIVATE_UMASK = 0o077
 
 _OTHERS = 0o077
 
+# What is current, and with it drafts, older ones that were kept, and what was set aside.
+_SECRET = (
+    "catalog*", "journal*", "root-password*", "secret*", "simpleindex.toml*", "state*.json*",
+)  # fmt: skip
+
 
 def wide_open(root: Path) -> tuple[Path, ...]:
     """The directory and what lies on top in it, as far as others than the owner can get at it.
@@ -20,6 +25,18 @@ def wide_open(root: Path) -> tuple[Path, ...]:
     if os.name == "nt" or not root.stat().st_mode & _OTHERS:
         return ()
     return (root, *sorted(path for path in root.iterdir() if _is_open(path)))
+
+
+def open_secrets(root: Path) -> tuple[Path, ...]:
+    """The files on top that hold secrets, as far as their own modes let others at them.
+
+    Whatever the mode of the directory: a copy of them, or a directory that is opened one day, shall
+    not give them away. Nothing on Windows.
+    """
+    if os.name == "nt":
+        return ()
+    named = {path for pattern in _SECRET for path in root.glob(pattern)}
+    return tuple(sorted(path for path in named if _is_open(path) and not path.is_dir()))
 
 
 def _is_open(path: Path) -> bool:

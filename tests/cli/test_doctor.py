@@ -85,6 +85,17 @@ def test_rights_that_others_have_are_unsafe_and_no_error(cli: Cli, data: Path) -
     assert codes(called)["open-to-others"] == "unsafe"
 
 
+def test_a_secret_that_others_may_read_is_unsafe_in_a_shut_directory_too(
+    cli: Cli, data: Path
+) -> None:
+    aside = data / "catalog.sqlite.damaged-20260102T030405"
+    aside.touch()
+    aside.chmod(0o644)
+    told = json.loads(cli("doctor", "--json", f"--serverdir={data}", f"--port={free_port()}").out)
+    (found,) = (each for each in told["findings"] if each["code"] == "open-to-others")
+    assert found["what"].startswith(f"{aside.name} has the mode 0644:")
+
+
 def test_upstreams_are_asked_only_on_request(
     cli: Cli, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Faults are planted one by one: each is found by its own name, and mended where it can be."""
 
+import errno
 import itertools
 import json
 import os
@@ -18,14 +19,16 @@ from simpleindex_storage import state_file
 from simpleindex_storage.durable import write_file
 from simpleindex_storage.fsck import files as fsck_files
 from simpleindex_storage.fsck import journal as fsck_journal
+from simpleindex_storage.fsck import surroundings
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import KINDS, Code, Fault
-from simpleindex_storage.fsck.mend import Mender
+from simpleindex_storage.fsck.mend import Done, Mender
 from simpleindex_storage.journal import Segment, segments
 from simpleindex_storage.log_retention import Trimmed, trim_log
 from simpleindex_storage.model import Actor, Outcome, Sidecar, Upload
 from simpleindex_storage.names import IndexName, parse_project_name
 from simpleindex_storage.opening import open_cache
+from simpleindex_storage.privacy import wide_open
 from simpleindex_storage.upkeep import remove_project
 from tests.builders import A_SIGNATURE, a_wheel
 from tests.storage.other_process import elsewhere, hold_a_draft
@@ -47,6 +50,7 @@ from tests.storage.stores import (
     serial_of,
 )
 
+NEEDS_MODES = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
 OTHER = IndexName("root/other")
 DEMO = a_wheel("demo")
 TWIN = a_wheel("twin")
@@ -184,6 +188,11 @@ def lose_the_state(root: Path) -> None:
     (root / "state.json").unlink()
 
 
+def leave_open(path: Path) -> None:
+    path.touch()
+    path.chmod(0o644)
+
+
 def add_stray(root: Path) -> None:
     place = a_file("stray-1.0-py3-none-any.whl").place
     (root / "files" / place.path).parent.mkdir(parents=True)
@@ -283,6 +292,9 @@ lose_the_state,
     "drafts": (Code.DRAFT_LEFT, leave_drafts),
     "drafts of nobody": (Code.DRAFT_LEFT, lambda root: (root / "incoming" / "1-a").mkdir()),
     "open directory": (Code.OPEN_TO_OTHERS, lambda root: root.chmod(0o755)),
+    "open set-aside catalog": (
+        Code.OPEN_TO_OTHERS, lambda root: leave_open(root / "catalog.sqlite.damaged-1")
+    ),
     "open journal": (Code.OPEN_TO_OTHERS, lambda root: (root / "journal.jsonl").chmod(0o640)),
     "cache": (
         Code.CACHE_DAMAGED,
@@ -305,7 +317,7 @@ LEFT_OF = {
 MENDED = {
     "no metadata", "metadata", "surplus", "stray", "not ours", "a link among the files",
     "empty folder", "removal", "drafts", "drafts of nobody", "open directory", "open journal",
-    "cache", "surplus in the cache",
+    "open set-aside catalog", "cache", "surplus in the cache",
 }  # fmt: skip
 
 
@@ -560,6 +572,49 @@ def test_a_segment_that_leads_nowhere_is_missing(root: Path) -> None:
     (root / "journal-3.jsonl").symlink_to(root / "nowhere")
     (fault,) = faults(root)
     assert (fault.code, fault.path) == (Code.JOURNAL_MISSING, "journal-3.jsonl")
+
+
+@NEEDS_MODES
+def test_all_that_others_get_at_is_told_and_shut(root: Path) -> None:
+    leave_open(root / "state-from-7.json")
+    (root / "files").chmod(0o755)
+    (root / "ballast").chmod(0o604)
+    root.chmod(0o750)
+    told = [fault.path for fault in surroundings.open_to_others(root)]
+    assert {"./", "files/", "ballast", "state-from-7.json"} <= set(told)
+    assert [str(root / path) for path in told] == list(map(str, wide_open(root)))
+    assert repair(root) == ["now its owner's alone"] * len(told)
+    root.chmod(0o755)
+    assert [fault.path for fault in faults(root)] == ["./"]
+
+
+@NEEDS_MODES
+def test_a_directory_behind_a_link_is_looked_at_itself(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(root)
+    assert faults(tmp_path / "link") == []
+    root.chmod(0o755)
+    assert faults(tmp_path / "link")[0].what == "has the mode 0755"
+
+
+@NEEDS_MODES
+def test_what_has_gone_meanwhile_needs_no_other_mode(root: Path) -> None:
+    leave_open(root / "secret.new")
+    (fault,) = faults(root)
+    (root / "secret.new").unlink()
+    with closing(Mender(root, lambda: NOW)) as mender:
+        assert mender.mend(fault) == Done("no longer so", is_mended=True)
+
+
+@NEEDS_MODES
+def test_what_belongs_to_somebody_else_keeps_its_mode_and_ends_no_repair(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    leave_open(root / "secret.new")
+    monkeypatch.setattr(Path, "chmod", refuse)
+    assert repair(root) == [None]
 
 
 def test_a_gap_beside_a_running_server_is_told(root: Path) -> None:

@@ -100,9 +100,7 @@ class Mender:
             case Code.DRAFT_LEFT:
                 return self._drop_drafts(fault)
             case Code.OPEN_TO_OTHERS:
-                path = self._root / fault.path
-                path.chmod(path.stat().st_mode & 0o700)
-                return "now its owner's alone"
+                return self._shut(fault)
             case Code.CACHE_DAMAGED | Code.CACHE_LEFT:
                 with closing(open_cache(self._root, self._now)) as cache:
                     cache.gc(dry_run=False)
@@ -277,6 +275,16 @@ class Mender:
             self._set_aside(folder)
             return self._told_aside()
         return "removed"
+
+    def _shut(self, fault: Fault) -> str | None:
+        path = self._root / fault.path
+        try:
+            path.chmod(path.stat().st_mode & 0o700)
+        except FileNotFoundError:  # files of a catalog that is in use come and go
+            return "no longer so"
+        except PermissionError:  # it belongs to somebody else
+            return None
+        return "now its owner's alone"
 
     def _is_well(self, fault: Fault) -> bool:
         """Whether what was mended is as it should be, on a second look."""

@@ -1,6 +1,5 @@
 """What lies around the files and the catalog: rights, and what mirrors have kept."""
 
-import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -9,37 +8,23 @@ from pathlib import Path
 
 from simpleindex_storage.cache_files import CacheFiles
 from simpleindex_storage.cache_transaction import CacheReading
+from simpleindex_storage.privacy import open_secrets, wide_open
 
 from .codes import Code, Fault
-
-_SECRET = (
-    "catalog.sqlite",
-    "catalog.sqlite-wal",
-    "secret",
-    "root-password",
-    "state.json",
-    "simpleindex.toml",
-)
-_SECRET_PATTERNS = ("journal*.jsonl", "catalog-v*.sqlite")
 
 _CACHE = "cache/cache.sqlite"
 
 
 def open_to_others(root: Path) -> Iterator[Fault]:
-    """The directory, and what in it holds secrets, where others than its owner have rights."""
-    if os.name == "nt":  # rights are not in the mode there
-        return
-    names = [*_SECRET]
-    for pattern in _SECRET_PATTERNS:
-        names += sorted(path.name for path in root.glob(pattern))
-    for name in ["", *names]:
+    """What others than its owner can get at; and what holds secrets, should its mode allow it."""
+    for path in dict.fromkeys((*wide_open(root), *open_secrets(root))):
         try:
-            mode = (root / name).lstat().st_mode
-        except FileNotFoundError:
+            mode = path.stat().st_mode
+        except FileNotFoundError:  # files of a catalog that is in use come and go
             continue
-        if mode & 0o077 and not stat.S_ISLNK(mode):
-            what = f"has the mode {stat.S_IMODE(mode):04o}"
-            yield Fault(Code.OPEN_TO_OTHERS, name or "./", what)
+        name = "." if path == root else path.name
+        what = f"has the mode {stat.S_IMODE(mode):04o}"
+        yield Fault(Code.OPEN_TO_OTHERS, f"{name}/" if stat.S_ISDIR(mode) else name, what)
 
 
 def of_the_cache(root: Path) -> Iterator[Fault]:
