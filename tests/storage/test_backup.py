@@ -20,6 +20,7 @@ from simpleindex_storage.durable import write_file
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.locks import FileLock
+from simpleindex_storage.log_retention import trim_log
 from simpleindex_storage.model import Actor, DistFile
 from simpleindex_storage.opening import FolderState, state_of
 from simpleindex_storage.state_file import State, write_state
@@ -143,6 +144,61 @@ def test_segments_of_the_journal_and_its_state_come_along(root: Path, dest: Path
     names = {path.name for path in backup.iterdir()}
     assert {"journal.jsonl", "journal-2.jsonl", "journal-from-77.jsonl", "state.json"} <= names
     assert "journal-9.jsonl" not in names, "it begins after the last change that was saved"
+
+
+def test_a_journal_that_has_just_begun_a_segment_is_saved_and_restored(
+    root: Path, dest: Path, tmp_path: Path
+) -> None:
+    with opened(root) as store:
+        store.catalog.begin_segment()
+        taken = backed_up(root, dest)
+    assert taken.manifest.damaged == ()
+    assert (taken.path / "journal-4.jsonl").read_bytes() == b""
+    assert restored_to(taken.path, tmp_path / "new").faults == ()
+    assert faults(tmp_path / "new") == []
+    with opened(tmp_path / "new") as store:
+        send(store, a_wheel("next"))
+    assert len((tmp_path / "new" / "journal-4.jsonl").read_text().splitlines()) == 1
+    assert [line["serial"] for line in journal_of(tmp_path / "new")] == [0, 1, 2, 3, 4]
+
+
+def test_a_segment_that_is_begun_after_the_catalog_was_saved_stays_out(
+    root: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_catalog = take._copy_catalog
+
+    def begin_meanwhile(path: Path, target: Path) -> None:
+        copy_catalog(path, target)
+        store.catalog.begin_segment()
+
+    monkeypatch.setattr(take, "_copy_catalog", begin_meanwhile)
+    with opened(root) as store:
+        taken = backed_up(root, dest)
+    assert taken.manifest.damaged == ()
+    assert not (taken.path / "journal-4.jsonl").exists()
+
+
+def test_a_segment_whose_time_is_up_while_it_is_to_be_saved_makes_another_round(
+    root: Path, dest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_catalog = take._copy_catalog
+
+    def trim_meanwhile(path: Path, target: Path) -> None:
+        copy_catalog(path, target)
+        trim_log(root, store.catalog, 1, NOW + timedelta(days=9))
+
+    monkeypatch.setattr(take, "_copy_catalog", trim_meanwhile)
+    with opened(root) as store:
+        taken = backed_up(root, dest)
+    assert taken.manifest.damaged == ()
+    assert {"journal-4.jsonl", "state.json"} <= set(taken.manifest.digests)
+    restored_to(taken.path, tmp_path / "new")
+    assert faults(tmp_path / "new") == []
+
+
+def test_a_journal_that_is_lost_is_told_of(root: Path, dest: Path) -> None:
+    (root / "journal.jsonl").unlink()
+    assert backed_up(root, dest).manifest.damaged == ("journal.jsonl",)
 
 
 def test_a_state_that_is_newer_than_the_saved_catalog_makes_another_round(

@@ -8,16 +8,17 @@ From the third round on writers wait, so there is a last one.
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from simpleindex_storage.durable import sync_folder, unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused, Unavailable
-from simpleindex_storage.journal import FIRST_SEGMENT
+from simpleindex_storage.journal import FIRST_SEGMENT, segments
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.records import time_text
 from simpleindex_storage.sqlite_file import (
@@ -143,8 +144,11 @@ class _Taking:
         while True:
             self._take_files()
             digests = dict(self._small_files())
-            if self._state_fits(digests):
+            if self._is_of_one_moment(digests):
                 break
+            for name in digests:
+                if name != CATALOG:  # it tells the next round which files are there
+                    (self._draft / name).unlink()
         if with_cache:
             self._take_cache()
         sync_all()
@@ -219,36 +223,39 @@ class _Taking:
     def _small_files(self) -> Iterator[tuple[str, str]]:
         """Everything at the top, and the digest of each. The journal ends with the catalog."""
         catalog = self._draft / CATALOG
-        with closing(sqlite3.connect(catalog)) as connection:
-            facts = dict(connection.execute("SELECT name, value FROM facts"))
-        current = facts.get("journal_name", FIRST_SEGMENT)
+        facts = _facts_of(catalog)
+        current = _segment_of(facts)
         yield CATALOG, _digest(catalog)
+        later = {
+            segment.path.name
+            for segment in segments(self._root)
+            if segment.first_serial > facts["serial"]
+        }
+        # The current one, too, begins after the last change as long as nothing is in it.
         for path in sorted(self._root.glob("journal*.jsonl")):
-            if _is_begun_after(path, facts["serial"]):
+            if path.name in later - {current}:
                 continue
             length = facts["journal_bytes"] if path.name == current else None
             with suppress(FileNotFoundError):  # its time was up; the state, below, stands for it
                 digest, _ = copy(path, self._draft / path.name, length_bytes=length)
                 yield path.name, digest
-        if not (self._draft / current).exists():
-            self._damaged.add(current)
         for name in SMALL_FILES:
             with suppress(FileNotFoundError):
                 yield name, copy(self._root / name, self._draft / name)[0]
 
-    def _state_fits(self, digests: dict[str, str]) -> bool:
-        """Whether the state, if there is one, is no newer than the catalog that was saved."""
+    def _is_of_one_moment(self, digests: Container[str]) -> bool:
+        """Whether journal and state, which were saved after the catalog, still go with it."""
+        facts = _facts_of(self._draft / CATALOG)
+        current = _segment_of(facts)
+        if current not in digests:
+            if _segment_of(_facts_of(self._root / CATALOG)) != current:  # its time was up
+                return False
+            self._damaged.add(current)
         try:
             state = state_of(self._draft)
         except Refused:  # fsck tells of it; the catalog does not need it
             return True
-        with closing(sqlite3.connect(self._draft / CATALOG)) as connection:
-            fits = state is None or state.serial <= fact(connection, "serial")
-        if not fits:
-            for name in digests:
-                if name != CATALOG:
-                    (self._draft / name).unlink()
-        return fits
+        return state is None or state.serial <= facts["serial"]
 
     def _take_cache(self) -> None:
         """What mirrors have kept. It heals itself, so it need not be of one moment."""
@@ -328,10 +335,15 @@ def _copy_sqlite(path: Path, target: Path) -> None:
     target.chmod(0o600)
 
 
-def _is_begun_after(path: Path, serial: int) -> bool:
-    """Whether a segment of the journal begins with a change that the catalog does not have yet."""
-    digits = path.stem.removeprefix("journal-")
-    return digits.isdecimal() and int(digits) > serial
+def _facts_of(catalog: Path) -> dict[str, Any]:
+    """What a catalog says of itself."""
+    with reading_errors(), closing(connect(catalog)) as connection:
+        return dict(connection.execute("SELECT name, value FROM facts"))
+
+
+def _segment_of(facts: Mapping[str, Any]) -> str:
+    """The segment of the journal that goes with a catalog."""
+    return str(facts.get("journal_name", FIRST_SEGMENT))
 
 
 def _digest(path: Path) -> str:
