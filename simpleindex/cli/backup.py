@@ -14,6 +14,7 @@ from simpleindex_storage.backup.take import Taken, take_backup
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.opening import utc_now
+from simpleindex_storage.records import time_text
 
 
 @click.command("backup")
@@ -139,7 +140,7 @@ def _restored_document(restored: Restored, root: Path) -> JsonValue:
     return {
         "serverdir": str(root),
         "serial": restored.manifest.serial,
-        "made_at": restored.manifest.made_at,
+        "made_at": time_text(restored.manifest.made_at),
         "files": restored.manifest.files,
         "bytes": restored.manifest.size_bytes,
         "linked": restored.linked,
@@ -157,5 +158,5 @@ def _restored_lines(restored: Restored, root: Path) -> Iterator[str]:
         yield f"fault  {fault.code}  {fault.path} {fault.what}"
     yield (
         f"{root}: {count_text(manifest.files, 'file')}, {size_text(manifest.size_bytes)}, as of "
-        f"{manifest.made_at}"
+        f"{time_text(manifest.made_at)}"
     )

@@ -66,6 +66,10 @@ def backed_up(root: Path, dest: Path, *, keep: int | None = None, days: int = 0)
     return take_backup(root, dest, NOW + timedelta(days=days), "test", keep=keep)
 
 
+def complete_in(dest: Path) -> list[Path]:
+    return [backup.path for backup in complete_backups(dest)]
+
+
 def faults(root: Path) -> list[str]:
     return [f"{fault.code} {fault.path}" for fault in Check(root).faults()]
 
@@ -390,20 +394,20 @@ def test_a_backup_that_is_killed_does_not_count_and_the_next_one_works(
     with elsewhere(die_while_backing_up, str(root), str(dest), when) as other:
         assert other.end() == (-signal.SIGKILL, "")
     (left,) = dest.glob("*.unfinished")
-    assert complete_backups(dest) == []
+    assert complete_in(dest) == []
     with pytest.raises(Refused, match="this backup was never finished"):
         restored_to(left, tmp_path / "new")
     taken = backed_up(root, dest)
-    assert complete_backups(dest) == [taken.path]
+    assert complete_in(dest) == [taken.path]
     assert not list(dest.glob("*.unfinished"))
     restored_to(taken.path, tmp_path / "new")
 
 
 def test_the_oldest_complete_backups_go(root: Path, dest: Path) -> None:
     taken = [backed_up(root, dest, keep=2, days=days) for days in range(4)]
-    assert complete_backups(dest) == [taken[2].path, taken[3].path]
+    assert complete_in(dest) == [taken[2].path, taken[3].path]
     assert taken[3].removed == (taken[1].path,)
-    assert len(complete_backups(dest)) == 2
+    assert len(complete_in(dest)) == 2
     again = backed_up(root, dest, days=3)
     assert again.path.name == "20260105T030405Z-2"
 
@@ -552,6 +556,49 @@ def test_the_manifest_says_what_is_in_a_backup(root: Path, dest: Path) -> None:
     (taken.path / "backup.json").write_text(json.dumps(document))
     with pytest.raises(Refused, match="a newer simpleindex-server made this backup"):
         read_manifest(taken.path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("digests", {"catalog.sqlite": "0" * 64, "../evil": "0" * 64}),
+        ("digests", {"catalog.sqlite": "0" * 64, "..": "0" * 64}),
+        ("digests", {"catalog.sqlite": "0" * 64, "/etc/evil": "0" * 64}),
+        ("digests", {"catalog.sqlite": "0" * 64, "..\\evil": "0" * 64}),
+        ("digests", {"catalog.sqlite": "0" * 64, "C:evil": "0" * 64}),
+        ("digests", {"catalog.sqlite": "0" * 64, "": "0" * 64}),
+        ("digests", {"catalog.sqlite": "no digest"}),
+        ("digests", {"catalog.sqlite": None}),
+        ("digests", {"secret": "0" * 64}),
+        ("digests", ["catalog.sqlite"]),
+        ("damaged", ["files/../../evil"]),
+        ("damaged", ["/etc/evil"]),
+        ("damaged", [7]),
+        ("damaged", "files/one"),
+        ("made_at", "yesterday"),
+        ("made_at", "2026-01-02T03:04:05"),
+        ("made_at", None),
+        ("serial", "3"),
+        ("uuid", None),
+    ],
+)
+def test_a_backup_that_says_what_none_says_is_not_restored(
+    root: Path, dest: Path, tmp_path: Path, field: str, value: object
+) -> None:
+    backup = backed_up(root, dest).path
+    document = json.loads((backup / "backup.json").read_text())
+    (backup / "backup.json").write_text(json.dumps(document | {field: value}))
+    with pytest.raises(Refused, match=r"its backup\.json cannot be read"):
+        restored_to(backup, tmp_path / "new", despite_faults=True)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "7", '{"format": 1}', "[" * 100_000])
+def test_a_manifest_that_is_none_is_refused(root: Path, dest: Path, content: str) -> None:
+    backup = backed_up(root, dest).path
+    (backup / "backup.json").write_text(content)
+    with pytest.raises(Refused, match=r"its backup\.json cannot be read"):
+        read_manifest(backup)
 
 
 def test_a_catalog_that_is_put_back_by_hand_sets_the_newer_journal_aside(

@@ -13,8 +13,7 @@ from simpleindex_storage.fsck.codes import Code, Fault
 from simpleindex_storage.sqlite_file import put_in_place
 
 from .copying import FileCopies, copy, make_private, sync_all
-from .folders import Manifest, read_manifest
-from .take import CATALOG
+from .folders import CATALOG, Manifest, read_manifest
 from .wanted import wanted_files
 
 _DRAFT = f"{CATALOG}.new"

@@ -20,7 +20,6 @@ from simpleindex_storage.durable import sync_folder, unavailable_on_failure, wri
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.journal import FIRST_SEGMENT, segments
 from simpleindex_storage.locks import FileLock
-from simpleindex_storage.records import time_text
 from simpleindex_storage.sqlite_file import (
     check_version,
     connect,
@@ -32,18 +31,17 @@ from simpleindex_storage.state_file import STATE_FILE, state_of
 
 from .copying import Earlier, FileCopies, copy, make_private, sync_all
 from .folders import (
+    CATALOG,
     MANIFEST,
     Manifest,
     complete_backups,
     new_draft,
-    read_manifest,
     remove_backup,
     remove_unfinished,
 )
 from .last import LastBackup, note_last_backup
 from .wanted import Wanted, wanted_files
 
-CATALOG = "catalog.sqlite"
 SMALL_FILES = ("secret", "root-password", "simpleindex.toml", STATE_FILE)
 _ROUNDS_BESIDE_WRITERS = 2
 _SPARE_BYTES = 16 << 20
@@ -157,7 +155,7 @@ class _Taking:
         self._draft.rename(self._final)
         sync_folder(self._destination)
         note_last_backup(self._root, LastBackup(self._final, self._now))
-        removed = complete_backups(self._destination)[: -max(keep, 1)] if keep else []
+        removed = self._too_many(keep) if keep else []
         for backup in removed:
             remove_backup(backup)
         copies = self._copies
@@ -165,6 +163,11 @@ class _Taking:
             self._final, manifest, copies.linked, copies.reused, copies.copied,
             copies.copied_bytes, tuple(sorted(self._recovered.items())), tuple(removed),
         )  # fmt: skip
+
+    def _too_many(self, keep: int) -> list[Path]:
+        """The oldest backups, but for the `keep` that stay."""
+        found = complete_backups(self._destination)
+        return [backup.path for backup in found[:-keep]]
 
     def _take_files(self) -> None:
         """Catalog and files, in as many rounds as it takes."""
@@ -283,7 +286,7 @@ class _Taking:
         with closing(sqlite3.connect(catalog)) as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             return Manifest(
-                made_at=time_text(self._now),
+                made_at=self._now,
                 made_by=made_by,
                 uuid=fact(connection, "uuid"),
                 serial=fact(connection, "serial"),
@@ -314,9 +317,8 @@ class _Taking:
 
 def _earlier(destination: Path) -> Iterator[Earlier]:
     """The backups that are there, the newest first."""
-    for path in reversed(complete_backups(destination)):
-        with suppress(Refused):  # of another version
-            yield Earlier(path, frozenset(read_manifest(path).damaged))
+    for backup in reversed(complete_backups(destination)):
+        yield Earlier(backup.path, frozenset(backup.manifest.damaged))
 
 
 def _copy_catalog(path: Path, target: Path) -> None:
