@@ -412,6 +412,35 @@ def test_the_oldest_complete_backups_go(root: Path, dest: Path) -> None:
     assert again.path.name == "20260105T030405Z-2"
 
 
+@pytest.mark.parametrize("days", [0, -1, 1], ids=["same time", "clock set back", "later"])
+def test_whatever_others_are_called_the_backup_that_was_just_made_stays(
+    root: Path, dest: Path, days: int
+) -> None:
+    first = backed_up(root, dest)
+    first.path.rename(dest / "before-the-upgrade")
+    second = backed_up(root, dest, keep=1, days=days)
+    assert second.removed == (dest / "before-the-upgrade",)
+    assert complete_in(dest) == [second.path]
+
+
+def test_the_age_of_backups_is_what_they_say_and_not_their_name(root: Path, dest: Path) -> None:
+    backed_up(root, dest).path.rename(dest / "z-oldest")
+    newer = backed_up(root, dest, days=1)
+    path = path_of(root)
+    path.unlink()
+    third = backed_up(root, dest, days=2, keep=2)
+    assert third.recovered == ((path.relative_to(root).as_posix(), newer.path),)
+    assert third.removed == (dest / "z-oldest",)
+
+
+def test_what_cannot_be_read_is_no_backup_and_never_goes(root: Path, dest: Path) -> None:
+    unreadable = backed_up(root, dest).path
+    (unreadable / "backup.json").write_text("?")
+    taken = backed_up(root, dest, days=1, keep=1)
+    assert (taken.removed, complete_in(dest)) == ((), [taken.path])
+    assert unreadable.exists()
+
+
 def test_without_room_nothing_is_begun(
     root: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def _sha256(value: object) -> str:
 
 
 def complete_backups(destination: Path) -> list[Backup]:
-    """The backups in a folder that can be used, the oldest first."""
+    """The backups in a folder that can be used, the oldest first, whatever they are called."""
     if not destination.is_dir():
         return []
     found = []
@@ -134,7 +134,7 @@ def complete_backups(destination: Path) -> list[Backup]:
         if not path.name.endswith(UNFINISHED) and (path / MANIFEST).is_file():
             with suppress(Refused):  # of another version, or damaged
                 found.append(Backup(path, read_manifest(path)))
-    return sorted(found, key=lambda backup: backup.path.name)
+    return sorted(found, key=lambda backup: (backup.manifest.made_at, backup.path.name))
 
 
 def new_draft(destination: Path, now: datetime) -> tuple[Path, Path]:

@@ -165,9 +165,10 @@ class _Taking:
         )  # fmt: skip
 
     def _too_many(self, keep: int) -> list[Path]:
-        """The oldest backups, but for the `keep` that stay."""
+        """The oldest backups, but for the `keep` that stay. This one is never among them."""
         found = complete_backups(self._destination)
-        return [backup.path for backup in found[:-keep]]
+        others = [backup.path for backup in found if backup.path != self._final]
+        return others[: max(len(others) - (keep - 1), 0)]
 
     def _take_files(self) -> None:
         """Catalog and files, in as many rounds as it takes."""
