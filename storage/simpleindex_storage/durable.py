@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 
 from .errors import Unavailable
@@ -43,6 +44,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def free_name(folder: Path, stem: str, suffix: str = "") -> Path:
+    """A path where nothing lies: `<stem><suffix>`, or with a number between them, from 2 on."""
+    names = chain([f"{stem}{suffix}"], (f"{stem}-{number}{suffix}" for number in count(2)))
+    return next(path for path in map(folder.joinpath, names) if not os.path.lexists(path))
 
 
 def write_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:

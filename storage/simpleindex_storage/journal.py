@@ -22,10 +22,9 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 
-from .durable import sync_folder, unavailable_on_failure, write_file
+from .durable import free_name, sync_folder, unavailable_on_failure, write_file
 from .model import JsonValue
 
 FIRST_SEGMENT = "journal.jsonl"
@@ -41,6 +40,11 @@ class Segment:
     path: Path
     first_serial: int
     """Of its first line, if it has any."""
+
+
+def segment_name(first_serial: int) -> str:
+    """What a segment is called that is not the first one."""
+    return f"journal-{first_serial}.jsonl"
 
 
 def segments(folder: Path) -> list[Segment]:
@@ -76,7 +80,7 @@ class Journal:
 
         The catalog must name it in the same commit; if that fails, nobody ever reads it.
         """
-        name = f"journal-{first_serial}.jsonl"
+        name = segment_name(first_serial)
         with unavailable_on_failure("the journal cannot be written"):
             self.use(name)
             self._cut(0)
@@ -144,10 +148,7 @@ class Journal:
 
 
 def _place_aside(path: Path, at_bytes: int) -> Path:
-    """A name that is free: `journal-from-1234.jsonl`, or with a number behind it."""
-    stem = f"{path.stem}-from-{at_bytes}"
-    names = chain([f"{stem}.jsonl"], (f"{stem}-{number}.jsonl" for number in count(2)))
-    return next(each for each in map(path.with_name, names) if not each.exists())
+    return free_name(path.parent, f"{path.stem}-from-{at_bytes}", path.suffix)
 
 
 def _line(entry: dict[str, JsonValue]) -> bytes:

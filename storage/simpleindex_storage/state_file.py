@@ -44,6 +44,18 @@ class State:
 
 def write_state(folder: Path, state: State, facts: Iterable[Fact]) -> None:
     """Put a state file in place, whole or not at all, to stay. Raises Unavailable."""
+    draft, path = draft_state(folder, state, facts), folder / STATE_FILE
+    with unavailable_on_failure(f"{path} cannot be written"):
+        try:
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        sync_folder(folder)
+
+
+def draft_state(folder: Path, state: State, facts: Iterable[Fact]) -> Path:
+    """Write a state file beside the present one, whole or not at all. Raises Unavailable."""
     path = folder / STATE_FILE
     draft = path.with_name(f"{STATE_FILE}.new")
     head = {
@@ -64,11 +76,10 @@ def write_state(folder: Path, state: State, facts: Iterable[Fact]) -> None:
                 file.write(b"\n" + _ENDING)
                 file.flush()
                 os.fsync(handle)
-            draft.replace(path)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        sync_folder(folder)
+    return draft
 
 
 def state_of(folder: Path) -> State | None:

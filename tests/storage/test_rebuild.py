@@ -5,15 +5,19 @@ import os
 import shutil
 import signal
 import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simpleindex_storage import upkeep
 from simpleindex_storage.errors import Refused, Unavailable
+from simpleindex_storage.fsck.reading import CatalogReader
 from simpleindex_storage.journal import segments
 from simpleindex_storage.log_retention import trim_log
 from simpleindex_storage.model import (
@@ -353,6 +357,133 @@ def test_whoever_is_killed_meanwhile_leaves_the_old_catalog_or_the_new_one(
     again(root)
     assert catalog_dump(root) == before
     assert not list(root.glob("catalog.sqlite.new*"))
+
+
+def killed_before(step: int, work: Callable[[], object]) -> bool:
+    """Do something in a process that dies before it changes its n-th name of a file."""
+    child = os.fork()
+    if child == 0:
+        steps = count()
+
+        def counted(call: Callable[..., None]) -> Callable[..., None]:
+            def one(*arguments: Any, **options: Any) -> None:
+                if next(steps) == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                call(*arguments, **options)
+
+            return one
+
+        for name in ("replace", "rename", "link", "unlink"):
+            setattr(os, name, counted(getattr(os, name)))
+        exit_code = 1
+        try:
+            work()
+            exit_code = 0
+        finally:
+            os._exit(exit_code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+def pages(root: Path) -> list[object]:
+    """All that can be seen of a catalog, but for when it was changed. Nothing is tidied up."""
+    with closing(CatalogReader(root / "catalog.sqlite")) as reader, reader.snapshot() as seen:
+        return [
+            (kind, {key: value for key, value in fact.items() if key != "serial"})
+            for kind, fact in seen.all_facts()
+        ]
+
+
+def each_death(filled: Path, tmp_path: Path, work: Callable[[Path], object]) -> Iterator[Path]:
+    """A directory for each moment at which a rebuild can be killed, after that."""
+    for step in count():
+        root = Path(shutil.copytree(filled, tmp_path / str(step)))
+        if not killed_before(step, lambda root=root: work(root)):  # type: ignore[misc]
+            assert step > 5
+            return
+        yield root
+
+
+def test_whenever_a_rebuild_from_files_is_killed_the_next_one_makes_the_catalog_whose_turn_it_is(
+    trimmed: Path, tmp_path: Path
+) -> None:
+    before = pages(trimmed)
+    whole = Path(shutil.copytree(trimmed, tmp_path / "whole"))
+    from_files(whole)
+    after = pages(whole)
+    assert before != after
+    seen = []
+    for root in each_death(trimmed, tmp_path, from_files):
+        there = pages(root)
+        seen.append(there == after)
+        if there == before:
+            again(root)
+            assert pages(root) == before
+        else:
+            with pytest.raises(Refused):  # never the old one in silence
+                again(root)
+            assert pages(root) == after
+        from_files(root)
+        assert pages(root) == after
+        again(root)
+        assert pages(root) == after
+        assert not list(root.glob("*.new"))
+    assert seen == sorted(seen)
+    assert set(seen) == {False, True}
+
+
+def test_whenever_a_rebuild_past_damage_is_killed_the_next_one_makes_the_same_pages(
+    trimmed: Path, tmp_path: Path
+) -> None:
+    with opened(trimmed) as store:
+        (segment,) = (each.path for each in segments(trimmed))
+        before = pages(trimmed)
+        send(store, a_wheel("late"))
+    segment.write_bytes(b"damaged\n" + segment.read_bytes())
+    present = pages(trimmed)
+
+    def skipping(root: Path) -> Rebuilt:
+        return again(root, skip_damaged=True)
+
+    whole = Path(shutil.copytree(trimmed, tmp_path / "whole"))
+    assert skipping(whole).skipped
+    after = pages(whole)
+    assert before != after
+    for root in each_death(trimmed, tmp_path, skipping):
+        assert pages(root) in (present, after)
+        skipping(root)
+        assert pages(root) == after
+        assert again(root).skipped == ()
+        assert pages(root) == after
+
+
+@pytest.fixture
+def trimmed(root: Path) -> Path:
+    """One whose old lines have gone, and that has gone on since."""
+    with opened(root) as store:
+        trim_log(root, store.catalog, 1, NOW + timedelta(days=3))
+        send(store, a_wheel("more"))
+    return root
+
+
+def test_a_rebuild_that_fails_before_the_catalog_is_in_place_leaves_journal_and_state(
+    trimmed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, names = by_names(trimmed), sorted(path.name for path in trimmed.glob("journal*"))
+    state = (trimmed / "state.json").read_bytes()
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(draft, "put_in_place", no_room)
+        with pytest.raises(Unavailable, match="the disk is full"):
+            from_files(trimmed)
+    assert sorted(path.name for path in trimmed.glob("journal*")) == names
+    assert (trimmed / "state.json").read_bytes() == state
+    again(trimmed)
+    assert by_names(trimmed) == before
 
 
 def test_a_full_disk_leaves_the_old_catalog(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

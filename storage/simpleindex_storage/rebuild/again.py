@@ -14,15 +14,16 @@ from simpleindex_storage import catalog_sql as sql
 from simpleindex_storage import upkeep
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused, StoreError
-from simpleindex_storage.journal import FIRST_SEGMENT, Journal, segments
+from simpleindex_storage.journal import FIRST_SEGMENT, segments
 from simpleindex_storage.journal_lines import Entry, Line, lines_of
 from simpleindex_storage.model import Actor, JsonValue
 from simpleindex_storage.names import FilePlace, UserName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.records import time_text
 from simpleindex_storage.sqlite_file import Standing, standing_of
-from simpleindex_storage.state_file import STATE_FILE, State, facts_of, state_of, write_state
+from simpleindex_storage.state_file import STATE_FILE, State, facts_of, state_of
 
+from .beginning import draft_journal
 from .draft import CATALOG_FILE, DraftCatalog, alone, draft_catalog
 from .replay import replay
 from .stored import missing_places, unknown_paths
@@ -72,7 +73,7 @@ def rebuild(
     gone stay recorded, unless `drop_missing` forgets them. A crash leaves the old catalog or the
     new one. Raises Refused, also while another process has the directory open, and Unavailable.
     """
-    with alone(root), draft_catalog(root) as draft:
+    with alone(root), draft_catalog(root) as draft, draft_journal(root) as journal:
         former = standing_of(root / CATALOG_FILE)
         again = _Again(root, draft, skip_damaged, progress)
         again.take_state()
@@ -83,17 +84,18 @@ def rebuild(
             draft.set_fact("uuid", uuid)
         forget_what_is_gone(root, draft.change(again.serial))
         missing = missing_places(root, draft)
-        serial, name, size_bytes = again.serial, again.segment, again.size_bytes
+        serial = again.serial
         if again.skipped:
-            name, size_bytes = begin_anew(root, draft, serial, now)
+            journal.begin(State(serial, draft.uuid, now), draft.seen().all_facts())
+        else:
+            journal.go_on(again.segment, again.size_bytes)
         if again.skipped or (drop_missing and missing):
             serial += 1
             change = draft.change(serial)
             if drop_missing:
                 _drop(change, missing)
-            line = rebuild_line(serial, now, by, change.facts)
-            size_bytes = append(root, name, line, at_bytes=size_bytes)
-        settle(draft, serial, name, size_bytes)
+            journal.append(rebuild_line(serial, now, by, change.facts))
+        settle(draft, serial, journal.name, journal.size_bytes)
         rebuilt = Rebuilt(
             serial=serial,
             lines=again.lines,
@@ -105,7 +107,9 @@ def rebuild(
             dropped=drop_missing,
             unknown=tuple(unknown_paths(root, draft.change(serial))),
         )
-        return replace(rebuilt, kept=draft.finish(now))
+        kept = draft.finish(now)
+        journal.put_in_place()
+        return replace(rebuilt, kept=kept)
 
 
 class _Again:
@@ -243,29 +247,6 @@ def forget_what_is_gone(root: Path, change: Change) -> None:
     for place in change.removals():
         if not (root / "files" / place.path).exists():
             change.forget_removal(place)
-
-
-def begin_anew(root: Path, draft: DraftCatalog, serial: int, now: datetime) -> tuple[str, int]:
-    """Let `state.json` stand for all up to `serial`, and the journal go on in a new segment.
-
-    For a catalog that its journal does not lead to. The segment's name and length.
-    """
-    write_state(root, State(serial, draft.uuid, now), draft.seen().all_facts())
-    journal = Journal(root)
-    try:
-        return journal.begin(serial + 1), 0
-    finally:
-        journal.close()
-
-
-def append(root: Path, name: str, line: dict[str, JsonValue], *, at_bytes: int) -> int:
-    """Let the journal tell what a rebuild has changed; its length then. Raises Unavailable."""
-    journal = Journal(root)
-    try:
-        journal.use(name)
-        return journal.append([line], at_bytes=at_bytes)
-    finally:
-        journal.close()
 
 
 def rebuild_line(

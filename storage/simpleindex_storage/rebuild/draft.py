@@ -9,11 +9,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import chain, count
 from pathlib import Path
 
 from simpleindex_storage import catalog_sql as sql
-from simpleindex_storage.durable import sync_file, sync_folder, unavailable_on_failure
+from simpleindex_storage.durable import free_name, sync_file, sync_folder, unavailable_on_failure
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.processes import living
@@ -114,16 +113,15 @@ def _unlink_all(draft: Path) -> None:
 
 
 def keep_aside(path: Path, now: datetime) -> None:
-    """Give what is about to be replaced, if it is there, a second name."""
-    if path.exists():
-        _link(path, _aside(path, now))
+    """Give what is about to be replaced, if it is there, a second name. Raises Unavailable."""
+    with unavailable_on_failure(f"{path} cannot be kept"):
+        if path.exists():
+            _link(path, _aside(path, now))
 
 
 def _aside(path: Path, now: datetime) -> Path:
     """A name that is free: `catalog.sqlite.damaged-20260131T120000`, or with a number behind it."""
-    first = path.with_name(f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%S}")
-    names = chain([first], (first.with_name(f"{first.name}-{number}") for number in count(2)))
-    return next(each for each in names if not each.exists())
+    return free_name(path.parent, f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%S}")
 
 
 def _keep(path: Path, now: datetime) -> Path | None:

@@ -44,9 +44,10 @@ from simpleindex_storage.names import (
 from simpleindex_storage.ports import Change
 from simpleindex_storage.provenance import check_provenance, check_signature
 from simpleindex_storage.sqlite_file import standing_of
-from simpleindex_storage.state_file import STATE_FILE, state_of
+from simpleindex_storage.state_file import STATE_FILE, State, state_of
 
-from .again import Rebuilt, append, begin_anew, counts_of, rebuild_line, settle
+from .again import Rebuilt, counts_of, rebuild_line, settle
+from .beginning import draft_journal
 from .draft import CATALOG_FILE, alone, draft_catalog, keep_aside
 from .stored import FILES_FOLDER, stored_files
 
@@ -71,7 +72,7 @@ def rebuild_from_files(
     and told of. A crash leaves the old catalog or the new one. Raises Refused, also while another
     process has the directory open, and Unavailable.
     """
-    with alone(root), draft_catalog(root) as draft:
+    with alone(root), draft_catalog(root) as draft, draft_journal(root) as journal:
         former = standing_of(root / CATALOG_FILE)
         if former is not None:
             draft.set_fact("uuid", former.uuid)
@@ -80,11 +81,9 @@ def rebuild_from_files(
         taking.put_user(root_user)
         with unavailable_on_failure("files cannot be read"):
             taking.take_all(progress)
-        keep_aside(root / STATE_FILE, now)
-        name, size_bytes = begin_anew(root, draft, serial, now)
-        line = rebuild_line(serial + 1, now, by, [])
-        size_bytes = append(root, name, line, at_bytes=size_bytes)
-        settle(draft, serial + 1, name, size_bytes)
+        journal.begin(State(serial, draft.uuid, now), draft.seen().all_facts())
+        journal.append(rebuild_line(serial + 1, now, by, []))
+        settle(draft, serial + 1, journal.name, journal.size_bytes)
         rebuilt = Rebuilt(
             serial=serial + 1,
             lines=0,
@@ -93,7 +92,10 @@ def rebuild_from_files(
             skipped=tuple(taking.skipped),
             without_password=tuple(sorted(taking.users - {root_user.name})),
         )
-        return replace(rebuilt, kept=draft.finish(now))
+        keep_aside(root / STATE_FILE, now)
+        kept = draft.finish(now)
+        journal.put_in_place()
+        return replace(rebuilt, kept=kept)
 
 
 def _last_serial(root: Path, known: int) -> int:
