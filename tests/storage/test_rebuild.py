@@ -17,6 +17,7 @@ import pytest
 
 from simpleindex_storage import upkeep
 from simpleindex_storage.errors import Refused, Unavailable
+from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.reading import CatalogReader
 from simpleindex_storage.journal import segments
 from simpleindex_storage.log_retention import trim_log
@@ -114,6 +115,26 @@ def test_after_old_lines_have_gone_the_catalog_is_the_same_again(root: Path) -> 
     rebuilt = again(root)
     assert by_names(root) == before
     assert rebuilt.lines == len(journal_of(root)) == 1
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["there", "lost"])
+def test_after_all_lines_have_gone_the_journal_goes_on_where_it_should(
+    is_lost: bool, root: Path
+) -> None:
+    with opened(root) as store:
+        trim_log(root, store.catalog, 1, NOW + timedelta(days=3))
+        (segment,) = segments(root)
+    before = by_names(root)
+    assert segment.path.read_bytes() == b""
+    if is_lost:
+        segment.path.unlink()
+    again(root)
+    assert [fault.code for fault in Check(root).faults()] == []
+    assert by_names(root) == before
+    with opened(root) as store:
+        send(store, a_wheel("more"))
+    assert [each.path.name for each in segments(root)] == [segment.path.name]
+    assert [fault.code for fault in Check(root).faults()] == []
 
 
 def test_what_was_to_be_removed_when_old_lines_went_is_removed(root: Path) -> None:

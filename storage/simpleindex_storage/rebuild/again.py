@@ -14,7 +14,7 @@ from simpleindex_storage import catalog_sql as sql
 from simpleindex_storage import upkeep
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused, StoreError
-from simpleindex_storage.journal import FIRST_SEGMENT, segments
+from simpleindex_storage.journal import segments
 from simpleindex_storage.journal_lines import Entry, Line, lines_of
 from simpleindex_storage.model import Actor, JsonValue
 from simpleindex_storage.names import FilePlace, UserName
@@ -87,8 +87,10 @@ def rebuild(
         serial = again.serial
         if again.skipped:
             journal.begin(State(serial, draft.uuid, now), draft.seen().all_facts())
-        else:
+        elif again.segment:
             journal.go_on(again.segment, again.size_bytes)
+        else:
+            journal.begin_behind_state(serial)
         if again.skipped or (drop_missing and missing):
             serial += 1
             change = draft.change(serial)
@@ -131,7 +133,8 @@ class _Again:
         self.serial = -1
         self.uuid: str | None = None
         self.lines = 0
-        self.segment, self.size_bytes = FIRST_SEGMENT, 0
+        self.segment, self.size_bytes = "", 0
+        """The last segment, none if the state stands for all, and how far it was taken."""
         self.unfinished = ""
         self.skipped: list[str] = []
 

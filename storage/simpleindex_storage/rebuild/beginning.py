@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from simpleindex_storage.durable import free_name, sync_folder, unavailable_on_failure
-from simpleindex_storage.journal import FIRST_SEGMENT, Journal, segment_name
+from simpleindex_storage.journal import Journal, segment_name
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.state_file import STATE_FILE, Fact, State, draft_state
 
@@ -27,13 +27,21 @@ class DraftJournal:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._is_begun_anew = False
-        self.name = FIRST_SEGMENT
+        self.name = ""
         """Of the segment."""
         self.size_bytes = 0
 
     def go_on(self, name: str, size_bytes: int) -> None:
         """Go on in a segment that is there, behind what was taken of it."""
         self.name, self.size_bytes = name, size_bytes
+
+    def begin_behind_state(self, serial: int) -> None:
+        """Make a segment that is empty yet, as all is in the state. Raises Unavailable."""
+        journal = Journal(self._root)
+        try:
+            self.name = journal.begin(serial + 1)
+        finally:
+            journal.close()
 
     def begin(self, state: State, facts: Iterable[Fact]) -> None:
         """Let a state stand for all up to its serial, and go on behind it. Raises Unavailable."""
