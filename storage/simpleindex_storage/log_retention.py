@@ -66,18 +66,16 @@ def _remove(folder: Path, catalog: Catalog, before: datetime, now: datetime) -> 
     with catalog.snapshot() as seen:
         present = seen.journal_name
     old: list[Segment] = []
-    last_serial = -1
     for segment in segments(folder):
         # What cannot be read is kept: nobody can say how old it is, or that the state covers it.
         last = last_entry(segment.path) if segment.path.name != present else None
         if last is None or last.time >= before:
             break
         old.append(segment)
-        last_serial = last.serial
     if old:
-        covered = _covered(folder)
-        if covered is None or covered < last_serial:
-            _write_state(folder, catalog, now)
+        # Also where the one that is there covers them, by its first line: of the others nobody
+        # knows, and these lines are about to be the only ones that tell the same.
+        _write_state(folder, catalog, now)
     removed = []
     for segment in old:
         with suppress(PermissionError):  # Windows: somebody reads it; it goes the next time

@@ -214,13 +214,16 @@ def test_before_anything_goes_all_that_is_known_is_written_down(site: Site) -> N
     assert [kind for kind, _ in document["facts"]].count("file") == 3
 
 
-def test_what_the_state_covers_already_needs_no_new_one(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_state_that_is_damaged_behind_its_first_line_is_written_anew(site: Site) -> None:
     site.upload(1)
     write_state_of(site)
-    monkeypatch.setattr(log_retention, "_write_state", lambda *_: pytest.fail("it was written"))
+    path = site.root / "state.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(Refused, match="is damaged"):
+        list(facts_of(site.root))
     assert site.after(DAYS + 1).trim().removed == ("journal.jsonl",)
+    with opened(site.root) as store, store.catalog.snapshot() as seen:
+        assert list(facts_of(site.root)) == list(seen.all_facts())
 
 
 def test_a_state_that_cannot_be_written_lets_all_stay(
