@@ -41,16 +41,16 @@ def trim_log(folder: Path, catalog: Catalog, log_days: int, now: datetime) -> Tr
     the work. A line goes up to a tenth of the time later than it might. Raises Refused,
     Unavailable.
     """
-    lock = FileLock(folder / "log.lock")
-    is_ours = lock.try_keep()
-    try:
-        if log_days and is_ours:
-            with unavailable_on_failure("the journal cannot be trimmed"):
+    with unavailable_on_failure("the journal cannot be trimmed"):
+        # The file stays: whoever has just opened it may get the lock next.
+        lock = FileLock(folder / "log.lock")
+        try:
+            if log_days and lock.try_keep():
                 _begin_segment_if_due(folder, catalog, log_days, now)
                 return _remove(folder, catalog, now - timedelta(days=log_days), now)
-        return Trimmed(state_serial=_covered(folder))
-    finally:
-        lock.close(delete=is_ours)
+            return Trimmed(state_serial=_covered(folder))
+        finally:
+            lock.close()
 
 
 def _begin_segment_if_due(folder: Path, catalog: Catalog, log_days: int, now: datetime) -> None:

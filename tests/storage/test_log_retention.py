@@ -255,9 +255,25 @@ def test_of_several_processes_one_does_the_work(site: Site) -> None:
     lock = FileLock(site.root / "log.lock")
     assert lock.try_keep()
     assert site.trim() == Trimmed()
-    lock.close(delete=True)
+    lock.close()
     assert site.trim().removed == ("journal.jsonl",)
-    assert not (site.root / "log.lock").exists()
+
+
+def test_who_waits_for_its_turn_keeps_all_others_out_once_it_has_it(site: Site) -> None:
+    waiting = FileLock(site.root / "log.lock")
+    site.upload(1)
+    assert site.trim() == Trimmed()
+    assert waiting.try_keep()
+    site.after(DAYS + 1)
+    assert site.trim() == Trimmed()
+    waiting.close()
+    assert site.trim().removed == ("journal.jsonl",)
+
+
+def test_a_lock_that_cannot_be_opened_is_told_of_as_a_disk_that_fails(site: Site) -> None:
+    (site.root / "log.lock").mkdir()
+    with pytest.raises(Unavailable, match="the journal cannot be trimmed: Is a directory"):
+        site.trim()
 
 
 def test_a_segment_that_cannot_be_read_is_kept(site: Site) -> None:
