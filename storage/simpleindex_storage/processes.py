@@ -8,9 +8,11 @@ disagree about what the catalog, the journal or the shared memory mean.
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from .durable import unavailable_on_failure
 from .errors import Refused
 from .locks import FileLock
 from .version import __version__
@@ -31,8 +33,11 @@ def new_mark(incoming: Path) -> tuple[Path, FileLock]:
 
 
 def marks(incoming: Path) -> Iterator[Path]:
-    """The marks of all processes, also of those that died."""
-    yield from incoming.glob(f"*{_SUFFIX}")
+    """The marks of all processes, also of those that died. What is no plain file is none.
+
+    Raises Unavailable.
+    """
+    yield from (path for path in incoming.glob(f"*{_SUFFIX}") if _is_plain(path))
 
 
 def folder_of(mark: Path) -> Path:
@@ -41,11 +46,15 @@ def folder_of(mark: Path) -> Path:
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether the process that has a folder of drafts lives. Its mark is locked then."""
+    """Whether the process that has a folder of drafts lives. Its mark is locked then.
+
+    Raises Unavailable for a mark that cannot be looked at.
+    """
     mark = folder.with_name(f"{folder.name}{_SUFFIX}")
-    if not mark.exists():
+    if not _is_plain(mark):
         return False
-    lock = FileLock(mark)
+    with unavailable_on_failure(f"{mark} cannot be opened"):
+        lock = FileLock(mark)
     is_dead = lock.try_keep()
     # A mark that went between the two was made anew just now.
     lock.close(delete=is_dead and not folder.exists())
@@ -53,12 +62,12 @@ def is_alive(folder: Path) -> bool:
 
 
 def living(incoming: Path) -> list[Path]:
-    """The folders of all processes that have the server directory open."""
+    """The folders of all processes that have the server directory open. Raises Unavailable."""
     return [folder for mark in marks(incoming) if is_alive(folder := folder_of(mark))]
 
 
 def check_one_version(incoming: Path) -> None:
-    """Raises Refused if a process of another version has the directory open."""
+    """Raises Refused if a process of another version has the directory open; and Unavailable."""
     for mark in marks(incoming):
         process, _, version = folder_of(mark).name.partition("@")
         if version != __version__ and is_alive(folder_of(mark)):
@@ -68,3 +77,12 @@ def check_one_version(incoming: Path) -> None:
                 f"{process.partition('-')[0]}, has this directory open, and this is version "
                 f"{__version__}; stop that one first",
             )
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a plain file lies there. No link is followed. Raises Unavailable."""
+    with unavailable_on_failure(f"{path} cannot be looked at"):
+        try:
+            return stat.S_ISREG(path.lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False

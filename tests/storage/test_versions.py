@@ -1,5 +1,6 @@
 """Processes of two versions do not work on one directory."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex_storage.errors import Refused
+from simpleindex_storage import processes
+from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.locks import FileLock
+from simpleindex_storage.processes import is_alive, living
 from simpleindex_storage.version import __version__
 from tests.storage.stores import make_store, opened
 
@@ -44,6 +47,35 @@ def test_a_directory_that_another_version_has_open_is_refused(
     )
     with opened(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_is_no_plain_file_is_no_mark_of_a_process(tmp_path: Path, kind: str) -> None:
+    make_store(tmp_path)
+    odd = tmp_path / "incoming" / "17-ab@0.0.1.lock"
+    odd.parent.mkdir(exist_ok=True)
+    if kind == "folder":
+        odd.mkdir()
+    else:
+        odd.symlink_to(tmp_path)
+    with opened(tmp_path):
+        assert len(living(tmp_path / "incoming")) == 1
+    assert not is_alive(odd.with_name("17-ab@0.0.1"))
+    assert os.path.lexists(odd)
+
+
+def test_a_mark_that_cannot_be_opened_is_no_sign_that_its_process_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(tmp_path)
+    with a_process(tmp_path, "17-ab"):
+
+        def refuse(path: Path) -> FileLock:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(processes, "FileLock", refuse)
+        with pytest.raises(Unavailable, match=r"17-ab\.lock cannot be opened: Permission denied"):
+            living(tmp_path / "incoming")
 
 
 def test_processes_of_one_version_work_side_by_side(tmp_path: Path) -> None:
