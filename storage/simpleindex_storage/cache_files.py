@@ -15,7 +15,7 @@ from .durable import NO_LINKS, unavailable_on_failure
 from .errors import Refused
 from .model import Sidecar
 from .names import FilePlace, index_name, parse_place
-from .plain_files import open_plainly
+from .plain_files import files_below, open_plainly
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,9 @@ class CacheFiles:
     def walk(self) -> Iterator[Found]:
         """All files that lie there. Raises Unavailable."""
         with unavailable_on_failure(f"{self.root} cannot be read"):
-            for folder, _, names in os.walk(self.root):
-                for name in sorted(names):
-                    path = Path(folder, name)
-                    with suppress(FileNotFoundError):  # removed meanwhile
-                        yield self._found(path, path.lstat())
+            for path in files_below(self.root):
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    yield self._found(path, path.lstat())
 
     def _found(self, path: Path, stated: os.stat_result) -> Found:
         user, index, *rest = (*path.relative_to(self.root).parts, "", "")[:6]

@@ -26,7 +26,7 @@ from .errors import NotStored
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace
-from .plain_files import open_plainly
+from .plain_files import files_below, open_plainly
 from .processes import folder_of, marks, new_mark
 
 
@@ -271,7 +271,7 @@ class DiskFiles:
         return dropped
 
     def _drop_folder(self, folder: Path, is_recorded: Callable[[FilePlace], bool]) -> int:
-        drafts = list(_files_below(folder))
+        drafts = list(files_below(folder))
         for draft in drafts:
             self._take_back(draft, folder, is_recorded)
         if folder.is_dir():
@@ -331,20 +331,6 @@ def _own_folder(incoming: Path) -> tuple[Path, FileLock]:
         lock.close(delete=True)
         raise
     return folder, lock
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder that may be missing. What cannot be looked into is no empty folder.
-
-    (To `rglob` it is one: the drafts in there would be removed without a look at their names.)
-    """
-
-    def fail(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-
-    for parent, _, names in os.walk(folder, onerror=fail):
-        yield from (Path(parent, name) for name in names)
 
 
 def _link(source: Path, target: Path) -> None:

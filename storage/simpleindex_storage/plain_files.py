@@ -1,7 +1,8 @@
-"""Plain files of ours, opened for reading: what lies in their place and is no file is not there."""
+"""Plain files of ours, found and opened: what lies in their place and is no file is not there."""
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,3 +26,18 @@ def open_plainly(path: Path, name: str) -> BinaryIO:
 def _without_following(path: str, flags: int) -> int:
     # No link is ever made by us, so one that lies there leads somewhere it should not.
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder that may be missing, in order of their names, folder by folder.
+
+    What cannot be looked into is no empty folder, as it is to `rglob`. Raises OSError.
+    """
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders.sort()
+        yield from (Path(parent, name) for name in sorted(names))

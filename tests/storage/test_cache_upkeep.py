@@ -1,7 +1,10 @@
 """What the cache takes away: to make room, and what nobody knows of."""
 
+import errno
+import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -405,3 +408,23 @@ def test_records_without_their_bytes_are_collected(tmp_path: Path) -> None:
 def _used_at(cache: Cache, place: FilePlace) -> object:
     file = cache.file(place)
     return None if file is None else file.used_at
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str | Path = ".") -> Any:
+        if Path(path).name == "+f":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    clock = Clock()
+    with a_cache(tmp_path, clock) as cache:
+        keep_all(cache, clock)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", refuse)
+            with pytest.raises(Unavailable, match="files cannot be read: Permission denied"):
+                cache.gc()
+        assert left(cache) == list(PLACES)

@@ -1,5 +1,6 @@
 """A catalog that is made anew: the same as before, or what is different is told."""
 
+import errno
 import json
 import os
 import shutil
@@ -561,6 +562,46 @@ def test_from_files_alone_come_indexes_releases_and_files(root: Path) -> None:
     state = by_names(root)
     again(root)
     assert by_names(root) == state
+
+
+def keep_from_looking_into(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no folder of this name be read."""
+    scandir = os.scandir
+
+    def refuse(path: str | Path = ".") -> Any:
+        if Path(path).name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+@pytest.mark.parametrize("work", [from_files, again])
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    work: Callable[[Path], Rebuilt], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = catalog_dump(root), sorted(path.name for path in root.iterdir())
+    with monkeypatch.context() as patch:
+        keep_from_looking_into("dev", patch)
+        with pytest.raises(Unavailable, match="files/alice/dev cannot be read: Permission denied"):
+            work(root)
+    assert (catalog_dump(root), sorted(path.name for path in root.iterdir())) == before
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_taken_for_a_missing_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lstat = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if path.suffix == ".whl":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return lstat(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", refuse)
+        with pytest.raises(Unavailable, match=r"\.whl cannot be looked at: Permission denied"):
+            again(root, drop_missing=True)
 
 
 def test_from_files_the_log_of_old_goes_on(root: Path) -> None:

@@ -68,9 +68,9 @@ def rebuild_from_files(
     """Make the catalog anew from what lies below `files/`.
 
     Files count as uploaded when they were last changed, by nobody. Whoever owns an index is a user
-    without a password. What cannot be read, or has a name that a newer file has too, is left out
+    without a password. What is no sound file, or has a name that a newer file has too, is left out
     and told of. A crash leaves the old catalog or the new one. Raises Refused, also while another
-    process has the directory open, and Unavailable.
+    process has the directory open, and Unavailable, also for what the disk does not let it read.
     """
     with alone(root), draft_catalog(root) as draft, draft_journal(root) as journal:
         former = standing_of(root / CATALOG_FILE)

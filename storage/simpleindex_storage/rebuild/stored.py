@@ -1,13 +1,14 @@
 """Whether a catalog that was made anew and the files agree: what each has that the other lacks."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from simpleindex_storage import catalog_sql as sql
-from simpleindex_storage.errors import Refused
+from simpleindex_storage.durable import unavailable_on_failure
+from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.model import Sidecar
 from simpleindex_storage.names import FilePlace, IndexName, index_name, parse_place
+from simpleindex_storage.plain_files import files_below
 from simpleindex_storage.ports import Snapshot
 from simpleindex_storage.sqlite_transaction import SqliteChange
 
@@ -17,14 +18,19 @@ FILES_FOLDER = "files"
 
 
 def missing_places(root: Path, draft: DraftCatalog) -> list[FilePlace]:
-    """Recorded files whose bytes are not there, or not as many as they should be."""
+    """Recorded files whose bytes are not there, or not as many as they should be.
+
+    Raises Unavailable where nobody can say.
+    """
     missing = []
     for index, prefix, filename, size_bytes in draft.connection.execute(sql.PLACES):
         place = FilePlace(IndexName(index), prefix, filename)
-        try:
-            is_there = (root / FILES_FOLDER / place.path).lstat().st_size == size_bytes
-        except (FileNotFoundError, NotADirectoryError):
-            is_there = False
+        path = root / FILES_FOLDER / place.path
+        with unavailable_on_failure(f"{path} cannot be looked at"):
+            try:
+                is_there = path.lstat().st_size == size_bytes
+            except (FileNotFoundError, NotADirectoryError):
+                is_there = False
         if not is_there:
             missing.append(place)
     return missing
@@ -33,7 +39,7 @@ def missing_places(root: Path, draft: DraftCatalog) -> list[FilePlace]:
 def unknown_paths(root: Path, seen: SqliteChange) -> list[str]:
     """Files below `files/` that nothing is recorded of; relative, with forward slashes.
 
-    Those that are going to be removed are known.
+    Those that are going to be removed are known. Raises Unavailable.
     """
     to_remove = set(seen.removals())
     return [
@@ -44,13 +50,17 @@ def unknown_paths(root: Path, seen: SqliteChange) -> list[str]:
 
 
 def stored_files(root: Path) -> Iterator[tuple[str, FilePlace | None]]:
-    """All files below `files/`, with the place that each lies at, or lies beside."""
+    """All files below `files/`, with the place that each lies at, or lies beside.
+
+    Raises Unavailable for a folder that cannot be read: nobody knows what lies in there.
+    """
     top = root / FILES_FOLDER
-    for folder, folders, names in os.walk(top):
-        folders.sort()
-        for name in sorted(names):
-            path = (Path(folder) / name).relative_to(top).as_posix()
+    try:
+        for found in files_below(top):
+            path = found.relative_to(top).as_posix()
             yield path, place_of(path)
+    except OSError as error:
+        raise Unavailable(f"{error.filename or top} cannot be read: {error.strerror}") from error
 
 
 def place_of(path: str) -> FilePlace | None:
