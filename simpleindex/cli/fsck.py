@@ -18,6 +18,7 @@ from simpleindex_storage.fsck.codes import Code, Fault
 from simpleindex_storage.fsck.mend import NOTHING, Done, Mender
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.opening import utc_now
+from simpleindex_storage.processes import check_one_version
 
 
 @click.command("fsck")
@@ -51,11 +52,14 @@ def command(
     """
     root = config_from(config_file, flags).serverdir
     require_ours(root)
+    mends = repair or forget_missing
+    if mends:
+        check_one_version(root / "incoming")
     began = monotonic()
     found: list[_Found] = []
     with (
         _progress(root, is_shown=not as_json and not quick) as progress,
-        _mending(root, forget_missing=forget_missing, is_wanted=repair or forget_missing) as mend,
+        _mending(root, forget_missing=forget_missing, is_wanted=mends) as mend,
     ):
         check = Check(root, is_quick=quick, progress=progress)
         for fault in check.faults():

@@ -20,6 +20,7 @@ from simpleindex_storage.durable import sync_folder, unavailable_on_failure, wri
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.journal import FIRST_SEGMENT, segments
 from simpleindex_storage.locks import FileLock
+from simpleindex_storage.processes import check_one_version
 from simpleindex_storage.sqlite_file import (
     check_version,
     connect,
@@ -79,9 +80,10 @@ def take_backup(
     What is there of an earlier run that was broken off is removed. `keep` is how many complete
     backups stay, this one among them. Files that are lost or damaged already come out of an
     earlier backup; those that none has are named in the manifest. A crash leaves a folder that
-    does not count. Raises Refused, and Unavailable; its `full` tells of a disk without room, which
-    is asked about first.
+    does not count. Raises Refused, also while a process of another version has the directory open;
+    and Unavailable, whose `full` tells of a disk without room, which is asked about first.
     """
+    check_one_version(root / "incoming")
     if root.resolve() in (destination.resolve(), *destination.resolve().parents):
         raise Refused(str(destination), f"backups of {root} cannot lie in it; choose another disk")
     with (
