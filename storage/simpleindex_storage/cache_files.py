@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .durable import NO_LINKS, unavailable_on_failure
+from .durable import link, unavailable_on_failure
 from .errors import Refused
 from .model import Sidecar
 from .names import FilePlace, index_name, parse_place
@@ -57,11 +57,7 @@ class CacheFiles:
         final.parent.mkdir(parents=True, exist_ok=True)
         between = part.with_name(part.name + ".link")
         between.unlink(missing_ok=True)
-        try:
-            between.hardlink_to(part)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
+        if not link(part, between):
             part.replace(final)
             return
         try:

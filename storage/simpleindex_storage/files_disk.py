@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .draft_names import noted_name, noted_place
-from .durable import NO_LINKS, sync_file, sync_folder, unavailable_on_failure
+from .durable import link, sync_file, sync_folder, unavailable_on_failure
 from .errors import NotStored
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
@@ -335,21 +335,16 @@ def _own_folder(incoming: Path) -> tuple[Path, FileLock]:
 
 def _link(source: Path, target: Path) -> None:
     """Give `source` a second name. A name that is taken is left alone: `confirm` decides."""
-    try:
-        # Not a rename: it would replace what lies there without a word, and it would take the
-        # draft away, whose name is all that tells the next start what was going on.
-        target.hardlink_to(source)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        _copy(source, target)
+    # Not a rename: it would replace what lies there without a word, and it would take the
+    # draft away, whose name is all that tells the next start what was going on.
+    with suppress(FileExistsError):
+        if not link(source, target):
+            _copy(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:
     """For disks without hard links. Half a copy is a left-over: no record names it."""
-    with source.open("rb") as reading, suppress(FileExistsError), target.open("xb") as writing:
+    with source.open("rb") as reading, target.open("xb") as writing:
         shutil.copyfileobj(reading, writing, 1 << 20)
         writing.flush()
         os.fsync(writing.fileno())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import catalog_sql as sql
-from .durable import NO_LINKS, sync_file, sync_folder
+from .durable import link, sync_file, sync_folder
 from .errors import Refused, Unavailable
 from .locks import FileLock
 
@@ -129,11 +129,7 @@ def _keep(path: Path, version: int, now: datetime) -> Path:
     for older in path.parent.glob(f"{path.stem}-v{version}-*{path.suffix}"):
         older.unlink()
     path.chmod(0o600)
-    try:
-        kept.hardlink_to(path)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
+    if not link(path, kept):
         shutil.copy2(path, kept)
         sync_file(kept)
     return kept

@@ -521,6 +521,27 @@ def test_a_full_disk_leaves_the_old_catalog(root: Path, monkeypatch: pytest.Monk
     assert not list(root.glob("catalog.sqlite.new*"))
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EIO], ids=["no links", "broken"])
+def test_only_where_a_disk_has_no_links_the_old_catalog_is_kept_as_a_copy(
+    number: int, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = catalog_dump(root)
+
+    def refuse(path: Path, target: Path) -> None:
+        raise OSError(number, "no second name")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    if number == errno.EPERM:
+        kept = again(root).kept
+        assert kept is not None
+        with closing(sqlite3.connect(kept)) as connection:
+            assert list(connection.iterdump()) == before
+    else:
+        with pytest.raises(Unavailable, match="cannot be replaced: no second name"):
+            again(root)
+    assert catalog_dump(root) == before
+
+
 # From the files alone
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from simpleindex_storage.durable import NO_LINKS, unavailable_on_failure
+from simpleindex_storage.durable import link, unavailable_on_failure
 
 from .wanted import Wanted
 
@@ -166,6 +166,12 @@ def copy(source: Path, target: Path, *, length_bytes: int | None = None) -> tupl
     return digest.hexdigest(), size_bytes
 
 
+def sha256_of(path: Path) -> str:
+    """The digest of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def make_private(folder: Path) -> None:
     """Make a folder and those above it, which only their owner can look into."""
     if not folder.is_dir():
@@ -193,8 +199,7 @@ def _read(file: BinaryIO, size_bytes: int) -> bytes:
 def _has_digest(path: Path, sha256: str) -> bool:
     """Whether a file has these bytes; what cannot be read has not."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        return sha256_of(path) == sha256
     except OSError:
         return False
 
@@ -209,12 +214,8 @@ def _plain(path: Path) -> os.stat_result | None:
 
 
 def _link(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where that cannot be, or it has gone meanwhile."""
     try:
-        target.hardlink_to(source)
+        return link(source, target)
     except FileNotFoundError:
         return False
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        return False
-    return True

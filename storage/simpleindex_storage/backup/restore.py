@@ -1,6 +1,5 @@
 """From a backup to a server directory. The catalog comes last: until then there is none."""
 
-import hashlib
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import Code, Fault
 from simpleindex_storage.sqlite_file import put_in_place
 
-from .copying import FileCopies, copy, make_private, sync_all
+from .copying import FileCopies, copy, make_private, sha256_of, sync_all
 from .folders import CATALOG, Manifest, read_manifest
 from .wanted import wanted_files
 
@@ -91,11 +90,8 @@ def restore_backup(
 
 def _check_digests(backup: Path, manifest: Manifest) -> None:
     for name, promised in manifest.digests.items():
-        with (
-            unavailable_on_failure(f"{backup / name} cannot be read"),
-            (backup / name).open("rb") as file,
-        ):
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
+        with unavailable_on_failure(f"{backup / name} cannot be read"):
+            actual = sha256_of(backup / name)
         if actual != promised:
             raise Refused(
                 str(backup / name), "it has changed since it was saved; use another backup"

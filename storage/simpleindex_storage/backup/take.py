@@ -5,7 +5,6 @@ by what has changed meanwhile, until nothing that it records was removed before 
 From the third round on writers wait, so there is a last one.
 """
 
-import hashlib
 import shutil
 import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -30,7 +29,7 @@ from simpleindex_storage.sqlite_file import (
 )
 from simpleindex_storage.state_file import STATE_FILE, state_of
 
-from .copying import Earlier, FileCopies, copy, make_private, sync_all
+from .copying import Earlier, FileCopies, copy, make_private, sha256_of, sync_all
 from .folders import (
     CATALOG,
     MANIFEST,
@@ -231,7 +230,7 @@ class _Taking:
         catalog = self._draft / CATALOG
         facts = _facts_of(catalog)
         current = _segment_of(facts)
-        yield CATALOG, _digest(catalog)
+        yield CATALOG, sha256_of(catalog)
         later = {
             segment.path.name
             for segment in segments(self._root)
@@ -349,8 +348,3 @@ def _facts_of(catalog: Path) -> dict[str, Any]:
 def _segment_of(facts: Mapping[str, Any]) -> str:
     """The segment of the journal that goes with a catalog."""
     return str(facts.get("journal_name", FIRST_SEGMENT))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from simpleindex_storage import catalog_sql as sql
-from simpleindex_storage.durable import free_name, sync_file, sync_folder, unavailable_on_failure
+from simpleindex_storage.durable import (
+    free_name,
+    link,
+    sync_file,
+    sync_folder,
+    unavailable_on_failure,
+)
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.processes import living
@@ -149,9 +155,7 @@ def _end_write_ahead(path: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:  # a disk without links
+    if not link(source, target):
         shutil.copyfile(source, target)
         target.chmod(0o600)
         sync_file(target)
