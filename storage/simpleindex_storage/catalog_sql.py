@@ -305,12 +305,17 @@ FORGET_REMOVAL = """
     DELETE FROM removals WHERE index_name = ? AND sha256_prefix = ? AND filename = ?
 """
 
-# For a rebuild
-
-PLACES = """
-    SELECT indexes.name, substr(sha256, 1, 16), filename, size_bytes
-    FROM files JOIN indexes ON indexes.id = files.index_id
+# All that has bytes below `files/`. The braces are for the schema: `main`, or that of another
+# catalog that is attached.
+RECORDED = """
+    SELECT 'file' AS kind, indexes.name AS index_name, substr(sha256, 1, 16) AS sha256_prefix,
+        filename, size_bytes, sha256, metadata_sha256, signature_sha256, provenance_sha256
+    FROM {0}.files JOIN {0}.indexes ON indexes.id = index_id
     UNION ALL
-    SELECT index_name, sha256_prefix, filename, size_bytes FROM attachments
+    SELECT 'attachment', index_name, sha256_prefix, filename, size_bytes, sha256, NULL, NULL, NULL
+    FROM {0}.attachments
 """
+PLACES = f"""
+    SELECT index_name, sha256_prefix, filename, size_bytes FROM ({RECORDED.format("main")})
+"""  # noqa: S608  a statement
 COUNT = "SELECT count(*) FROM {}"

@@ -19,7 +19,7 @@ from .generation import Generation
 from .journal import Journal
 from .ports import Change
 from .processes import check_one_version
-from .sqlite_file import prepare_catalog
+from .sqlite_file import CATALOG_FILE, prepare_catalog
 from .store import Store
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def state_of(root: Path) -> FolderState:
         if not root.is_dir():
             return FolderState.FOREIGN
         names = {path.name for path in root.iterdir()}
-    if "catalog.sqlite" in names:
+    if CATALOG_FILE in names:
         return FolderState.OURS
     return FolderState.FOREIGN if names - _MAY_BE_THERE else FolderState.EMPTY
 
@@ -83,7 +83,7 @@ def lacks_catalog(root: Path) -> bool:
     with unavailable_on_failure(f"{root} cannot be read"):
         names = {path.name for path in root.iterdir()} if root.is_dir() else set()
     ours = names & {"secret", "incoming", "journal.jsonl", "state.json"}
-    return "files" in names and bool(ours) and "catalog.sqlite" not in names
+    return "files" in names and bool(ours) and CATALOG_FILE not in names
 
 
 def create_store(root: Path, first: Callable[[Change], None], now: datetime) -> None:
@@ -140,7 +140,7 @@ def _open(root: Path, now: Callable[[], datetime]) -> Store:
         files = DiskFiles(root)
         if_it_fails.callback(files.close)
         check_one_version(root / _INCOMING)  # again: another one may have begun with us
-        prepare_catalog(root / "catalog.sqlite", now())
+        prepare_catalog(root / CATALOG_FILE, now())
         journal = Journal(root)
         if_it_fails.callback(journal.close)
         generation = Generation(root / "generation")

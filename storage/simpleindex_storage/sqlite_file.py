@@ -18,6 +18,9 @@ from .durable import link, sync_file, sync_folder
 from .errors import Refused, Unavailable
 from .locks import FileLock
 
+CATALOG_FILE = "catalog.sqlite"
+"""In a server directory."""
+
 _log = logging.getLogger(__name__)
 
 _BUSY_SECONDS = 10.0
@@ -36,6 +39,14 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """A connection to a file that others may have open, through which nothing can be written.
+
+    What is wrong with the file is raised as sqlite3 has it.
+    """
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
@@ -62,7 +73,7 @@ class Standing:
 def standing_of(path: Path) -> Standing | None:
     """How far a catalog is, which others may have open; None for one that cannot be read."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as reading:
+        with closing(connect_reading(path)) as reading:
             return Standing(str(fact(reading, "uuid")), int(fact(reading, "serial")))
     except (sqlite3.Error, TypeError, ValueError):
         return None

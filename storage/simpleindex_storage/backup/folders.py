@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.records import time_from_text, time_text
+from simpleindex_storage.sqlite_file import CATALOG_FILE
 
 T = TypeVar("T")
 
-CATALOG = "catalog.sqlite"
 MANIFEST = "backup.json"
 UNFINISHED = ".unfinished"
 FORMAT = 1
@@ -84,7 +84,7 @@ def _parsed(document: Mapping[str, Any]) -> Manifest:
     if made_at.tzinfo is None:
         raise ValueError("made_at has no time zone")
     digests = _a(dict, document["digests"])
-    if CATALOG not in digests:
+    if CATALOG_FILE not in digests:
         raise ValueError("it has no catalog")
     return Manifest(
         made_at=made_at,

@@ -9,13 +9,13 @@ from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import Code, Fault
-from simpleindex_storage.sqlite_file import put_in_place
+from simpleindex_storage.sqlite_file import CATALOG_FILE, put_in_place
 
 from .copying import FileCopies, copy, make_private, sha256_of, sync_all
-from .folders import CATALOG, Manifest, read_manifest
+from .folders import Manifest, read_manifest
 from .wanted import wanted_files
 
-_DRAFT = f"{CATALOG}.new"
+_DRAFT = f"{CATALOG_FILE}.new"
 _OF_THE_JOURNAL = {
     Code.JOURNAL_FILES,
     Code.JOURNAL_GAP,
@@ -74,17 +74,17 @@ def restore_backup(
         root.chmod(0o700)
         make_private(root / "files")
         copies = FileCopies(backup / "files", root / "files", may_link=may_link)
-        for wanted in wanted_files(backup / CATALOG):
+        for wanted in wanted_files(backup / CATALOG_FILE):
             copies.take_unread(wanted)
         for name in manifest.digests:
-            copy(backup / name, root / (_DRAFT if name == CATALOG else name))
+            copy(backup / name, root / (_DRAFT if name == CATALOG_FILE else name))
         _copy_cache(backup / "cache", root / "cache")
         sync_all()
         faults = _faults(root, manifest, is_quick=not is_verified)
         if faults and not despite_faults:
             _empty(root, was_there=was_there)
             raise Refused(str(backup), _told(faults))
-        put_in_place(root / _DRAFT, root / CATALOG)
+        put_in_place(root / _DRAFT, root / CATALOG_FILE)
     return Restored(manifest, copies.linked, copies.copied, faults)
 
 

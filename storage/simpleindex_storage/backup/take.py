@@ -21,6 +21,7 @@ from simpleindex_storage.journal import FIRST_SEGMENT, segments
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.processes import check_one_version
 from simpleindex_storage.sqlite_file import (
+    CATALOG_FILE,
     check_version,
     connect,
     fact,
@@ -31,7 +32,6 @@ from simpleindex_storage.state_file import STATE_FILE, state_of
 
 from .copying import Earlier, FileCopies, copy, make_private, sha256_of, sync_all
 from .folders import (
-    CATALOG,
     MANIFEST,
     Manifest,
     complete_backups,
@@ -146,7 +146,7 @@ class _Taking:
             if self._is_of_one_moment(digests):
                 break
             for name in digests:
-                if name != CATALOG:  # it tells the next round which files are there
+                if name != CATALOG_FILE:  # it tells the next round which files are there
                     (self._draft / name).unlink()
         if with_cache:
             self._take_cache()
@@ -173,7 +173,7 @@ class _Taking:
 
     def _take_files(self) -> None:
         """Catalog and files, in as many rounds as it takes."""
-        catalog, newer = self._draft / CATALOG, self._draft / f"{CATALOG}.new"
+        catalog, newer = self._draft / CATALOG_FILE, self._draft / f"{CATALOG_FILE}.new"
         missed: list[Wanted] = []
         turnstile = FileLock(self._root / "lock")
         try:
@@ -181,7 +181,7 @@ class _Taking:
                 is_last = number > _ROUNDS_BESIDE_WRITERS
                 with turnstile.held() if is_last else nullcontext():
                     newer.unlink(missing_ok=True)
-                    _copy_catalog(self._root / CATALOG, newer)
+                    _copy_catalog(self._root / CATALOG_FILE, newer)
                     older = catalog if catalog.exists() else None
                     missed = self._take_round(newer, older, missed, is_last=is_last)
                 newer.replace(catalog)
@@ -227,10 +227,10 @@ class _Taking:
 
     def _small_files(self) -> Iterator[tuple[str, str]]:
         """Everything at the top, and the digest of each. The journal ends with the catalog."""
-        catalog = self._draft / CATALOG
+        catalog = self._draft / CATALOG_FILE
         facts = _facts_of(catalog)
         current = _segment_of(facts)
-        yield CATALOG, sha256_of(catalog)
+        yield CATALOG_FILE, sha256_of(catalog)
         later = {
             segment.path.name
             for segment in segments(self._root)
@@ -250,10 +250,10 @@ class _Taking:
 
     def _is_of_one_moment(self, digests: Container[str]) -> bool:
         """Whether journal and state, which were saved after the catalog, still go with it."""
-        facts = _facts_of(self._draft / CATALOG)
+        facts = _facts_of(self._draft / CATALOG_FILE)
         current = _segment_of(facts)
         if current not in digests:
-            if _segment_of(_facts_of(self._root / CATALOG)) != current:  # its time was up
+            if _segment_of(_facts_of(self._root / CATALOG_FILE)) != current:  # its time was up
                 return False
             self._damaged.add(current)
         try:
@@ -280,7 +280,7 @@ class _Taking:
                     copy(path, copied)
 
     def _manifest(self, made_by: str, digests: dict[str, str]) -> Manifest:
-        catalog = self._draft / CATALOG
+        catalog = self._draft / CATALOG_FILE
         files = size_bytes = 0
         for wanted in wanted_files(catalog):
             files += wanted.size_bytes is not None
@@ -300,11 +300,11 @@ class _Taking:
             )
 
     def _check_room(self, *, may_link: bool) -> None:
-        catalog = self._root / CATALOG
+        catalog = self._root / CATALOG_FILE
         needed = _SPARE_BYTES + catalog.stat().st_size
         needed += sum(path.stat().st_size for path in self._root.glob("journal*.jsonl"))
         if not may_link:
-            before = self._earlier[0].path / CATALOG if self._earlier else None
+            before = self._earlier[0].path / CATALOG_FILE if self._earlier else None
             with refusing_damage(catalog):
                 wanted = wanted_files(catalog, without=before)
                 needed += sum(each.size_bytes or 0 for each in wanted)

@@ -6,16 +6,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from simpleindex_storage.catalog_sql import RECORDED
 from simpleindex_storage.model import Sidecar
 from simpleindex_storage.names import FilePlace, IndexName
 
-_RECORDED = """
-    SELECT indexes.name, substr(sha256, 1, 16), filename, size_bytes, sha256,
+_WANTED = """
+    SELECT index_name, sha256_prefix, filename, size_bytes, sha256,
         metadata_sha256, signature_sha256, provenance_sha256
-    FROM {0}.files JOIN {0}.indexes ON indexes.id = index_id
-    UNION ALL
-    SELECT index_name, sha256_prefix, filename, size_bytes, sha256, NULL, NULL, NULL
-    FROM {0}.attachments
+    FROM ({})
 """
 _EXCEPT = "SELECT * FROM ({}) EXCEPT SELECT * FROM ({})"
 
@@ -33,10 +31,10 @@ class Wanted:
 def wanted_files(catalog: Path, without: Path | None = None) -> Iterator[Wanted]:
     """What a catalog records, but for what another one records just so. In constant memory."""
     with closing(sqlite3.connect(catalog)) as connection:
-        statement = _RECORDED.format("main")
+        statement = _WANTED.format(RECORDED.format("main"))
         if without is not None:
             connection.execute("ATTACH ? AS other", (str(without),))
-            statement = _EXCEPT.format(statement, _RECORDED.format("other"))
+            statement = _EXCEPT.format(statement, _WANTED.format(RECORDED.format("other")))
         for index, prefix, filename, size_bytes, sha256, *beside in connection.execute(statement):
             path = FilePlace(IndexName(index), prefix, filename).path
             yield Wanted(path, sha256, size_bytes)

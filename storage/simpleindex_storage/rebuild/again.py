@@ -20,11 +20,11 @@ from simpleindex_storage.model import Actor, JsonValue
 from simpleindex_storage.names import FilePlace, UserName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.records import time_text
-from simpleindex_storage.sqlite_file import Standing, standing_of
+from simpleindex_storage.sqlite_file import CATALOG_FILE, Standing, standing_of
 from simpleindex_storage.state_file import STATE_FILE, State, facts_of, state_of
 
 from .beginning import draft_journal
-from .draft import CATALOG_FILE, DraftCatalog, alone, draft_catalog
+from .draft import DraftCatalog, alone, draft_catalog
 from .replay import replay
 from .stored import missing_places, unknown_paths
 

@@ -22,10 +22,16 @@ from simpleindex_storage.durable import (
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.locks import FileLock
 from simpleindex_storage.processes import living
-from simpleindex_storage.sqlite_file import fact, migrate, put_in_place, standing_of, writing_errors
+from simpleindex_storage.sqlite_file import (
+    CATALOG_FILE,
+    fact,
+    migrate,
+    put_in_place,
+    standing_of,
+    writing_errors,
+)
 from simpleindex_storage.sqlite_transaction import SqliteChange, SqliteSnapshot
 
-CATALOG_FILE = "catalog.sqlite"
 _BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a catalog. Beside another one it would ruin that."""
 _CACHE_KIB = 32 << 10

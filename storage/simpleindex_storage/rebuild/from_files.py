@@ -43,12 +43,12 @@ from simpleindex_storage.names import (
 )
 from simpleindex_storage.ports import Change
 from simpleindex_storage.provenance import check_provenance, check_signature
-from simpleindex_storage.sqlite_file import standing_of
+from simpleindex_storage.sqlite_file import CATALOG_FILE, standing_of
 from simpleindex_storage.state_file import STATE_FILE, State, state_of
 
 from .again import Rebuilt, counts_of, rebuild_line, settle
 from .beginning import draft_journal
-from .draft import CATALOG_FILE, alone, draft_catalog, keep_aside
+from .draft import alone, draft_catalog, keep_aside
 from .stored import FILES_FOLDER, stored_files
 
 NO_PASSWORD = "!"  # noqa: S105  no password has it as its hash
