@@ -17,6 +17,7 @@ import pytest
 
 from simpleindex_storage import state_file
 from simpleindex_storage.durable import write_file
+from simpleindex_storage.errors import Unavailable
 from simpleindex_storage.fsck import files as fsck_files
 from simpleindex_storage.fsck import journal as fsck_journal
 from simpleindex_storage.fsck import surroundings
@@ -411,6 +412,21 @@ def test_a_state_stands_for_lines_that_are_gone(root: Path) -> None:
     state = root / "state.json"
     state.write_bytes(state.read_bytes().replace(b"twin-1.0", b"twit-1.0"))
     assert set(codes(root)) == {Code.JOURNAL_FILES}
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str | Path = ".") -> object:
+        if Path(path).name == "+f":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(Unavailable, match=r"\+f cannot be read: Permission denied"):
+        list(Check(root).faults())
 
 
 def test_a_quick_check_reads_no_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

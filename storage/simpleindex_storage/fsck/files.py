@@ -9,6 +9,7 @@ from pathlib import Path
 
 from simpleindex_storage.catalog_sql import REMOVALS
 from simpleindex_storage.draft_names import noted_place
+from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import NotStored, Refused, Unavailable
 from simpleindex_storage.model import Attachment, DistFile, Sidecar
 from simpleindex_storage.names import FilePlace, index_name, parse_filename, parse_place
@@ -244,12 +245,16 @@ def _names_that_differ(record: DistFile | Attachment) -> Iterator[Fault]:
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """All that lies below a folder and is none; and the folders of single files that are empty."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    """All that lies below a folder and is none; and the folders of single files that are empty.
+
+    Raises Unavailable for a folder that cannot be read.
+    """
+    with unavailable_on_failure(f"{folder} cannot be read"):
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
     if not found and depth == _OWN_FOLDER_DEPTH:
         yield folder
     for entry in found:
