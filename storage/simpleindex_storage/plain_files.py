@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .durable import unavailable_on_failure
-from .errors import NotStored
+from .errors import NotStored, Refused
+from .model import Sidecar
+from .names import FilePlace, index_name, parse_place
 
 
 def open_plainly(path: Path, name: str) -> BinaryIO:
@@ -41,3 +43,14 @@ def files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders.sort()
         yield from (Path(parent, name) for name in sorted(names))
+
+
+def place_of(below: Path) -> tuple[FilePlace, Sidecar | None] | None:
+    """What is at a path below `files/`, or lies beside it; None: no file of ours can lie there."""
+    user, index, _marker, first, rest, name = (*below.parts, *[""] * 6)[:6]
+    sidecar = next((kind for kind in Sidecar if name.endswith(kind)), None)
+    try:
+        place = parse_place(index_name(user, index), first + rest, name.removesuffix(sidecar or ""))
+    except Refused:
+        return None
+    return (place, sidecar) if f"{place.path}{sidecar or ''}" == below.as_posix() else None

@@ -414,6 +414,14 @@ def test_a_state_stands_for_lines_that_are_gone(root: Path) -> None:
     assert set(codes(root)) == {Code.JOURNAL_FILES}
 
 
+def test_a_directory_may_be_named_by_a_relative_path(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_cache(root).close()
+    monkeypatch.chdir(root.parent)
+    assert list(Check(Path(root.name)).faults()) == []
+
+
 def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,8 @@ from simpleindex_storage.draft_names import noted_place
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import NotStored, Refused, Unavailable
 from simpleindex_storage.model import Attachment, DistFile, Sidecar
-from simpleindex_storage.names import FilePlace, index_name, parse_filename, parse_place
-from simpleindex_storage.plain_files import open_plainly
+from simpleindex_storage.names import FilePlace, parse_filename
+from simpleindex_storage.plain_files import open_plainly, place_of
 from simpleindex_storage.ports import Snapshot
 from simpleindex_storage.processes import is_alive
 from simpleindex_storage.sqlite_transaction import SqliteSnapshot
@@ -178,17 +178,6 @@ def is_recorded(seen: Snapshot, place: FilePlace, sidecar: Sidecar | None) -> bo
     if sidecar is not None:
         return file is not None and file.sha256_of(sidecar) is not None
     return file is not None or seen.attachment_at(place) is not None
-
-
-def place_of(below: Path) -> tuple[FilePlace, Sidecar | None] | None:
-    """What lies at a path below `files/`, by its name; None: no file of ours can lie there."""
-    user, index, _marker, first, rest, name = (*below.parts, *[""] * 6)[:6]
-    sidecar = next((kind for kind in Sidecar if name.endswith(kind)), None)
-    try:
-        place = parse_place(index_name(user, index), first + rest, name.removesuffix(sidecar or ""))
-    except Refused:
-        return None
-    return (place, sidecar) if f"{place.path}{sidecar or ''}" == below.as_posix() else None
 
 
 def drafts_of_the_dead(root: Path) -> Iterator[Fault]:

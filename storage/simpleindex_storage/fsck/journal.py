@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from simpleindex_storage.catalog_sql import RECORDED
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.journal import FIRST_SEGMENT, Segment, segments
 from simpleindex_storage.journal_lines import Line, lines_of
@@ -19,11 +20,9 @@ _TOLD_MAX = 20
 _AT_ONCE = 1000
 
 _FACTS = "SELECT name, value FROM facts WHERE name IN ('serial', 'journal_bytes', 'journal_name')"
-_RECORDED = """
-    SELECT 'file', indexes.name, substr(sha256, 1, 16), filename
-    FROM files JOIN indexes ON indexes.id = index_id
-    UNION ALL SELECT 'attachment', index_name, sha256_prefix, filename FROM attachments
-"""
+_RECORDED = f"""
+    SELECT kind, index_name, sha256_prefix, filename FROM ({RECORDED.format("main")})
+"""  # noqa: S608  a statement
 _TABLES = """
     CREATE TABLE told (kind, index_name, prefix, filename,
         PRIMARY KEY (index_name, filename, prefix, kind)) WITHOUT ROWID;

@@ -20,12 +20,14 @@ from simpleindex_storage.inspection import inspect
 from simpleindex_storage.model import CONSOLE, Actor, Attachment, DistFile, Sidecar
 from simpleindex_storage.names import FilePlace, IndexName, parse_filename
 from simpleindex_storage.opening import open_cache, open_store
+from simpleindex_storage.plain_files import place_of
 from simpleindex_storage.ports import Change
+from simpleindex_storage.sqlite_file import connect_reading
 from simpleindex_storage.store import Store
 from simpleindex_storage.upkeep import remove_attachment, remove_file
 
 from .codes import Code, Fault
-from .files import FilesCheck, is_recorded, place_of, sha256_of
+from .files import FilesCheck, is_recorded, sha256_of
 from .reading import CatalogReader
 
 SET_ASIDE = "set-aside"
@@ -180,7 +182,7 @@ class Mender:
             return
         with (
             suppress(sqlite3.Error),
-            closing(sqlite3.connect(f"{kept.as_uri()}?mode=ro", uri=True)) as cache,
+            closing(connect_reading(kept)) as cache,
         ):
             rows = cache.execute(_SAME_BYTES_KEPT, (record.sha256,)).fetchall()
             for place in (FilePlace(IndexName(index), *rest) for index, *rest in rows):

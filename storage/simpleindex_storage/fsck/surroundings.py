@@ -9,6 +9,7 @@ from pathlib import Path
 from simpleindex_storage.cache_files import CacheFiles
 from simpleindex_storage.cache_transaction import CacheReading
 from simpleindex_storage.privacy import open_secrets, wide_open
+from simpleindex_storage.sqlite_file import connect_reading
 
 from .codes import Code, Fault
 
@@ -34,7 +35,7 @@ def of_the_cache(root: Path) -> Iterator[Fault]:
         return
     files = CacheFiles(root / "cache" / "files")
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(connect_reading(path)) as connection:
             (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if told != "ok":
                 yield Fault(Code.CACHE_DAMAGED, _CACHE, f"is damaged: {' '.join(told.split())}")

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from simpleindex_storage import catalog_sql as sql
 from simpleindex_storage.durable import unavailable_on_failure
-from simpleindex_storage.errors import Refused, Unavailable
-from simpleindex_storage.model import Sidecar
-from simpleindex_storage.names import FilePlace, IndexName, index_name, parse_place
-from simpleindex_storage.plain_files import files_below
+from simpleindex_storage.errors import Unavailable
+from simpleindex_storage.names import FilePlace, IndexName
+from simpleindex_storage.plain_files import files_below, place_of
 from simpleindex_storage.ports import Snapshot
 from simpleindex_storage.sqlite_transaction import SqliteChange
 
@@ -57,24 +56,10 @@ def stored_files(root: Path) -> Iterator[tuple[str, FilePlace | None]]:
     top = root / FILES_FOLDER
     try:
         for found in files_below(top):
-            path = found.relative_to(top).as_posix()
-            yield path, place_of(path)
+            named = place_of(found.relative_to(top))
+            yield found.relative_to(top).as_posix(), None if named is None else named[0]
     except OSError as error:
         raise Unavailable(f"{error.filename or top} cannot be read: {error.strerror}") from error
-
-
-def place_of(path: str) -> FilePlace | None:
-    """The place that a path is, or lies beside; None for one that we never made."""
-    parts = path.split("/")
-    if len(parts) != 6 or parts[2] != "+f":
-        return None
-    user, index, _, first, rest, filename = parts
-    for sidecar in Sidecar:
-        filename = filename.removesuffix(sidecar)
-    try:
-        return parse_place(index_name(user, index), first + rest, filename)
-    except Refused:
-        return None
 
 
 def _is_recorded(seen: Snapshot, place: FilePlace) -> bool:
