@@ -333,6 +333,11 @@ class Config:
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value came from; a setting that is not in here has its default."""
 
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """The hosts and ports to listen on, beside a Unix socket."""
+        return self.listen or ((self.host, self.port),)
+
     def source_of(self, name: str) -> str:
         """Where a value came from, for people."""
         return self.sources.get(name, "default")

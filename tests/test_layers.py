@@ -31,13 +31,13 @@ _LOOKS_INTO_PACKAGES = " ".join(
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.__main__",),
     ("simpleindex.cli",),
+    ("simpleindex.doctor",),
     ("simpleindex.serving",),
     ("simpleindex",),  # the face of the package, which looks up create_app and Config
     ("simpleindex.app",),
     ("simpleindex.routes", "simpleindex.gap"),
     ("simpleindex.observing",),
     ("simpleindex.counted", "simpleindex.log_lines"),
-    ("simpleindex.doctor",),
     ("simpleindex.search", "simpleindex.project_page", "simpleindex.audit_log"),
     ("simpleindex.devpi_dump",),
     ("simpleindex.library", "simpleindex.initialise", "simpleindex.pushing"),

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from simpleindex.config import Config
+from simpleindex.doctor.exposure import in_the_open
 from simpleindex.serving.tls import Tls
-from simpleindex.wire.clients import is_loopback
 from simpleindex_storage.privacy import wide_open
 
 
@@ -24,11 +24,12 @@ def warn_at_start(config: Config, tls: Tls | None, addresses: Iterable[Any]) -> 
 def warnings_at_start(config: Config, tls: Tls | None, addresses: Iterable[Any]) -> list[str]:
     """What is at risk, and what to do about it; a line for each."""
     found = [] if tls is None else list(tls.warnings)
-    is_encrypted = tls is not None or (config.outside_url or "").startswith("https://")
-    beyond = [_shown(address) for address in addresses if _is_beyond(address)]
-    if beyond and not is_encrypted:
+    # That of a Unix socket is its path; those of IPv6 have more than a host and a port.
+    internet = [each[:2] for each in addresses if not isinstance(each, str)]
+    opened = in_the_open(internet, config.outside_url, has_tls=tls is not None)
+    if opened:
         found.append(
-            f"passwords, tokens and packages travel unencrypted to {', '.join(beyond)}: whoever is "
+            f"passwords, tokens and packages travel unencrypted to {', '.join(opened)}: whoever is "
             "on the way can read and change them; set tls_cert and tls_key, or outside_url if a "
             "proxy in front speaks https"
         )
@@ -45,13 +46,3 @@ def _of_modes(root: Path) -> list[str]:
         f"other users of this computer can get at {found[0]}{more}, and so at packages, hashes of "
         f"passwords and the key that signs logins; `chmod -R go= {root}` keeps them out"
     ]
-
-
-def _is_beyond(address: Any) -> bool:
-    """Whether other computers reach it. The address of a Unix socket is its path."""
-    return not isinstance(address, str) and not is_loopback(address[0])
-
-
-def _shown(address: Any) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
-from simpleindex.config import Config
+from simpleindex.config import Config, ConfigError
 from simpleindex.initialise import PASSWORD_FILE
+from simpleindex.serving.tls import tls_of
 from simpleindex.upstream.pip_index import find_pip_index
 from simpleindex_storage.backup.last import LastBackup, read_last_backup
 from simpleindex_storage.errors import StoreError
@@ -112,6 +113,16 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What HTTPS is to be served with."""
+
+    fault: str | None = None
+    """Why the server would not start with it."""
+    warnings: tuple[str, ...] = ()
+    """Why clients refuse it, or soon will."""
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """What a mirror shows."""
 
@@ -136,6 +147,8 @@ class Examined:
     """None: there is no catalog that this user could read."""
     is_answered: bool
     """Whether somebody listens where the server would."""
+    certificate: Certificate | None
+    """None: the settings name none."""
     upstreams: tuple[Upstream, ...]
 
 
@@ -155,6 +168,7 @@ def examine(
         directory=directory,
         known=known,
         is_answered=_is_answered(config),
+        certificate=_certificate(config),
         upstreams=tuple(_upstreams(config, variables, known, is_online=is_online)),
     )
 
@@ -303,11 +317,19 @@ def _known(root: Path) -> Known:
 
 def _is_answered(config: Config) -> bool:
     """Whether anybody listens at the first of our addresses, on this machine."""
-    host, port = (config.listen or ((config.host, config.port),))[0]
+    host, port = config.addresses[0]
     if port == 0:
         return False
     here = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return _is_reached(here, port)
+
+
+def _certificate(config: Config) -> Certificate | None:
+    try:
+        tls = tls_of(config)
+    except ConfigError as failure:
+        return Certificate(fault=str(failure))
+    return None if tls is None else Certificate(warnings=tls.warnings)
 
 
 def _is_reached(host: str, port: int) -> bool:

@@ -167,8 +167,8 @@ def clock(seen: Examined) -> Iterator[Finding]:
 
 def processes(seen: Examined) -> Iterator[Finding]:
     """Whether the server runs, and has what it needs for that."""
-    where, port = seen.directory, (seen.config.listen or ((seen.config.host, seen.config.port),))[0]
-    told = f"{port[0]}:{port[1]}"
+    where, (host, port) = seen.directory, seen.config.addresses[0]
+    told = f"{host}:{port}"
     if where.is_in_use and seen.is_answered:
         yield ok("server", f"the server runs, and {told} answers")
     elif where.is_in_use:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from simpleindex.argon2_hashes import is_argon2
 from simpleindex.config import ENVIRONMENT_PREFIX, settings
-from simpleindex.doctor.examined import Examined
+from simpleindex.doctor.examined import Certificate, Examined
+from simpleindex.doctor.exposure import beyond, in_the_open
 from simpleindex.doctor.finding import Finding, error, note, ok, unsafe
-from simpleindex.wire.clients import is_loopback
 from simpleindex_storage.model import Index, StageSettings
 
 _MORE_VARIABLES = {f"{ENVIRONMENT_PREFIX}ROOT_PASSWD"}
@@ -44,17 +44,17 @@ def environment(seen: Examined) -> Iterator[Finding]:
 def addresses(seen: Examined) -> Iterator[Finding]:
     """Who can reach the server, and whether passwords travel in the open."""
     config = seen.config
-    hosts = [host for host, _ in config.listen or ((config.host, config.port),)]
-    beyond = [host for host in hosts if not _is_loopback(host)]
-    is_https = (config.outside_url or "").startswith("https:")
-    if beyond and not is_https:
+    has_tls = seen.certificate is not None
+    opened = in_the_open(config.addresses, config.outside_url, has_tls=has_tls)
+    if opened:
         yield unsafe(
             "plain-http",
-            f"the server listens on {', '.join(beyond)} without https: whoever is on the network "
+            f"the server listens on {', '.join(opened)} without https: whoever is on the network "
             "reads passwords and tokens",
-            "put a proxy with a certificate in front, listen on 127.0.0.1, and set outside_url",
+            "set tls_cert and tls_key; or put a proxy with a certificate in front, listen on "
+            "127.0.0.1, and set outside_url",
         )
-    elif not beyond:
+    elif not beyond(config.addresses):
         yield ok("addresses", "only this machine reaches the server by itself")
     if config.outside_url and not config.trusted_proxy:
         yield note(
@@ -63,6 +63,27 @@ def addresses(seen: Examined) -> Iterator[Finding]:
             "in the log and where wrong passwords are counted",
             "set trusted_proxy to the proxy's address, and let it send X-Forwarded-For",
         )
+
+
+def certificate(seen: Examined) -> Iterator[Finding]:
+    """Whether the server can serve HTTPS with what it is to, and clients will take it."""
+    found = seen.certificate
+    if found is None:
+        return
+    if found.fault is not None:
+        yield error(
+            "certificate-unusable",
+            f"the server does not start: {found.fault}",
+            "give it a certificate and the key that belongs to it, both in PEM format",
+        )
+    for warning in found.warnings:
+        yield error(
+            "certificate-refused",
+            warning,
+            "renew it, and send the server a SIGHUP (on Windows start it anew)",
+        )
+    if found == Certificate():
+        yield ok("certificate", f"the certificate {seen.config.tls_cert} is good")
 
 
 def rights(seen: Examined) -> Iterator[Finding]:
@@ -158,10 +179,6 @@ def _of_stage(index: Index, stage: StageSettings) -> Iterator[Finding]:
             "higher version that somebody uploads out there wins over yours",
             f"`simpleindex-server index change {index.name} mirror_whitelist=NAME,...`",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or is_loopback(host)
 
 
 def _counted(number: int, one: str, more: str) -> str:

@@ -16,7 +16,7 @@ def bind(config: Config) -> list[socket.socket]:
     """
     with ExitStack() as taken:
         sockets = []
-        for address in config.listen or [(config.host, config.port)]:
+        for address in config.addresses:
             sockets.append(taken.enter_context(_bind_tcp(*address)))
         if config.unix_socket is not None:
             sockets.append(taken.enter_context(_bind_unix(config.unix_socket)))

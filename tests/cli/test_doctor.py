@@ -11,6 +11,7 @@ import pytest
 
 from simpleindex.cli.options import this_command
 from simpleindex.doctor import examined
+from tests.certificates import Certificate, a_certificate
 from tests.cli.commands import Called, Cli
 from tests.server import free_port, running_server
 
@@ -43,6 +44,40 @@ def test_a_backup_is_remembered(cli: Cli, data: Path, tmp_path: Path) -> None:
     cli.must("backup", tmp_path / "saved", f"--serverdir={data}")
     found = codes(cli("doctor", "--json", f"--serverdir={data}", f"--port={free_port()}"))
     assert found["backup"] == "ok"
+
+
+def asked_with(made: Certificate, data: Path, cli: Cli) -> Called:
+    """What is said of a server that listens everywhere, with a certificate."""
+    port, tls = free_port(), (f"--tls-cert={made.cert}", f"--tls-key={made.key}")
+    return cli("doctor", "--json", f"--serverdir={data}", f"--port={port}", "--host=0.0.0.0", *tls)
+
+
+def test_a_server_with_a_good_certificate_is_safe(cli: Cli, data: Path, tmp_path: Path) -> None:
+    called = asked_with(a_certificate(tmp_path), data, cli)
+    assert called.exit_code == 0
+    assert codes(called)["certificate"] == "ok"
+    assert "plain-http" not in codes(called)
+
+
+@pytest.mark.parametrize("days", [0, 3], ids=["expired", "expires soon"])
+def test_a_certificate_that_clients_will_refuse_is_an_error(
+    days: int, cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    called = asked_with(a_certificate(tmp_path, days=days), data, cli)
+    assert called.exit_code == 1
+    assert codes(called)["certificate-refused"] == "error"
+    assert "certificate" not in codes(called)
+
+
+def test_a_certificate_that_cannot_be_served_with_is_an_error(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    made = a_certificate(tmp_path)
+    made.key.unlink()
+    called = asked_with(made, data, cli)
+    assert called.exit_code == 1
+    assert codes(called)["certificate-unusable"] == "error"
+    assert f"tls_key {made.key} cannot be read: No such file" in called.out
 
 
 @pytest.mark.parametrize("at", ["nowhere", "foreign", "file"])

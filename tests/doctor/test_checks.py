@@ -10,7 +10,15 @@ from packaging.requirements import Requirement
 
 from simpleindex.config import read_config
 from simpleindex.doctor.checks import findings
-from simpleindex.doctor.examined import Directory, Examined, Known, Machine, Package, Upstream
+from simpleindex.doctor.examined import (
+    Certificate,
+    Directory,
+    Examined,
+    Known,
+    Machine,
+    Package,
+    Upstream,
+)
 from simpleindex.doctor.finding import Finding, Level
 from simpleindex_storage.backup.last import LastBackup
 from simpleindex_storage.model import EVERYBODY, ApiToken, Index, StageSettings, User
@@ -59,11 +67,22 @@ def a_site(
     known: Known | None = KNOWN,
     now: datetime = NOW,
     is_answered: bool = True,
+    certificate: Certificate | None = None,
     upstreams: tuple[Upstream, ...] = (),
 ) -> Examined:
     """A site in which all is well, but for what is said."""
     config = read_config({"serverdir": "/srv/index", **settings}, {})
-    return Examined(now, config, variables, machine, directory, known, is_answered, upstreams)
+    return Examined(
+        now=now,
+        config=config,
+        variables=variables,
+        machine=machine,
+        directory=directory,
+        known=known,
+        is_answered=is_answered,
+        certificate=certificate,
+        upstreams=upstreams,
+    )
 
 
 def with_stage(settings: StageSettings) -> Known:
@@ -119,6 +138,10 @@ SITES: dict[str, tuple[Level, Examined]] = {
     "port-taken": (Level.NOTE, a_site(directory=replace(DIRECTORY, is_in_use=False))),
     "variable-unknown": (Level.NOTE, a_site(variables={"SIMPLEINDEX_PROT": "1"})),
     "plain-http": (Level.UNSAFE, a_site(settings={"host": "0.0.0.0"})),
+    "certificate-unusable": (Level.ERROR, a_site(certificate=Certificate(fault="no key"))),
+    "certificate-refused": (
+        Level.ERROR, a_site(certificate=Certificate(warnings=("it has expired",)))
+    ),
     "proxy-untrusted": (Level.NOTE, a_site(settings={"outside_url": "https://x.example"})),
     "modify-open": (Level.UNSAFE, a_site(settings={"restrict_modify": ""})),
     "first-password": (Level.NOTE, a_site(directory=replace(DIRECTORY, has_first_password=True))),
@@ -209,6 +232,18 @@ def test_with_https_in_front_all_addresses_are_safe() -> None:
         "host": "0.0.0.0", "outside_url": "https://x.example", "trusted_proxy": "10.0.0.1",
     }  # fmt: skip
     assert told(a_site(settings=settings)) == []
+
+
+def test_with_a_certificate_of_its_own_all_addresses_are_safe() -> None:
+    site = a_site(settings={"listen": "0.0.0.0:3141,[::]:3142"}, certificate=Certificate())
+    assert told(site) == []
+    assert [each.code for each in findings(site) if each.code == "certificate"]
+
+
+def test_every_address_that_others_reach_in_the_open_is_told() -> None:
+    listen = "127.0.0.1:1,localhost:2,[::1]:3,192.0.2.1:4,[::]:5,index.example:6"
+    (found,) = told(a_site(settings={"listen": listen}))
+    assert "on 192.0.2.1:4, [::]:5, index.example:6 without https" in found.what
 
 
 def test_what_a_setting_or_argon2_makes_good_is_not_told() -> None:
