@@ -7,10 +7,12 @@ are dropped, and how many is the next line. Nothing of a request is printed as i
 
 import json
 import logging
+import math
 import os
+import select
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Event, Lock, Thread
@@ -53,6 +55,7 @@ class LineWriter:
         self._waiting_bytes = 0
         self._dropped = 0
         self._some, self._urgent, self._closing = Event(), Event(), Event()
+        self._gives_up_at = math.inf
         self._thread: Thread | None = None
 
     def put(self, line: bytes, *, urgent: bool = False) -> bool:
@@ -74,6 +77,7 @@ class LineWriter:
 
     def close(self) -> None:
         """Write what is left, unless nobody takes it for some seconds."""
+        self._gives_up_at = time.monotonic() + _CLOSE_SECONDS_MAX
         self._closing.set()
         self._urgent.set()
         self._some.set()
@@ -84,37 +88,60 @@ class LineWriter:
         while True:
             self._some.wait()
             self._urgent.wait(_BATCH_SECONDS)
-            closing = self._closing.is_set()
             self._some.clear()
             self._urgent.clear()
-            self._write(self._taken())
+            # Only now: whoever closes after this wakes us once more, as nothing clears it again.
+            closing = self._closing.is_set()
+            self._write_waiting()
             if closing:
                 return
 
-    def _taken(self) -> list[bytes]:
+    def _write_waiting(self) -> None:
         with self._lock:
             lines, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            if self._dropped:
-                lines.append(self._tell_dropped(self._dropped))
-                self._dropped = 0
-        return lines
+            dropped, self._dropped = self._dropped, 0
+        lost = sum(len(batch) for batch in _batches(lines) if not self._is_written(b"".join(batch)))
+        if dropped and not self._is_written(self._tell_dropped(dropped)):
+            lost += dropped
+        with self._lock:
+            self._dropped += lost
 
-    def _write(self, lines: list[bytes]) -> None:
-        batch = bytearray()
-        for line in lines:
-            if batch and len(batch) + len(line) > _WRITTEN_BYTES_MAX:
-                self._write_all(batch)
-                batch.clear()
-            batch += line
-        self._write_all(batch)
-
-    def _write_all(self, batch: bytearray) -> None:
-        rest = memoryview(bytes(batch))
-        try:
-            while rest:
+    def _is_written(self, content: bytes) -> bool:
+        """Write it, and wait for whoever reads; False, if it could not be written."""
+        rest = memoryview(content)
+        while rest:
+            try:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except OSError:
-            pass  # whoever read the log is gone, and there is nobody to tell
+            except BlockingIOError:  # who started us may have made it so, for a use of their own
+                if self._closing.is_set() and time.monotonic() > self._gives_up_at:
+                    return False
+                if not self._wait_for_room():
+                    return False
+            except OSError:  # whoever read the log is gone, or its disk is full
+                return False
+        return True
+
+    def _wait_for_room(self) -> bool:
+        """Wait a moment for the descriptor to take more; False, where nobody can tell."""
+        try:
+            select.select([], [self._descriptor], [], _BATCH_SECONDS)
+        except (OSError, ValueError):
+            return False
+        return True
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines, as many at a time as stay in one piece."""
+    batch: list[bytes] = []
+    size_bytes = 0
+    for line in lines:
+        if batch and size_bytes + len(line) > _WRITTEN_BYTES_MAX:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(line)
+        size_bytes += len(line)
+    if batch:
+        yield batch
 
 
 class TextFormat:

@@ -7,10 +7,12 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simpleindex import log_lines
 from simpleindex.events import Answered, Door
 from simpleindex.log_lines import JsonFormat, LineWriter, StderrLog, TextFormat
 from simpleindex_storage.errors import Unavailable
@@ -228,6 +230,75 @@ def test_a_pipe_that_nobody_reads_any_more_is_no_trouble() -> None:
     assert lines.put(b"for nobody\n", urgent=True)
     lines.close()
     os.close(writing)
+
+
+def test_a_pipe_that_must_not_block_is_waited_for_and_loses_nothing() -> None:
+    with a_pipe() as (reading, writing):
+        os.set_blocking(writing, False)
+        lines = LineWriter(writing, tell)
+        sent = [b"%d %s\n" % (number, b"x" * 999) for number in range(500)]  # no pipe holds it all
+        for line in sent:
+            assert lines.put(line)
+        reader = Reader(reading)
+        lines.close()
+        os.close(writing)
+        assert reader.all() == b"".join(sent)
+
+
+def test_a_pipe_that_must_not_block_keeps_nobody_who_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_lines, "_CLOSE_SECONDS_MAX", 0.1)
+    with a_pipe() as (_, writing):
+        os.set_blocking(writing, False)
+        lines = LineWriter(writing, tell)
+        for number in range(500):
+            lines.put(b"%d %s\n" % (number, b"x" * 999))
+        lines.close()
+        ended(lines)
+        os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no file that is always full")
+def test_lines_that_a_full_disk_refuses_are_told_of_when_there_is_room() -> None:
+    with a_pipe() as (reading, writing):
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        lines = LineWriter(descriptor, tell)
+        for _ in range(3):
+            lines.put(b"lost\n")
+        lines.close()
+        lines.put(b"lost too, and with it how many were\n")
+        lines.close()
+        os.dup2(writing, descriptor)
+        lines.put(b"later\n")
+        lines.close()
+        os.close(writing)
+        os.close(descriptor)
+        assert Reader(reading).all() == b"later\n4 dropped\n"
+
+
+def test_whoever_closes_while_lines_are_being_fetched_is_heard() -> None:
+    class Interrupted(threading.Event):
+        def clear(self) -> None:
+            lines._closing.set()  # what `close` does, at the worst moment
+            lines._urgent.set()
+            self.set()
+            super().clear()
+
+    with a_pipe() as (reading, writing):
+        lines = LineWriter(writing, tell)
+        lines._some = Interrupted()
+        lines.put(b"line\n", urgent=True)
+        ended(lines)
+        os.close(writing)
+        assert Reader(reading).all() == b"line\n"
+
+
+def ended(lines: LineWriter) -> None:
+    """Wait for the end of the thread that writes. Fails if it does not come."""
+    assert lines._thread is not None
+    lines._thread.join(10)
+    assert not lines._thread.is_alive()
 
 
 def test_the_log_of_a_server_takes_over_and_lets_go() -> None:
