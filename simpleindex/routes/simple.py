@@ -86,13 +86,13 @@ class SimpleDoor:
 
         key = (index, href_prefix, form)
         recipe = _Recipe(form, key, index, None, state, render)
-        page = self._remembered(request, recipe, self._agreed())
-        if page is None:  # lists of mirrors never are remembered
+        found = self._remembered(request, recipe, self._agreed())
+        if found is None:  # lists of mirrors never are remembered
             mirrors = await self._mirrors(request, index)
             if mirrors:
                 return await self._long_list(request, form, index, href_prefix, mirrors)
-            page = await self._page(request, recipe)
-        return _answer(request, recipe, page)
+            found = await self._page(request, recipe)
+        return self._told(request, recipe, found)
 
     async def project_page(self, request: Request, at: PageAt | ProjectAt) -> Response:
         """One project. Other spellings of its name lead to the normalised one (PEP 503)."""
@@ -116,28 +116,30 @@ class SimpleDoor:
             return _Recipe(form, key, index, project, state, render)
 
         recipe = recipe_for(None)
-        page = await self._page(request, recipe)
-        if page.differs_by_origin:
+        found = await self._page(request, recipe)
+        if found.page.differs_by_origin:
             root_url = origin_of(request, self.outside_url, self.trusted_proxies)
             if is_secure(root_url):
                 recipe = recipe_for(root_url)
-                page = await self._page(request, recipe)
-        return _answer(request, recipe, page)
+                found = await self._page(request, recipe)
+        return self._told(request, recipe, found)
 
-    async def _page(self, request: Request, recipe: "_Recipe") -> RenderedPage:
+    def _told(self, request: Request, recipe: "_Recipe", found: "_Found") -> Response:
+        self.count(found.how, 1)
+        return _answer(request, recipe, found.page)
+
+    async def _page(self, request: Request, recipe: "_Recipe") -> "_Found":
         # Read before the snapshot: what was agreed only afterwards might not be in it.
         agreed = self._agreed()
-        page = self._remembered(request, recipe, agreed)
-        if page is not None:
-            return page
+        found = self._remembered(request, recipe, agreed)
+        if found is not None:
+            return found
         zipped = _is_zipped(request)
         return await self.readers.read(
             request, lambda reader: self._page_now(agreed, recipe, reader, zipped)
         )
 
-    def _remembered(
-        self, request: Request, recipe: "_Recipe", agreed: Hashable
-    ) -> RenderedPage | None:
+    def _remembered(self, request: Request, recipe: "_Recipe", agreed: Hashable) -> "_Found | None":
         """The page as it was made before, if it is true still, and for whoever is asking."""
         if agreed is None:
             return None
@@ -145,8 +147,7 @@ class SimpleDoor:
         page = self.pages.current(key, agreed, self.now())
         if page is None or not (page.is_public or credentials_of(request) is None):
             return None
-        self.count(Event.PAGE_REMEMBERED, 1)
-        return page
+        return _Found(page, Event.PAGE_REMEMBERED)
 
     def _agreed(self) -> Hashable:
         """The serials of all that pages show, if nothing of it is being changed."""
@@ -203,9 +204,10 @@ class SimpleDoor:
 
     def _page_now(
         self, agreed: Hashable, recipe: "_Recipe", reader: Reader, zipped: bool
-    ) -> RenderedPage:
+    ) -> "_Found":
         """The page as it is now, made anew or compressed anew only if it has changed."""
-        key, page = self._plain_page(agreed, recipe, reader)
+        key, found = self._plain_page(agreed, recipe, reader)
+        page = found.page
         if zipped:
             before = self.pages.maybe((*key, True))
             if before is not None and before.fingerprint == page.etag:
@@ -220,11 +222,11 @@ class SimpleDoor:
             else:
                 page = _compressed(page)
             self.pages.keep((*key, True), agreed, page)
-        return page
+        return _Found(page, found.how)
 
     def _plain_page(
         self, agreed: Hashable, recipe: "_Recipe", reader: Reader
-    ) -> tuple[tuple[Hashable, Hashable], RenderedPage]:
+    ) -> tuple[tuple[Hashable, Hashable], "_Found"]:
         """The page, and the key of all pages like it: readers share what they all may see."""
         looked_at = self.now()
         with self.catalog.snapshot() as seen:
@@ -233,7 +235,7 @@ class SimpleDoor:
             before = self.pages.maybe((*key, False))
             state = recipe.state(seen, view) if before is not None else None
             if before is not None and state is not None and before.fingerprint == state.fingerprint:
-                self.count(Event.PAGE_CONFIRMED, 1)
+                how = Event.PAGE_CONFIRMED
                 page = replace(
                     before,
                     is_public=view.is_public,
@@ -242,7 +244,7 @@ class SimpleDoor:
                 )
             else:
                 made = recipe.render(seen, view)
-                self.count(Event.PAGE_MADE, 1)
+                how = Event.PAGE_MADE
                 page = RenderedPage(
                     made.body,
                     _etag(made.body, recipe.form),
@@ -253,7 +255,15 @@ class SimpleDoor:
                     looked_at=looked_at,
                 )
         self.pages.keep((*key, False), agreed, page)
-        return key, page
+        return key, _Found(page, how)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A page to tell, and what that took: counted once for what is told, however it was found."""
+
+    page: RenderedPage
+    how: Event
 
 
 @dataclass(frozen=True, slots=True)

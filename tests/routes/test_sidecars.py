@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.asgi import Answer
 from tests.builders import (
@@ -121,6 +122,33 @@ def test_each_client_gets_the_page_for_its_own_way_in(site: Site) -> None:
     told = [each.json["files"][0].get("provenance", "").partition("/root")[0] for each in pages]
     assert told == ["http://localhost:1", "", "http://localhost:2", "http://localhost:1"]
     assert len({each.header("etag") for each in pages}) == 3
+
+
+def test_a_page_that_differs_by_the_way_in_is_counted_once(site: Site) -> None:
+    upload_attested(site, ATTESTATION)
+
+    def counted(host: str) -> dict[str, float]:
+        before = rendered(site)
+        page(site, host)
+        return {each: more for each, now in rendered(site).items() if (more := now - before[each])}
+
+    ways = ["localhost:1", "packages.example", "localhost:2", "localhost:1"]
+    assert [counted(host) for host in ways] == [
+        {"made": 1}, {"remembered": 1}, {"made": 1}, {"remembered": 1},
+    ]  # fmt: skip
+    site.make_index("alice/other")  # changes the serial, but not the page
+    assert counted("localhost:1") == {"confirmed": 1}
+
+
+def rendered(site: Site) -> dict[str, float]:
+    """How many pages were told so far, by what that took."""
+    told = site.ask("GET", "/-/metrics", peer="127.0.0.1", host="localhost").text
+    (family,) = (
+        family
+        for family in text_string_to_metric_families(told)
+        if family.name == "simpleindex_rendered_pages"
+    )
+    return {sample.labels["result"]: sample.value for sample in family.samples}
 
 
 def test_an_attestation_of_another_file_is_refused_and_leaves_nothing(site: Site) -> None:
