@@ -95,24 +95,19 @@ class Counters:
             self._is_touched = True
             self._changed.set()
 
-    def save(self) -> None:
-        """Write the numbers down now, if that is possible."""
-        with self._saving, suppress(OSError):
-            if self._held is None:
-                return
+    def save(self) -> Sequence[int]:
+        """Write the numbers down now, if that is possible; what they were."""
+        with self._saving:
             with self.lock:
-                words = list(self.words)
-            sequence = self._sequence + 1
-            record = self._form.packed(sequence, words)
-            self._held.file.seek(self._form.place(sequence % 2))
-            if self._held.file.write(record) == len(record):
-                self._sequence = sequence  # else the same half again: the other one is whole
+                words = tuple(self.words)
+            if self._held is not None:
+                with suppress(OSError):
+                    self._write(self._held.file, words)
+        return words
 
     def sums(self) -> Sums:
         """The numbers of all processes, this one's as they are now. Reads a file of each."""
-        self.save()
-        with self.lock:
-            words = list(self.words)
+        words = list(self.save())
         processes = 1
         for path in self._others():
             record = self._form.newest(_content_of(path))
@@ -146,6 +141,14 @@ class Counters:
         file.seek(_NOT_READ_BYTES)
         file.write(bytes(self._form.file_bytes - _NOT_READ_BYTES))
         file.truncate()
+
+    def _write(self, file: FileIO, words: Sequence[int]) -> None:
+        """Write them over the older of the two records. Raises OSError."""
+        sequence = self._sequence + 1
+        record = self._form.packed(sequence, words)
+        file.seek(self._form.place(sequence % 2))
+        if file.write(record) == len(record):
+            self._sequence = sequence  # else the same half again: the other one is whole
 
     def _others(self) -> list[Path]:
         own = None if self._held is None else self._held.path

@@ -62,6 +62,27 @@ def test_what_tells_of_a_process_goes_with_it(tmp_path: Path) -> None:
         assert here.sums().processes == 1
 
 
+def test_nothing_is_told_that_is_not_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Meanwhile(FileIO):
+        def write(self, data: object, /) -> int:
+            assert isinstance(data, bytes)
+            if is_asked:
+                here.words[APPLES] += 1
+            return super().write(data)
+
+    is_asked = False
+    monkeypatch.setattr(counters, "FileIO", Meanwhile)
+    with counting(tmp_path) as here:
+        is_asked = True
+        told = here.sums().words[APPLES]
+        is_asked = False
+        kept = (tmp_path / "counters" / "0").read_bytes()
+    (tmp_path / "counters" / "0").write_bytes(kept)
+    assert total(tmp_path)[APPLES] == told
+
+
 def test_a_kill_takes_back_nothing_that_was_ever_told(tmp_path: Path) -> None:
     with killed_after(tmp_path, "here.add(0, 7); print(here.sums().words[0])") as told:
         assert told == "7"
