@@ -78,6 +78,7 @@ class Counters:
         if self._held is not None:
             with suppress(OSError):
                 self._take_over(self._held.file)
+            self.save()  # or what told of the last holder alone would count as if it lived
         self._is_touched = False
         self._changed, self._closing = Event(), Event()
         self._saver = Thread(target=self._save_on, name="counters", daemon=True)

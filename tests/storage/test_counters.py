@@ -62,6 +62,18 @@ def test_what_tells_of_a_process_goes_with_it(tmp_path: Path) -> None:
         assert here.sums().processes == 1
 
 
+def test_what_told_of_a_dead_process_does_not_come_back_with_its_successor(
+    tmp_path: Path,
+) -> None:
+    with counting(tmp_path) as here:
+        with counting(tmp_path) as other:
+            other.add(HANDS, 2)
+            other.add(PEARS, 2)
+        with counting(tmp_path):
+            assert tuple(here.sums().words) == (0, 2, 0)
+            assert here.sums().processes == 2
+
+
 def test_nothing_is_told_that_is_not_written_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
