@@ -12,6 +12,7 @@ _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,
 _HOST_CHARACTERS_MAX = 261
 """Of the longest name that DNS has, and a port; it is repeated with each link of a document."""
 _PORT = re.compile(":[0-9]+$")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _URL = re.compile(r"https?://[^\s\"'<>\\^`{|}?#]+")
 
@@ -92,8 +93,14 @@ def is_from_elsewhere(headers: Mapping[str, str], root_url: str) -> bool:
     said = headers.get("origin")
     if said is None:
         return False
-    here = (headers.get("host", ""), root_url.partition("://")[2].partition("/")[0])
-    return said.partition("://")[2].lower() not in [host.lower() for host in here if host]
+    scheme, _, there = said.lower().partition("://")
+    root_scheme, _, root = root_url.lower().partition("://")
+    here = (
+        # In which scheme that is, a proxy that nobody has named leaves open.
+        _without_usual_port(scheme, headers.get("host", "").lower()),
+        _without_usual_port(root_scheme, root.partition("/")[0]),
+    )
+    return _without_usual_port(scheme, there) not in [host for host in here if host]
 
 
 def is_secure(root_url: str) -> bool:
@@ -109,6 +116,11 @@ def host_to_trust(root_url: str) -> str | None:
     scheme, _, rest = root_url.partition("://")
     host = _PORT.sub("", rest.partition("/")[0])
     return None if scheme == "https" or host in _OWN_HOSTS else host
+
+
+def _without_usual_port(scheme: str, host: str) -> str:
+    """Browsers never name it in `Origin`, people and proxies may in `Host` and in settings."""
+    return host.removesuffix(_USUAL_PORTS.get(scheme, ""))
 
 
 def _last(value: str | None) -> str:

@@ -176,4 +176,26 @@ def test_pages_of_other_sites_are_told_by_their_origin(
     headers = {"host": "index.example:3141"}
     headers |= {} if origin_said is None else {"origin": origin_said}
     assert is_from_elsewhere(headers, "https://out.example/index") is is_elsewhere
+    assert is_from_elsewhere(headers, "HTTPS://OUT.example:443/index") is is_elsewhere
     assert is_from_elsewhere({"origin": "https://"}, "https://out.example")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin_said", "is_elsewhere"),
+    [
+        ("index.example:80", "http://index.example", False),
+        ("index.example:443", "https://index.example", False),
+        ("index.example", "http://index.example:80", False),
+        ("[2001:db8::1]:80", "http://[2001:db8::1]", False),
+        ("index.example:80", "https://index.example", True),
+        ("index.example:443", "http://index.example", True),
+        ("index.example", "http://index.example:443", True),
+        ("[2001:db8::80]", "http://[2001:db8:]", True),
+        (":80", "http://", True),
+    ],
+)
+def test_the_usual_port_is_the_same_place_named_or_not(
+    host: str, origin_said: str, is_elsewhere: bool
+) -> None:
+    headers = {"host": host, "origin": origin_said}
+    assert is_from_elsewhere(headers, "http://out.example:8080") is is_elsewhere
