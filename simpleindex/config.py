@@ -125,18 +125,6 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]").replace("*", "") or "0.0.0.0", _port(port)  # noqa: S104  asked for
 
 
-def _proxies(value: object) -> tuple[str, ...]:
-    """Addresses and networks, in the usual spelling."""
-    found = []
-    for text in _names(value):
-        try:
-            network = ip_network(text, strict=False)
-        except ValueError:
-            raise ValueError(f"{text!r} is neither an address nor a network") from None
-        found.append(str(network) if "/" in text else str(network.network_address))
-    return tuple(found)
-
-
 def _outside_url(value: object) -> str | None:
     text = _text(value).rstrip("/")
     if not text:
@@ -168,7 +156,11 @@ def _log_format(value: object) -> str:
     raise ValueError("text or json is needed")
 
 
-def _networks(value: object) -> tuple[Network, ...]:
+def parse_networks(value: object) -> tuple[Network, ...]:
+    """Addresses and networks, from a list or from text with commas. Raises ValueError.
+
+    One of IPv4 in the notation of IPv6 is of IPv4, as addresses of clients are taken to be.
+    """
     try:
         names = _names(value)
     except ValueError:
@@ -177,18 +169,30 @@ def _networks(value: object) -> tuple[Network, ...]:
 
 
 _NETWORKS_NEEDED = "addresses and networks like 10.1.0.0/16 are needed"
+_ZONE = re.compile("%[^/]*")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def _network(text: str) -> Network:
+    without_zone = _ZONE.sub("", text)
     try:
-        network = ip_network(text, strict=False)
+        network = ip_network(without_zone, strict=False)
     except ValueError:
         raise ValueError(f"{_NETWORKS_NEEDED}; {text!r} is none") from None
-    if ip_address(text.partition("/")[0]) != network.network_address:
+    if ip_address(without_zone.partition("/")[0]) != network.network_address:
         raise ValueError(
             f"{_NETWORKS_NEEDED}; {text!r} is an address in {network}: give one or the other"
         )
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        last_bits = int(network.network_address) & 0xFFFFFFFF
+        return IPv4Network((last_bits, network.prefixlen - _MAPPED.prefixlen))
     return network
+
+
+def network_text(network: Network) -> str:
+    """A network as people write it: one address without the number of its bits."""
+    is_one = network.prefixlen == network.max_prefixlen
+    return str(network.network_address if is_one else network)
 
 
 def _setting(
@@ -256,9 +260,9 @@ class Config:
     outside_url: str | None = _setting(
         None, _outside_url, "URL under which clients see this server, when a proxy is in front."
     )
-    trusted_proxy: tuple[str, ...] = _setting(
+    trusted_proxy: tuple[Network, ...] = _setting(
         (),
-        _proxies,
+        parse_networks,
         "Addresses and networks of proxies whose X-Forwarded-Proto, X-Forwarded-Host, "
         "X-Forwarded-For and X-Outside-Url count.",
     )
@@ -325,7 +329,7 @@ class Config:
     )
     metrics_from: tuple[Network, ...] = _setting(
         (ip_network("127.0.0.1"), ip_network("::1")),
-        _networks,
+        parse_networks,
         "Addresses and networks that may read /-/metrics, with commas between; root may from "
         "anywhere.",
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Protocol
 
-from simpleindex.config import Config
+from simpleindex.config import Config, Network
 from simpleindex.wire.clients import LOOPBACK, network_of
 from simpleindex.wire.origin import is_trusted
 
@@ -291,7 +291,7 @@ class Connections:
     def __init__(
         self,
         bounds: Bounds,
-        exempt: Collection[str] = (),
+        exempt: Collection[Network] = (),
         told: Callable[[str], object] = _told_nobody,
     ) -> None:
         self.bounds = bounds

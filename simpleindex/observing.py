@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from simpleindex.config import Network
 from simpleindex.counted import Counted
 from simpleindex.events import Answered, Door, Event
 
@@ -14,7 +15,7 @@ class Observer:
     """Sees every request, whether it came through ASGI or was answered below that."""
 
     def __init__(
-        self, counted: Counted, access_log: AccessLog | None, trusted_proxies: tuple[str, ...]
+        self, counted: Counted, access_log: AccessLog | None, trusted_proxies: tuple[Network, ...]
     ) -> None:
         self.counted = counted
         self.trusted_proxies = trusted_proxies

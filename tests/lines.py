@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from simpleindex.config import parse_networks
 from simpleindex.connections import Bounds, Connections
 from simpleindex.protocol import IndexProtocol
 
@@ -153,7 +154,7 @@ class Desk:
     def __init__(self, clock: Clock, app: ASGIApp, bounds: Bounds, exempt: tuple[str, ...]) -> None:
         self.clock = clock
         self.reasons: list[str] = []
-        self.connections = Connections(bounds, exempt, self.reasons.append)
+        self.connections = Connections(bounds, parse_networks(exempt), self.reasons.append)
         self._config = uvicorn.Config(
             app, lifespan="off", log_config=None, ws="none", proxy_headers=False
         )

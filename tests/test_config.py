@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simpleindex.config import Config, ConfigError, read_config, settings
+from simpleindex.config import Config, ConfigError, parse_networks, read_config, settings
 
 OF_A_KIND: Mapping[str, tuple[object, ...]] = {
     "port": (3142, 3143, 3144, 3141),
@@ -85,7 +85,8 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "tls_cert": ("/etc/cert.pem", "/etc/cert.pem", Path("/etc/cert.pem")),
         "tls_key": ("/etc/key.pem", "/etc/key.pem", Path("/etc/key.pem")),
         "outside_url": ("https://x/index/", "https://x/index/", "https://x/index"),
-        "trusted_proxy": (["::1", "10.1.2.3/8"], "0:0::1,10.0.0.0/8", ("::1", "10.0.0.0/8")),
+        "trusted_proxy": (["::1", "10.0.0.0/8"], "0:0::1,10.0.0.0/8",
+                          (ip_network("::1"), ip_network("10.0.0.0/8"))),
         "restrict_modify": ([], "", ()),
         "connections_max": (0, "0", 0),
         "connections_per_address_max": (50, "50", 50),
@@ -184,8 +185,13 @@ def test_where_values_came_from_makes_no_difference(tmp_path: Path) -> None:
         pytest.param("restrict_modify", False, "list of names", id="flag as names"),
         pytest.param("access_log", "maybe", "true or false", id="maybe"),
         pytest.param("access_log", 1, "true or false", id="number as flag"),
-        pytest.param("trusted_proxy", "proxy.example", "neither an address nor", id="proxy's name"),
-        pytest.param("trusted_proxy", "*", "neither an address nor", id="all proxies"),
+        pytest.param(
+            "trusted_proxy", "proxy.example", "'proxy.example' is none", id="proxy's name"
+        ),
+        pytest.param("trusted_proxy", "*", "'*' is none", id="all proxies"),
+        pytest.param(
+            "trusted_proxy", "10.1.2.3/8", "an address in 10.0.0.0/8", id="proxy in a network"
+        ),
         pytest.param("log_format", "JSON", "text or json", id="a form in capitals"),
         pytest.param("log_format", True, "text or json", id="flag as form"),
         pytest.param("metrics_from", "a.example", "/16 are needed; 'a.example' is none", id="host"),
@@ -308,3 +314,20 @@ def test_a_wrong_url_of_an_upstream_is_refused_without_its_password(url: str) ->
     with pytest.raises(ConfigError, match="a URL like https:") as refused:
         read_config({"upstream_url": url}, {})
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("127.0.0.1", ["127.0.0.1/32"]),
+        ("::1, 10.0.0.0/8", ["::1/128", "10.0.0.0/8"]),
+        ("::ffff:10.0.0.1", ["10.0.0.1/32"]),
+        ("::ffff:10.0.0.0/104", ["10.0.0.0/8"]),
+        ("::ffff:0:0/96", ["0.0.0.0/0"]),
+        ("::/0", ["::/0"]),
+        ("fe80::1%eth0", ["fe80::1/128"]),
+        ("", []),
+    ],
+)
+def test_a_network_of_ipv4_is_that_in_any_notation(text: str, networks: list[str]) -> None:
+    assert parse_networks(text) == tuple(map(ip_network, networks))

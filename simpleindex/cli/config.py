@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.options import config_from, part_text, setting_options
 from simpleindex.config import settings
 from simpleindex.secrets_in_urls import without_account
 
@@ -47,7 +47,5 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(
-            f"{part[0]}:{part[1]}" if isinstance(part, tuple) else str(part) for part in value
-        )
+        return ",".join(map(part_text, value))
     return without_account(str(value))

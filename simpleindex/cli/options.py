@@ -6,13 +6,14 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from subprocess import list2cmdline
 from typing import Any, TextIO, TypeVar
 
 import click
 
-from simpleindex.config import Config, read_config, settings
+from simpleindex.config import Config, network_text, read_config, settings
 
 ROOT_PASSWORD_VARIABLE = "SIMPLEINDEX_ROOT_PASSWD"  # noqa: S105  the name of a variable
 
@@ -95,6 +96,14 @@ def config_from(config_file: Path | None, flags: dict[str, object]) -> Config:
     return read_config(flags, os.environ, config_file)
 
 
+def part_text(part: object) -> str:
+    """One of several values of a setting, as people write it."""
+    if isinstance(part, tuple):
+        host, port = part
+        return f"{host}:{port}"
+    return network_text(part) if isinstance(part, IPv4Network | IPv6Network) else str(part)
+
+
 def require_owner(root: Path) -> None:
     """Refuse to work as somebody else than the directory's owner.
 
@@ -173,7 +182,7 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return (
-        ",".join(map(str, value))
+        ",".join(map(part_text, value))
         if isinstance(value, Iterable) and not isinstance(value, str)
         else str(value)
     )

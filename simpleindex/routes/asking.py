@@ -6,6 +6,7 @@ from typing import TypeVar
 import anyio.to_thread
 from starlette.requests import Request
 
+from simpleindex.config import Network
 from simpleindex.errors import TooLarge
 from simpleindex.wire.credentials import Credentials, parse_credentials
 from simpleindex.wire.hops import HOPS_HEADER, parse_hops
@@ -65,7 +66,7 @@ def path_of(request: Request) -> str:
     return path.removeprefix(prefix) if prefix else path
 
 
-def origin_of(request: Request, outside_url: str | None, trusted: tuple[str, ...]) -> str:
+def origin_of(request: Request, outside_url: str | None, trusted: tuple[Network, ...]) -> str:
     """The URL under which the client sees our root, without a slash at its end."""
     scope = request.scope
     host, port = scope.get("server") or ("localhost", None)
@@ -79,7 +80,7 @@ def origin_of(request: Request, outside_url: str | None, trusted: tuple[str, ...
     return origin(request.headers, peer, outside_url)
 
 
-def address_of(request: Request, trusted: tuple[str, ...]) -> str | None:
+def address_of(request: Request, trusted: tuple[Network, ...]) -> str | None:
     """The address of the client; None where it cannot be known."""
     client = request.scope.get("client")
     forwarded_for = joined(request, "x-forwarded-for")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex.access import Rules, is_public
+from simpleindex.config import Network
 from simpleindex.errors import Forbidden, NotAuthenticated
 from simpleindex.mirror.known import Mirrored
 from simpleindex.reading import Reader
@@ -59,7 +60,7 @@ class DevpiDoor:
     doorkeeper: Doorkeeper
     rules: Rules
     outside_url: str | None
-    trusted_proxy: tuple[str, ...]
+    trusted_proxy: tuple[Network, ...]
 
     async def api(self, request: Request, at: Api) -> Response:
         """`+api`: where everything is, and whether the client's login still holds."""

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simpleindex import library
+from simpleindex.config import Network
 from simpleindex.library import Sight, View
 from simpleindex.mirror.known import SeenMirrors
 from simpleindex.reading import Reader
@@ -46,7 +47,7 @@ class DocumentsDoor:
     mirrored: SeenMirrors
     readers: Readers
     outside_url: str | None
-    trusted_proxies: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
 
     async def project(self, request: Request, at: JsonAt) -> Response:
         """A project with all its releases, or one release; names in any spelling."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from simpleindex.access import ANYBODY, Authenticator, Principal, hash_password
+from simpleindex.config import Network
 from simpleindex.errors import TooManyFailures
 from simpleindex.routes.asking import address_of, credentials_of, in_thread
 from simpleindex.routes.seen import say_user
@@ -29,7 +30,9 @@ class Doorkeeper:
     back to the thread's own arena, not to the system.
     """
 
-    def __init__(self, authenticator: Authenticator, trusted_proxies: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, authenticator: Authenticator, trusted_proxies: tuple[Network, ...] = ()
+    ) -> None:
         self._authenticator = authenticator
         self._trusted_proxies = trusted_proxies
         self._for_strangers = ThreadPoolExecutor(1, "hashing-for-strangers")

@@ -45,7 +45,7 @@ class MetricsDoor:
     serverdir: Path
     doorkeeper: Doorkeeper
     readers: tuple[Network, ...]
-    trusted_proxies: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
     started_at: datetime
     open_connections: Callable[[], int | None]
     """How many clients are connected to this process; None where nobody can tell."""

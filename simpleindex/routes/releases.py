@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from simpleindex import library
 from simpleindex.access import Principal, Rules
+from simpleindex.config import Network
 from simpleindex.errors import Forbidden
 from simpleindex.mirror.known import Mirrored, WantedPage
 from simpleindex.mirror.pages import MirrorPages
@@ -61,7 +62,7 @@ class ReleasesDoor:
     readers: Readers
     rules: Rules
     outside_url: str | None
-    trusted_proxy: tuple[str, ...]
+    trusted_proxy: tuple[Network, ...]
 
     async def project(self, request: Request, at: ProjectAt) -> Response:
         """All releases that the index shows; its own with `ignore_bases` in the query."""

@@ -5,6 +5,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from simpleindex.config import Network
 from simpleindex.events import CLIENT_GONE, Answered, Door
 from simpleindex.observing import Observer
 from simpleindex.wire.locations import (
@@ -22,7 +23,7 @@ from simpleindex.wire.locations import (
     SearchAt,
     UploadAt,
 )
-from simpleindex.wire.origin import client_address, is_trusted
+from simpleindex.wire.origin import nearest_stranger
 from simpleindex_storage.model import Sidecar
 
 _KEY = "simpleindex.asked"
@@ -153,11 +154,9 @@ _POSTING: Mapping[type[Location], Door] = {
 }
 
 
-def _address(scope: Scope, trusted: tuple[str, ...]) -> str | None:
-    """The client's; that of the connection, unless its other end is a proxy that is trusted."""
+def _address(scope: Scope, trusted: tuple[Network, ...]) -> str | None:
+    """The client's. Tools that read the log take addresses, and no words for whom nobody knows."""
     client = scope.get("client")
-    address = client[0] if client else None
-    if not is_trusted(address, trusted):
-        return address
     values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return client_address(address, b",".join(values).decode("latin-1"), trusted)
+    forwarded_for = b",".join(values).decode("latin-1")
+    return nearest_stranger(client[0] if client else None, forwarded_for, trusted)

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from simpleindex import library
+from simpleindex.config import Network
 from simpleindex.errors import NotAcceptable, NothingKnown
 from simpleindex.events import Count, Event
 from simpleindex.library import SightState, View
@@ -66,7 +67,7 @@ class SimpleDoor:
     pages: RenderedPages
     now: Callable[[], datetime]
     outside_url: str | None
-    trusted_proxies: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
     count: Count
 
     async def list_page(self, request: Request, at: ListAt | IndexAt) -> Response:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from simpleindex.config import Network
 from simpleindex.reading import Reader
 from simpleindex.routes.asking import origin_of
 from simpleindex.routes.readers import Readers
@@ -22,7 +23,7 @@ class WebDoor:
     catalog: Catalog
     readers: Readers
     outside_url: str | None
-    trusted_proxy: tuple[str, ...]
+    trusted_proxy: tuple[Network, ...]
 
     async def start(self, request: Request) -> Response:
         """What this is, and how to use it."""

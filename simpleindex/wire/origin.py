@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from simpleindex.config import Network
 from simpleindex.wire.clients import is_loopback, parse_address
 
 _HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
@@ -52,37 +51,41 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
     return f"{scheme}://{host}{peer.prefix}"
 
 
-def is_trusted(address: str | None, trusted: tuple[str, ...]) -> bool:
+def is_trusted(address: str | None, trusted: tuple[Network, ...]) -> bool:
     """Whether an address is a proxy's, or within a network of proxies, that the admin has named."""
     if address is None or not trusted:
         return False
     parsed = parse_address(address)
-    return parsed is not None and any(parsed in network for network in _networks(trusted))
+    return parsed is not None and any(parsed in network for network in trusted)
 
 
-@lru_cache(maxsize=8)
-def _networks(trusted: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    # One address in the notation of the other family is that address, as in `parse_address`.
-    return tuple(ip_network(parse_address(text) or text, strict=False) for text in trusted)
+def nearest_stranger(
+    peer: str | None, forwarded_for: str | None, trusted: tuple[Network, ...]
+) -> str | None:
+    """The address of whoever a request came from last but for trusted proxies.
+
+    `X-Forwarded-For` counts as far back as trusted proxies have written it. None stands for a Unix
+    socket.
+    """
+    hops = _hops(forwarded_for)
+    address = peer
+    while is_trusted(address, trusted) and hops:
+        address = hops.pop()
+    return address
 
 
 def client_address(
-    peer: str | None, forwarded_for: str | None, trusted: tuple[str, ...]
+    peer: str | None, forwarded_for: str | None, trusted: tuple[Network, ...]
 ) -> str | None:
-    """The address that a request is from; None where it came through a Unix socket.
+    """Who a request is from: the nearest stranger, or some words that name nobody.
 
-    `X-Forwarded-For` counts as far back as trusted proxies have written it: whoever is the first
-    stranger, seen from here. A proxy on this computer that nobody has named as trusted speaks for
-    strangers too: what it forwards is not from the address that is this computer's own.
+    A proxy on this computer that nobody has named as trusted speaks for strangers too: what it
+    forwards is not from the address that is this computer's own.
     """
-    hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
-    address = peer
-    if is_trusted(address, trusted):
-        while is_trusted(address, trusted) and hops:
-            address = hops.pop()
+    address = nearest_stranger(peer, forwarded_for, trusted)
+    if is_trusted(peer, trusted) or peer is None or not is_loopback(peer):
         return address
-    is_here = address is not None and is_loopback(address)
-    return f"by way of {address}" if hops and is_here else address
+    return f"by way of {peer}" if _hops(forwarded_for) else address
 
 
 def is_from_elsewhere(headers: Mapping[str, str], root_url: str) -> bool:
@@ -121,6 +124,10 @@ def host_to_trust(root_url: str) -> str | None:
 def _without_usual_port(scheme: str, host: str) -> str:
     """Browsers never name it in `Origin`, people and proxies may in `Host` and in settings."""
     return host.removesuffix(_USUAL_PORTS.get(scheme, ""))
+
+
+def _hops(forwarded_for: str | None) -> list[str]:
+    return [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
 
 
 def _last(value: str | None) -> str:

@@ -47,6 +47,12 @@ def test_addresses_are_shown_as_they_are_given(cli: Cli) -> None:
     assert shown["listen"] == ("127.0.0.1:1,::1:2", "flag --listen")
 
 
+def test_one_address_among_networks_is_shown_as_that(cli: Cli) -> None:
+    shown = rows(cli.must("config", "show", "--trusted-proxy=::ffff:10.0.0.1,10.1.0.0/16"))
+    assert shown["trusted_proxy"] == ("10.0.0.1,10.1.0.0/16", "flag --trusted-proxy")
+    assert shown["metrics_from"] == ("127.0.0.1,::1", "default")
+
+
 def test_devpi_servers_name_for_the_upload_limit_is_taken(cli: Cli) -> None:
     shown = rows(cli.must("config", "show", "--max-request-body-size=1000"))
     assert shown["upload_bytes_max"] == ("1000", "flag --upload-bytes-max")

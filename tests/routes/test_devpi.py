@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from simpleindex.config import parse_networks
 from simpleindex.routes import web
 from simpleindex_storage.model import Index, MirrorSettings
 from simpleindex_storage.names import IndexName
@@ -90,9 +91,9 @@ def test_a_stale_token_breaks_neither_discovery_nor_login(
         ({}, {"host": None, "server": None}, "http://localhost"),
         ({}, {"host": "h", "scheme": "https"}, "https://h"),
         ({"outside_url": "https://out.example/x"}, {"host": "h"}, "https://out.example/x"),
-        ({"trusted_proxy": ("192.0.2.7",)}, {"host": "h"}, "https://out.example"),
-        ({"trusted_proxy": ("192.0.2.8",)}, {"host": "h"}, "http://h"),
-        ({"trusted_proxy": ("192.0.2.7",)}, {"host": "h", "client": None}, "http://h"),
+        ({"trusted_proxy": parse_networks("192.0.2.7")}, {"host": "h"}, "https://out.example"),
+        ({"trusted_proxy": parse_networks("192.0.2.8")}, {"host": "h"}, "http://h"),
+        ({"trusted_proxy": parse_networks("192.0.2.7")}, {"host": "h", "client": None}, "http://h"),
     ],
 )
 def test_urls_are_those_under_which_the_client_came(

@@ -8,6 +8,7 @@ from urllib.parse import quote, urljoin
 
 import pytest
 
+from simpleindex.config import parse_networks
 from simpleindex_storage.model import ProjectStatus
 from simpleindex_storage.names import IndexName, parse_index_name, parse_project_name
 from simpleindex_storage.upkeep import mark_project, yank_release
@@ -271,7 +272,7 @@ def test_documents_can_only_be_read(method: str, target: str, filled: Site) -> N
 
 
 def test_urls_are_those_that_the_client_uses(make_site: MakeSite) -> None:
-    site = make_site(trusted_proxy=("192.0.2.7",))
+    site = make_site(trusted_proxy=parse_networks("192.0.2.7"))
     site.add(WHEEL)
     forwarded = {"x-forwarded-proto": "https", "x-forwarded-host": "packages.example"}
     told = site.ask("GET", "/root/local/pypi/demo/json", forwarded).json

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from simpleindex.config import parse_networks
 from tests.builders import a_wheel, an_upload_body
 from tests.routes.sites import DEVPI, MakeSite, Site
 from tests.storage.stores import journal_of
@@ -23,7 +24,7 @@ def last_line(site: Site) -> dict[str, Any]:
 def test_a_change_is_told_with_the_address_that_it_came_from(
     trusted: tuple[str, ...], address: str, make_site: MakeSite
 ) -> None:
-    site = make_site(trusted_proxy=trusted)
+    site = make_site(trusted_proxy=parse_networks(trusted))
     content_type, body = an_upload_body(a_wheel())
     headers = site.sent_by("root", content_type) | {"x-forwarded-for": "203.0.113.9, 198.51.100.7"}
     assert site.ask("POST", "/root/local/", headers, body, peer=PROXY).status == 200

@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from simpleindex import __version__
+from simpleindex.config import parse_networks
 from tests.asgi import Answer
 from tests.routes.sites import DEVPI, OTHER, SDIST, V1_JSON, WHEEL, MakeSite, Site, basic, elsewhere
 
@@ -85,7 +86,7 @@ def test_a_setting_names_who_may(peer: str, status: int, make_site: MakeSite) ->
 
 def test_behind_a_proxy_that_is_named_it_is_the_client_that_counts(make_site: MakeSite) -> None:
     site = make_site(
-        trusted_proxy=("127.0.0.1",),
+        trusted_proxy=parse_networks("127.0.0.1"),
         metrics_from=(ip_network("127.0.0.1"), ip_network("10.1.0.0/16")),
     )
     for client, status in (("10.1.2.3", 200), ("192.0.2.7", 403), ("<script>", 403)):

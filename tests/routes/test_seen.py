@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from simpleindex.app import create_app
-from simpleindex.config import Config
+from simpleindex.config import Config, parse_networks
 from simpleindex.events import CLIENT_GONE, Answered, Door
 from simpleindex.routes.seen import Seen
 from tests.asgi import Client, asking
@@ -92,7 +92,7 @@ def test_the_bytes_of_both_bodies_are_told(site: Watched) -> None:
 
 def test_only_proxies_that_are_trusted_tell_addresses(folder: Path) -> None:
     forwarded = {"x-forwarded-for": "203.0.113.5"}
-    with watched(folder, trusted_proxy=("192.0.2.1",)) as site:
+    with watched(folder, trusted_proxy=parse_networks("192.0.2.1")) as site:
         assert site.last("GET", "/+api", forwarded, peer="192.0.2.1").address == "203.0.113.5"
         for peer in ("192.0.2.2", "127.0.0.1"):
             assert site.last("GET", "/+api", forwarded, peer=peer).address == peer

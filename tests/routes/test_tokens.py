@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from simpleindex import api_tokens
+from simpleindex.config import parse_networks
 from simpleindex_storage.model import User
 from simpleindex_storage.names import UserName
 from tests.asgi import Answer
@@ -237,7 +238,7 @@ def test_reading_goes_on_for_whoever_is_wrong_too_often(site: Site) -> None:
 def test_an_address_is_forwarded_by_trusted_proxies_only(
     trusted: tuple[str, ...], is_told_apart: bool, make_site: MakeSite
 ) -> None:
-    site = make_site(trusted_proxy=trusted)
+    site = make_site(trusted_proxy=parse_networks(trusted))
     for number in range(10):
         forwarded = f"203.0.113.9, 198.51.100.{number}"
         answer = ask_as(site, "__token__", "sit_x", "192.0.2.1", x_forwarded_for=forwarded)
