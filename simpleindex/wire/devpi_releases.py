@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simpleindex.wire.conditional import http_date
+from simpleindex.wire.links import with_followable_links
 from simpleindex_storage.model import Attachment, DistFile, JsonValue, LogEntry, Release
 
 _FIELDS: dict[str, str | tuple[str, ...]] = {
@@ -57,7 +58,7 @@ def file_meta(stored: DistFile | Attachment) -> dict[str, JsonValue]:
 
 
 def _fields(stored: StoredRelease) -> dict[str, JsonValue]:
-    told = stored.release.fields
+    told = with_followable_links(stored.release.fields)
     data: dict[str, JsonValue] = {}
     for name, nothing in _FIELDS.items():
         value = told.get(name, nothing)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from packaging.version import Version
 
-from simpleindex.wire.links import is_followable
+from simpleindex.wire.links import label_and_url, with_followable_links
 from simpleindex.wire.simple_page import PageDepth, relative_url
 from simpleindex_storage.model import DistFile, Fields, JsonValue
 from simpleindex_storage.names import DistKind, IndexName, ProjectName
@@ -22,8 +22,9 @@ _NO_DOWNLOADS: Mapping[str, JsonValue] = {"last_day": -1, "last_month": -1, "las
 """Not counted; public indexes say so too."""
 
 _TEXTS = (
-    "author", "author_email", "description", "description_content_type", "keywords", "license",
-    "license_expression", "maintainer", "maintainer_email", "requires_python", "summary",
+    "author", "author_email", "description", "description_content_type", "download_url",
+    "home_page", "keywords", "license", "license_expression", "maintainer", "maintainer_email",
+    "requires_python", "summary",
 )  # fmt: skip
 """Fields that have the same name there as in upload forms."""
 
@@ -109,10 +110,9 @@ def encoded(content: JsonValue) -> bytes:
 
 
 def _info(document: ProjectDocument) -> dict[str, JsonValue]:
-    fields, release = document.fields, document.release
+    fields, release = with_followable_links(document.fields), document.release
     project_url = f"{document.root_url}/{document.index}/{document.project}/"
     info: dict[str, JsonValue] = {name: _text(fields, name) for name in _TEXTS}
-    info |= {name: _link(fields, name) for name in ("download_url", "home_page")}
     info |= {
         "bugtrack_url": None,
         "classifiers": _list(fields, "classifiers"),
@@ -136,18 +136,10 @@ def _info(document: ProjectDocument) -> dict[str, JsonValue]:
 
 
 def _project_urls(fields: Fields) -> JsonValue:
-    """By label. The two links that have fields of their own are among them, as people expect.
-
-    Only what a web page can safely link to: tools and sites make links of them.
-    """
-    urls: dict[str, JsonValue] = {}
-    for value in _values(fields, "project_urls"):
-        label, comma, url = value.partition(",")
-        url = url.strip() if comma else value
-        if is_followable(url):
-            urls[label.strip() if comma else value] = url
+    """By label. The two links that have fields of their own are among them, as people expect."""
+    urls: dict[str, JsonValue] = dict(map(label_and_url, _values(fields, "project_urls")))
     for label, name in (("Homepage", "home_page"), ("Download", "download_url")):
-        own_link = _link(fields, name)
+        own_link = _text(fields, name)
         if own_link is not None:
             urls.setdefault(label, own_link)
     return urls
@@ -202,11 +194,6 @@ def _utc(moment: datetime, timespec: str) -> str:
 def _text(fields: Fields, name: str) -> str | None:
     value = fields.get(name)
     return value if isinstance(value, str) else None
-
-
-def _link(fields: Fields, name: str) -> str | None:
-    url = _text(fields, name)
-    return url if url is not None and is_followable(url) else None
 
 
 def _values(fields: Fields, name: str) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ DIFFERENCES: dict[str, Difference] = {
     "identical release in a non-volatile index": Difference(
         409, 200, "a push that was cut off can be repeated"
     ),
+    "link that runs a script": Difference(
+        "javascript:alert(1)", "", "who clicks on it in a browser is logged in"
+    ),
     "mirror_url with a password": Difference(True, False, "passwords are not for everybody"),
     "name missing in a form": Difference(500, 400, "the client is wrong, not the server"),
     "name in the steps of a push": Difference(

@@ -150,6 +150,14 @@ def test_a_project_is_archived(expected: int, site: Site) -> None:
     assert told.status == expected
 
 
+@differs("link that runs a script")
+def test_a_home_page_runs_a_script(expected: str, site: Site) -> None:
+    index = site.an_index()
+    site.register(index, "demo", "1.0", home_page="javascript:alert(1)")
+    told = result_of(site.ask("GET", f"/{index}/demo/1.0"), "versiondata")
+    assert told["home_page"] == expected
+
+
 # Removal
 
 
