@@ -77,7 +77,8 @@ def origin_of(request: Request, outside_url: str | None, trusted: tuple[Network,
         trusted=client is not None and is_trusted(client[0], trusted),
         prefix=scope.get("root_path", "").rstrip("/"),
     )
-    return origin(request.headers, peer, outside_url)
+    # Where a header comes in several lines, the last is what the nearest proxy has added.
+    return origin(dict(request.headers.items()), peer, outside_url)
 
 
 def address_of(request: Request, trusted: tuple[Network, ...]) -> str | None:

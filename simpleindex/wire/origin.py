@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from simpleindex.config import Network
 from simpleindex.wire.clients import is_loopback, parse_address
 
-_HOST = re.compile(r"[A-Za-z0-9._~-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?")
 _HOST_CHARACTERS_MAX = 261
 """Of the longest name that DNS has, and a port; it is repeated with each link of a document."""
 _PORT = re.compile(":[0-9]+$")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
 _OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_URL = re.compile(r"https?://[^\s\"'<>\\^`{|}?#]+")
+_PORT_MAX = 65535
+_URL = re.compile(r"https?://([^/]+)(?:/(?:(?![\"'<>\\^`{|}?#])[!-~])*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
     """
     if peer.trusted:
         forwarded = headers.get("x-outside-url", "")
-        if _URL.fullmatch(forwarded):
+        found = _URL.fullmatch(forwarded)
+        if found is not None and _is_host(found[1]):
             return forwarded.rstrip("/")
     if outside_url is not None:
         return outside_url
@@ -46,7 +48,7 @@ def origin(headers: Mapping[str, str], peer: Peer, outside_url: str | None) -> s
         host = _last(headers.get("x-forwarded-host")) or host
         proto = _last(headers.get("x-forwarded-proto")).lower()
         scheme = proto if proto in ("http", "https") else scheme
-    if len(host) > _HOST_CHARACTERS_MAX or not _HOST.fullmatch(host):
+    if not _is_host(host):
         host = peer.server
     return f"{scheme}://{host}{peer.prefix}"
 
@@ -119,6 +121,17 @@ def host_to_trust(root_url: str) -> str | None:
     scheme, _, rest = root_url.partition("://")
     host = _PORT.sub("", rest.partition("/")[0])
     return None if scheme == "https" or host in _OWN_HOSTS else host
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a name or an address that a URL may have, with a port or without one."""
+    found = _HOST.fullmatch(text)
+    if found is None or len(text) > _HOST_CHARACTERS_MAX:
+        return False
+    ipv6, port = found.groups()
+    if ipv6 is not None and (":" not in ipv6 or parse_address(ipv6) is None):
+        return False
+    return port is None or 0 < int(port) <= _PORT_MAX
 
 
 def _without_usual_port(scheme: str, host: str) -> str:

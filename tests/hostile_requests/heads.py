@@ -16,7 +16,7 @@ from tests.hostile_requests.attack import (
     refused,
     shown,
 )
-from tests.hostile_requests.doors import DOORS, FILES, HOST, READS, Request
+from tests.hostile_requests.doors import DOORS, FILES, HOST, PAGES, READS, Request
 
 _DIGITS = b"9" * 4000  # Python turns no more than 4,300 digits into a number
 
@@ -89,8 +89,51 @@ _HOSTS: Sequence[bytes] = [
     b"127.0.0.1:-1", b"127.0.0.1:x", b"\xff", b"b\xc3\xbccher.example", MARKUP.encode(),
     b'"' + POISON + b'"', POISON + b"\\", POISON + b",x", POISON + b";", b"http://" + POISON,
     b"%00", b"%2f", POISON + b"%00", b"'", b"$(id)", b"\x80\x80",
+    b"[:::]", b"[1.2.3.4]", b"[::1]:65536", POISON + b":65536",
 ]  # fmt: skip
 """None of them is a host with a port; what needs one takes the server's own address."""
+
+_NO_HOSTS: Sequence[bytes] = [
+    *_HOSTS, b" ", b",", b",,", POISON + b":", POISON + b":0", POISON + b":99999",
+    POISON + b":-1", POISON + b":80:80", POISON + b":\xd9\xa1", POISON + b":0x50", POISON + b",",
+    POISON + b", [::1", POISON + b", a b", b"[" + POISON + b"]", b"[::1]" + POISON, b"::1", b"[]",
+    b"[1:2:3:4:5:6:7:8:9]", b"[.]", b"[::1]:0", b"[::1]:",
+    b"[fe80::1%25eth0]", b"[fe80::1%eth0]", b"[v1.x]", POISON + b"\tx", POISON + b"\x01",
+    POISON + b"\x7f", POISON + b"\xc2\xa0", b"a" * 262, b"127.0.0.1," * 2000 + b"<", b"," * 20_000,
+]  # fmt: skip
+"""As little as those: what a proxy that is trusted may pass on all the same."""
+
+_NO_SCHEMES: Sequence[bytes] = [
+    b"", b",", b"javascript", b"https://" + POISON, b"https:", b"http\x01", b"ftp", b"\xff", b"wss",
+    b"https, javascript", b"x" * 20_000, b"https\tx", MARKUP.encode(), b"h\xd1\x82tps",
+]  # fmt: skip
+
+_NO_URLS: Sequence[bytes] = [
+    b"", b"/", b"//" + POISON, POISON, b"javascript:" + POISON, b"file:///" + POISON, b"http:",
+    b"http:/" + POISON, b"http://", b"http:///" + POISON, b"http:////", b"https:///", b"http://:80",
+    b"http://?" + POISON, b"http://#", b"http://" + POISON + b"?x", b"http://" + POISON + b"#x",
+    b"http://" + POISON + b" x", b"http://user@" + POISON, b"http://u:p@" + POISON + b"/",
+    b"http://" + POISON + b":99999", b"http://" + POISON + b":0/", b"http://" + POISON + b":x/",
+    b"http://[" + POISON + b"]/", b"http://[::1", b"http://[", b"http://]", b"http://[:::]/",
+    b"http://" + POISON + b"\\x", b"http://" + POISON + b"/\x01", b"http://" + POISON + b"/\x7f",
+    b"http://" + POISON + b"/\xff", b"http://b\xc3\xbccher." + POISON, b"http://a b/", b"\xff",
+    b"http://" + POISON + b"/'", b'http://x"' + MARKUP.encode(), b"HTTP:" + POISON, b"http://%00/",
+    b"http://" + POISON + b", http://" + POISON, b"http://" + b"a" * 20_000,
+]  # fmt: skip
+
+_NO_ADDRESSES: Sequence[bytes] = [
+    b"", b",", b", ,", b"unknown", b"_hidden", b"192.0.2.9:80", b"[2001:db8::9]:80", b"[::",
+    b"::::", b"fe80::1%eth0", b"1.2.3.4.5", b"0x7f000001", b"127.1", b"::ffff:127.0.0.1",
+    b"127.0.0.1",
+    b"192.0.2.9, unknown", POISON, MARKUP.encode(), b"\xff\xfe", b"\x1b[2J", b"a\tb", b"\x7f",
+    b"x" * 20_000, b"," * 20_000, b"127.0.0.2," * 2000, b"127.0.0.2", b'"192.0.2.9"', b"%00",
+]  # fmt: skip
+
+_NO_FORWARDED: Sequence[bytes] = [
+    b"", b";", b",", b"=", b"for", b"for=", b"for=;host=" + POISON, b'for="[::1', b"host=\xff",
+    b"for=_x;host=" + POISON + b";proto=javascript", b'host="' + POISON + b'\\', b"by=\x1b[2J",
+    b"for=192.0.2.9;" * 1000, b"host=" + b"x" * 20_000, MARKUP.encode(), b"for=1, host=" + POISON,
+]  # fmt: skip
 
 _HARMLESS: Sequence[tuple[bytes, bytes]] = [
     (b"Cookie", b"=;" * 9000), (b"Cookie", b"session=\xff"), (b"User-Agent", b"\xff\xfe"),
@@ -163,6 +206,30 @@ def _hosts() -> Iterator[Attack]:
     yield refused("two Hosts", plus((b"Host", HOST), (b"Host", POISON)))
     yield refused("two Hosts, and equal ones", plus((b"Host", HOST), (b"Host", HOST)))
     yield refused("no Host", _without_host)
+
+
+def forwarded() -> Iterator[Attack]:
+    """What a proxy passes on that is trusted, and that has not understood it either."""
+    for host in _NO_HOSTS:
+        title, change = f"X-Forwarded-Host: {shown(host)}", headers((b"X-Forwarded-Host", host))
+        yield harmless(title, change, 400, doors=PAGES)
+        yield passed_over(f"{title} to all", change, 400)
+    for name, values in (
+        (b"X-Forwarded-Proto", _NO_SCHEMES), (b"X-Outside-Url", _NO_URLS),
+        (b"X-Forwarded-For", _NO_ADDRESSES), (b"Forwarded", _NO_FORWARDED),
+        (b"X-Forwarded-Port", (b"", b"0", b"99999", b"x", b"\xff", b"443, " + POISON)),
+        (b"X-Forwarded-Prefix", (b"", b"/" + POISON, b"//" + POISON, b"/..", b"\xff", b"/\x01")),
+    ):  # fmt: skip
+        for value in values:
+            title = f"{name.decode()}: {shown(value)}"
+            yield harmless(title, headers((name, value)), 400)
+    for name, theirs, own in (
+        (b"X-Forwarded-Host", POISON, HOST), (b"X-Forwarded-Proto", b"https", b"http"),
+        (b"X-Outside-Url", b"http://" + POISON, b"http://" + HOST),
+    ):  # fmt: skip
+        # A proxy that adds a line leaves that of whoever is behind it above its own.
+        change = plus((name, theirs), (name, own))
+        yield harmless(f"{name.decode()} of a stranger and of the proxy", change)
 
 
 def odd_headers() -> Iterator[Attack]:

@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Callable[[], Iterable[Attack]]] = {
     "conditions": heads.conditions,
     "negotiation": heads.negotiation,
     "hosts": heads.hosts,
+    "what a trusted proxy passes on": heads.forwarded,
     "odd headers": heads.odd_headers,
     "what front servers ask": heads.asked_by_front_servers,
     "framing": framing.framing,

@@ -46,6 +46,12 @@ def test_the_host_that_was_asked_for_is_told(host: str, url: str) -> None:
         "index.example?x",
         "a,b",
         "a" * 262,
+        "index.example:0",
+        "index.example:65536",
+        "[::1]:99999",
+        "[:::]",
+        "[1:2:3:4:5:6:7:8:9]",
+        "[192.0.2.1]",
     ],
 )
 def test_a_host_that_is_none_is_not_told_on(host: str) -> None:
@@ -73,6 +79,14 @@ def test_our_own_address_stands_in_for_a_missing_host() -> None:
         ({"x-outside-url": 'https://out"><script>'}, "http://h"),
         ({"x-outside-url": "https://out?x"}, "http://h"),
         ({"x-outside-url": ""}, "http://h"),
+        ({"x-outside-url": "http:////"}, "http://h"),
+        ({"x-outside-url": "http:///path"}, "http://h"),
+        ({"x-outside-url": "http://out:99999/"}, "http://h"),
+        ({"x-outside-url": "http://user@out/"}, "http://h"),
+        ({"x-outside-url": "http://[:::]/"}, "http://h"),
+        ({"x-outside-url": "http://out/\x7f"}, "http://h"),
+        ({"x-outside-url": "http://out/\xff"}, "http://h"),
+        ({"x-outside-url": "http://[2001:db8::1]:8080/a/b/"}, "http://[2001:db8::1]:8080/a/b"),
     ],
 )
 def test_what_a_proxy_says_counts_only_if_it_is_trusted(headers: dict[str, str], url: str) -> None:
