@@ -4,9 +4,11 @@ The quick form tries every attack at two doors, and all doors; the full form tri
 much was sent, and what it came to, is told at the end of the run.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import TypeAlias, get_args
 
 import pytest
@@ -66,6 +68,19 @@ def test_the_quick_form_leaves_out_no_attack_and_no_door() -> None:
         assert all(doors for _, doors in chosen), group
         reached |= {door for _, doors in chosen for door in doors}
     assert reached == set(DOORS)
+
+
+def test_the_readme_tells_how_many_requests_there_are() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    told = re.search("([0-9,]+) hostile requests instead of ([0-9,]+)", readme)
+    assert told is not None
+    in_full, in_short = (int(each.replace(",", "")) for each in told.groups())
+    quick_count, whole_count = (
+        sum(len(doors) for attacks in GROUPS.values() for _, doors in choose(attacks()))
+        for choose in (quick, whole)
+    )
+    assert in_short <= quick_count < in_short * 1.1
+    assert in_full <= quick_count + whole_count < in_full * 1.1  # the full form has both
 
 
 # The attacks
