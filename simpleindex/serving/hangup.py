@@ -8,12 +8,14 @@ from collections.abc import Callable
 def on_hangup(reload: Callable[[], None], stop: Callable[[], None]) -> None:
     """Call `reload` at each SIGHUP, but `stop` once the terminal is gone that there is now.
 
-    To be called in the main thread. Does nothing on Windows, which has no such signal.
+    Where SIGHUP is ignored, as below `nohup`, the end of the terminal is no reason to stop. To be
+    called in the main thread. Does nothing on Windows, which has no such signal.
     """
     number = getattr(signal, "SIGHUP", None)
     if number is None:
         return
-    had_terminal = _has_terminal()
+    may_outlive_terminal = signal.getsignal(number) is signal.SIG_IGN
+    had_terminal = not may_outlive_terminal and _has_terminal()
 
     def hang_up(*_: object) -> None:
         # Whoever closes a window means to end what runs in it; under systemd there is none.
