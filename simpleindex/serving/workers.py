@@ -34,8 +34,9 @@ _log = logging.getLogger("simpleindex")
 _STOP_SECONDS_MAX = GRACE_SECONDS + 1.5
 """Whoever is still there then is killed. Uploads are answered for when they are safe, so a kill
 loses nothing."""
-_PAUSE_SECONDS_MAX = 30.0
-"""Between two attempts to start a worker that ends before it is ready."""
+_PAUSES_SECONDS = (2.0, 4.0, 8.0, 16.0, 30.0)
+"""Before a worker is started again that ended before it was ready: after the first time, the
+second, and so on; then always the last."""
 _LOOK_SECONDS = 0.5
 """On Windows nothing else ends a wait when Ctrl-C is pressed."""
 
@@ -124,8 +125,7 @@ class Workers:
         worker.line.close()
         if not worker.is_ready:
             self._failures += 1
-            pause_seconds = min(2.0**self._failures, _PAUSE_SECONDS_MAX)
-            self._next_start = time.monotonic() + pause_seconds
+            self._next_start = time.monotonic() + _pause_seconds(self._failures)
         process = worker.process
         _log.error("worker %s ended with %s; another one takes its place",
                    process.pid, _end_of(process.exitcode))  # fmt: skip
@@ -217,6 +217,11 @@ def _follow(line: Connection, server: Server) -> None:
 
 def _pass_on(config: Config, server: Server) -> None:
     server.reload(lambda: config)
+
+
+def _pause_seconds(failures: int) -> float:
+    """How long to wait before a worker is started again, after so many failures in a row."""
+    return _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS)) - 1]
 
 
 def _end_of(exit_code: int | None) -> str:

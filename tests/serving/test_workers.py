@@ -13,6 +13,7 @@ from threading import Barrier
 
 import pytest
 
+from simpleindex.serving.workers import _pause_seconds
 from tests.builders import a_wheel
 from tests.server import STOP_SECONDS_MAX, RunningServer, running_server, server_environment
 from tests.serving.clients import Root, root_of
@@ -133,6 +134,11 @@ def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
     assert finished.stdout == "a worker failed\n"
     assert "this is not a directory of simpleindex-server" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_worker_that_never_gets_ready_is_tried_again_for_ever() -> None:
+    pauses = [_pause_seconds(failures) for failures in (1, 2, 5, 6, 1025, 10**6)]
+    assert pauses == [2, 4, 30, 30, 30, 30]
 
 
 def upload_until_the_end(root: Root, number: int, begun: Barrier) -> list[str]:
