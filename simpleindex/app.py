@@ -78,7 +78,6 @@ class _Server:
     started_at: datetime
     access_log: AccessLog | None
     open_connections: Callable[[], int] | None = None
-    is_leaving: bool = False
 
     def connections(self) -> int | None:
         """How many clients are connected; None where nobody knows."""
@@ -126,10 +125,6 @@ class Application:
         """Count what was refused before it was a request, by the protocol's word for it."""
         if self._opened is not None:
             self._opened.observer.counted.told(reason)
-
-    def leave(self) -> None:
-        """Say that no more requests should be sent here: `/-/health/ready` becomes a 503."""
-        self._server.is_leaving = True
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
@@ -314,7 +309,7 @@ def _join(parts: _Parts) -> Front:
         ),
         tokens=TokensDoor(catalog, doorkeeper, rules, now),
         web=WebDoor(catalog, readers, config.outside_url, config.trusted_proxy),
-        health=HealthDoor(store, config.serverdir, lambda: server.is_leaving),
+        health=HealthDoor(store, config.serverdir),
         metrics=MetricsDoor(
             counted=counted,
             catalog=catalog,

@@ -33,12 +33,10 @@ class HealthDoor:
         self,
         store: Store,
         serverdir: Path,
-        is_stopping: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._serverdir = serverdir
-        self._is_stopping = is_stopping
         self._clock = clock
         self._tried_at: float | None = None
         self._tried_well = False
@@ -48,8 +46,6 @@ class HealthDoor:
         match at.what:
             case Health.LIVE:
                 return _answer({"status": "ok"})
-            case _ if self._is_stopping():
-                return _answer({"status": "stopping"}, 503)
             case Health.READY:
                 return await in_thread(lambda: _answer(*self._ready()))
             case Health.WRITABLE:

@@ -36,9 +36,7 @@ class Server:
         """`when_ready` is called once requests are answered."""
         self._sockets = list(sockets)
         self._app = create_app(config, access_log=access_log)
-        self._uvicorn = _Uvicorn(
-            _uvicorn_config(self._app, config), when_ready, when_leaving=self._app.leave
-        )
+        self._uvicorn = _Uvicorn(_uvicorn_config(self._app, config), when_ready)
         connections = self._uvicorn.server_state.connections
         self._app.count_connections(lambda: len(connections))
 
@@ -84,15 +82,9 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which says when it listens, and does what other threads ask of it."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        when_ready: Callable[[], None],
-        when_leaving: Callable[[], None],
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._when_ready = when_ready
-        self._when_leaving = when_leaving
         self.errands: deque[_Errand] = deque()
         """Done one after the other, in the event loop, as soon as there is one."""
         self._errand: asyncio.Task[None] | None = None
@@ -102,11 +94,6 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen no more, and finish what was begun."""
-        self._when_leaving()
-        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; whether it is time to stop."""

@@ -95,12 +95,3 @@ def test_a_catalog_that_cannot_be_read_is_told_without_the_reason(
         assert str(site.folder) not in answer.text
         assert str(site.folder) in caplog.text
     assert health(site, "/live").status == 200
-
-
-def test_a_server_that_leaves_takes_no_more_requests_but_lives(site: Site) -> None:
-    health(site)
-    site.app.leave()
-    assert health(site, "/live").status == 200
-    for what in ("", "/ready", "/writable"):
-        answer = health(site, what)
-        assert (answer.status, answer.json) == (503, {"status": "stopping"})
