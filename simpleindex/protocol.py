@@ -30,6 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from simpleindex.config import Config
 from simpleindex.connections import Bounds, Connection, Connections, Phase, Reason, Refusal
 from simpleindex.errors import REASON_HEADER
+from simpleindex.wire.browser_headers import completed
 
 if sys.platform == "linux":
     import fcntl
@@ -203,12 +204,11 @@ class IndexProtocol(H11Protocol):
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
             (b"connection", b"close"),
         ]
         if refusal.retry_seconds is not None:
             headers.append((b"retry-after", b"%d" % refusal.retry_seconds))
-        head = b"".join(b"%s: %s\r\n" % header for header in headers)
+        head = b"".join(b"%s: %s\r\n" % header for header in completed(headers))
         status_line = f"HTTP/1.1 {refusal.status} {refusal.line}\r\n".encode()
         return b"%s%s\r\n%s" % (status_line, head, body)
 

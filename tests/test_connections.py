@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.connections import Bounds
+from simpleindex.wire.browser_headers import EVERYWHERE
 from tests.lines import Desk, Line, a_desk
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -54,6 +55,7 @@ def refused(line: Line) -> tuple[int, str]:
     assert "connection: close" in headers
     assert f"content-length: {len(body)}" in headers
     assert "content-type: text/plain; charset=utf-8" in headers
+    assert {f"{name}: {value}" for name, value in EVERYWHERE.items()} <= set(headers)
     return int(last[1]), reason
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from simpleindex.wire.browser_headers import EVERYWHERE, OPEN_TO_OTHER_SITES
 from tests.hostile_requests.attack import MARKUP, POISON, SILENT, Attack
 from tests.hostile_requests.doors import Door
 from tests.hostile_requests.talking import Answer
@@ -47,6 +48,9 @@ def _leaks(answer: Answer) -> Iterator[str]:
     told = "\n".join(f"{name}: {value}" for name, value in answer.headers).encode("latin-1")
     if POISON in told or (answer.status < 400 and POISON in answer.body):
         yield "it leads to where the attacker wants"
+    untold = [name for name in EVERYWHERE if not answer.header(name)]
+    if untold:
+        yield f"browsers are not told {', '.join(untold)}"
     is_page = answer.header("content-type").startswith("text/html")
     if is_page and MARKUP.encode() in answer.body:
         yield "markup comes back as it was sent"
@@ -67,8 +71,9 @@ def _of_refusal(answer: Answer) -> Iterator[str]:
         yield f"it is no readable line: {line[:200]!r}"
     if not answer.reason.isprintable():
         yield f"its reason phrase is {answer.reason!r}"
-    if answer.header("x-content-type-options") != "nosniff":
-        yield "browsers may guess what it is"
+    for name, value in EVERYWHERE.items():
+        if answer.header(name) not in (value, OPEN_TO_OTHER_SITES.get(name)):
+            yield f"browsers are told {name}: {answer.header(name)}"
     if answer.status == 405 and not answer.header("allow"):
         yield "it allows nothing"
 
