@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from simpleindex.cli.options import as_typed
 from simpleindex.config import ConfigError
 from simpleindex.version import __version__
 from simpleindex_storage.errors import StoreError
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(error.format_message())
     except (StoreError, ConfigError) as error:
-        return _fail(str(error))
+        return _fail(as_typed(str(error)))
     except OSError as error:  # a path that was named and cannot be looked at, for example
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     finally:

@@ -147,16 +147,17 @@ def this_command() -> str:
     return called.name if found and Path(found) == called.absolute() else _relative(called)
 
 
-def as_typed(text: str, root: Path) -> str:
+def as_typed(text: str, root: Path | None = None) -> str:
     """A text for people, with each command in it as it can be typed for this directory.
 
     A command stands in backticks and begins with our name: `simpleindex-server fsck --repair`.
+    Without `root` those are for no directory that do not name one.
     """
-    where = list2cmdline([str(root)]) if os.name == "nt" else shlex.quote(str(root))
 
     def typed(match: re.Match[str]) -> str:
         arguments = match[1]
-        if "--serverdir" not in arguments:
+        if root is not None and "--serverdir" not in arguments:
+            where = list2cmdline([str(root)]) if os.name == "nt" else shlex.quote(str(root))
             arguments += f" --serverdir={where}"
         return f"`{this_command()} {arguments}`"
 

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from simpleindex.cli.options import this_command
 from tests.builders import BuiltFile, a_wheel, an_egg, an_sdist
 from tests.cli.asking import shown_filenames
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody
@@ -312,7 +313,7 @@ def test_a_catalog_that_cannot_be_read_is_left_as_it_is(
     complaint = cli("add", path, f"--serverdir={data}").complaint
     assert complaint == (
         f"{data / 'catalog.sqlite'}: the catalog is damaged (file is not a database); "
-        f"`simpleindex-server rebuild --serverdir={data}` makes it anew from the journal and the "
+        f"`{this_command()} rebuild --serverdir={data}` makes it anew from the journal and the "
         "files, or restore a backup"
     )
     assert listing(data) == before

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from simpleindex import __version__
+from simpleindex.cli.options import this_command
 from simpleindex.cli.serve import _greeting
 from simpleindex.config import read_config
 from simpleindex.initialise import PASSWORD_FILE
@@ -321,7 +322,7 @@ def test_an_unreadable_catalog_is_left_as_it_is(cli: Cli, tmp_path: Path) -> Non
     complaint = cli("serve", f"--serverdir={tmp_path / 'data'}", "--port=0").complaint
     assert complaint == (
         f"{tmp_path / 'data' / 'catalog.sqlite'}: the catalog is damaged "
-        f"(file is not a database); `simpleindex-server rebuild --serverdir={tmp_path / 'data'}` "
+        f"(file is not a database); `{this_command()} rebuild --serverdir={tmp_path / 'data'}` "
         "makes it anew from the journal and the files, or restore a backup"
     )
     assert listing(tmp_path) == before
