@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from simpleindex.app import create_app
 from simpleindex.cli.directory import keep_others_out
 from simpleindex.cli.options import (
     ROOT_PASSWORD_VARIABLE,
@@ -28,7 +27,7 @@ from simpleindex.log_lines import StderrLog, log_to_stderr
 from simpleindex.serving.hangup import on_hangup
 from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import Server
-from simpleindex.serving.settings import Settings
+from simpleindex.serving.settings import Settings, try_out
 from simpleindex.serving.sockets import bind
 from simpleindex.serving.tls import tls_of
 from simpleindex.serving.workers import WorkerFailed, Workers
@@ -103,9 +102,7 @@ def _serve(
         on_hangup(lambda: server.reload(settings.read, settings.take), server.stop)
         server.run()
         return
-    app = create_app(config)  # what is wrong with the directory is said once, not by each worker
-    app.open()
-    app.close()
+    try_out(config)
     try:
         Workers(settings, sockets).run(greet)
     except WorkerFailed:

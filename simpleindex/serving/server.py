@@ -13,7 +13,7 @@ from simpleindex.app import Application, create_app
 from simpleindex.config import Config, ConfigError
 from simpleindex.observing import AccessLog
 from simpleindex.protocol import protocol_for
-from simpleindex.serving.settings import log_unusable
+from simpleindex.serving.settings import Reading, log_unusable
 from simpleindex.serving.tls import renew, uvicorn_arguments
 from simpleindex_storage.errors import StoreError
 
@@ -60,7 +60,7 @@ class Server:
         self._uvicorn.should_exit = True
 
     def reload(
-        self, read: Callable[[], Config], take: Callable[[Config], None] = lambda _: None
+        self, read: Callable[[], Reading], take: Callable[[Reading], None] = lambda _: None
     ) -> None:
         """Answer as `read` says, from the next request on; `take` is called then.
 
@@ -68,15 +68,15 @@ class Server:
         """
         self._uvicorn.errands.append(lambda: self._reload(read, take))
 
-    async def _reload(self, read: Callable[[], Config], take: Callable[[Config], None]) -> None:
+    async def _reload(self, read: Callable[[], Reading], take: Callable[[Reading], None]) -> None:
         try:
-            config = read()
-            renew(self._uvicorn.config.ssl, config)
-            await self._app.reload(config)
+            reading = read()
+            renew(self._uvicorn.config.ssl, reading.config)
+            await self._app.reload(reading.config)
         except (ConfigError, StoreError) as error:
             log_unusable(error)
         else:
-            take(config)
+            take(reading)
 
 
 class _Uvicorn(uvicorn.Server):

@@ -2,14 +2,28 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from simpleindex.app import create_app
 from simpleindex.config import Config, ConfigError, differences
 from simpleindex.errors import one_line
-from simpleindex.serving.tls import tls_of
+from simpleindex.serving.tls import Tls, tls_of
 from simpleindex_storage.errors import StoreError
 
 _log = logging.getLogger("simpleindex")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Settings that a running server can take over as they are."""
+
+    config: Config
+    """What takes a restart is in it as it was before."""
+    tls: Tls | None
+    taken: tuple[str, ...] = ()
+    """Names of the settings that are different from those in effect."""
+    waiting: tuple[str, ...] = ()
+    """Names of those that somebody has changed, and that take a restart."""
 
 
 class Settings:
@@ -18,29 +32,41 @@ class Settings:
     def __init__(self, config: Config, read: Callable[[], Config]) -> None:
         """`read` tells the settings as they are now. Raises ConfigError."""
         self.current = config
-        """What is in effect; what takes a restart, as it was at the start."""
+        """What is in effect."""
         self._read = read
 
-    def read(self) -> Config:
-        """The settings as they are now, and can be used. Raises ConfigError."""
+    def read(self) -> Reading:
+        """The settings as they are now, and as far as they can be used. Raises ConfigError."""
         config = self._read()
-        tls_of(config)
-        return config
-
-    def take(self, config: Config) -> None:
-        """From now on these are in effect; what is different goes to the log."""
         taken, waiting = differences(self.current, config)
-        kept = {name: getattr(self.current, name) for name in waiting}
-        self.current = replace(config, **kept)
-        told = ", ".join(taken) or "nothing"
-        if waiting:
-            told += f"; not before a restart: {', '.join(waiting)}"
-        _log.info("settings were read again; changed: %s", told)
+        config = replace(config, **{name: getattr(self.current, name) for name in waiting})
         tls = tls_of(config)
+        if (tls is None) is not (self.current.tls_cert is None):
+            raise ConfigError("tls_cert cannot be set or unset before a restart")
+        return Reading(config, tls, tuple(taken), tuple(waiting))
+
+    def take(self, reading: Reading) -> None:
+        """From now on these are in effect; what is different goes to the log."""
+        self.current = reading.config
+        told = ", ".join(reading.taken) or "nothing"
+        if reading.waiting:
+            told += f"; not before a restart: {', '.join(reading.waiting)}"
+        _log.info("settings were read again; changed: %s", told)
+        tls = reading.tls
         if tls is not None:
             _log.info("the certificate %s was read again", tls.cert)
             for warning in tls.warnings:
                 _log.warning("%s", warning)
+
+
+def try_out(config: Config) -> None:
+    """Open the server directory once, for the sake of what may be wrong with it or the settings.
+
+    So that this is said once, and not by each worker. Raises Refused, Unavailable.
+    """
+    app = create_app(config)
+    app.open()
+    app.close()
 
 
 def log_unusable(error: ConfigError | StoreError) -> None:

@@ -26,7 +26,8 @@ from simpleindex.log_lines import log_to_stderr
 from simpleindex.serving.hangup import on_hangup
 from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import GRACE_SECONDS, Server
-from simpleindex.serving.settings import Settings, log_unusable
+from simpleindex.serving.settings import Reading, Settings, log_unusable, try_out
+from simpleindex.serving.tls import tls_of
 from simpleindex_storage.errors import StoreError
 
 _log = logging.getLogger("simpleindex")
@@ -137,12 +138,13 @@ class Workers:
 
     def _reload(self) -> None:
         try:
-            config = self._settings.read()
-        except ConfigError as error:
+            reading = self._settings.read()
+            try_out(reading.config)
+        except (ConfigError, StoreError) as error:
             log_unusable(error)
         else:
-            self._tell(config)
-            self._settings.take(config)
+            self._tell(reading.config)
+            self._settings.take(reading)
 
     def _tell(self, order: Config | None) -> None:
         for worker in self._workers:
@@ -216,7 +218,7 @@ def _follow(line: Connection, server: Server) -> None:
 
 
 def _pass_on(config: Config, server: Server) -> None:
-    server.reload(lambda: config)
+    server.reload(lambda: Reading(config, tls_of(config)))
 
 
 def _pause_seconds(failures: int) -> float:

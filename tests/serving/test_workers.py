@@ -15,6 +15,7 @@ import pytest
 
 from simpleindex.serving.workers import _pause_seconds
 from tests.builders import a_wheel
+from tests.certificates import a_certificate
 from tests.server import STOP_SECONDS_MAX, RunningServer, running_server, server_environment
 from tests.serving.clients import Root, root_of
 from tests.serving.processes import children_of, wait_until, wait_until_gone
@@ -80,6 +81,29 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path: Path) -> 
         assert root.upload(a_wheel("demo", "2.0")).status == 200
         log = server.log.read_text()
     assert f"worker {before[0]} ended with SIGKILL; another one takes its place" in log
+
+
+@pytest.mark.parametrize("unusable", ["secretfile = '/nowhere/key'", "tls"])
+def test_what_no_worker_could_use_is_refused_once_and_replaced_workers_are_as_before(
+    tmp_path: Path, unusable: str
+) -> None:
+    if unusable == "tls":
+        made = a_certificate(tmp_path)
+        unusable = f"tls_cert = '{made.cert}'\ntls_key = '{made.key}'"
+    with running_server(tmp_path / "data", "--workers=2", "--no-access-log") as server:
+        root = root_of(server)
+        (server.serverdir / "simpleindex.toml").write_text(unusable)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "the settings stay as they were: " in server.log.read_text())
+        killed, other = workers_of(server)
+        os.kill(killed, signal.SIGKILL)
+        wait_until_gone(killed)
+        wait_until(lambda: len(workers_of(server)) == 2)
+        with paused_process(other):
+            assert root.ask("GET", "/+api").status == 200
+        told = server.log.read_text().splitlines()
+    assert [line.partition(" the settings ")[1] for line in told] == [" the settings ", ""]
+    assert f"worker {killed} ended with SIGKILL" in told[1]
 
 
 def test_workers_end_when_the_process_that_looks_after_them_is_killed(tmp_path: Path) -> None:
