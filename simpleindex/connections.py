@@ -67,11 +67,15 @@ class Bounds:
 
     @classmethod
     def of(cls, config: Config) -> "Bounds":
-        """The bounds that an admin has set."""
-        return cls(
+        """The share of one process in the bounds that an admin has set.
+
+        Raises this process's limit of open files as far as they need it.
+        """
+        bounds = cls(
             connections=config.connections_max,
             connections_per_address=config.connections_per_address_max,
         )
+        return bounds.divided(config.workers).within_descriptors()
 
     def divided(self, workers: int) -> "Bounds":
         """The share of one of several processes that listen on the same addresses."""
@@ -115,6 +119,7 @@ class Reason(StrEnum):
     """Why a connection was closed; these words are counted, and stay as they are."""
 
     SILENT = "silent"
+    HANDSHAKE_FAILED = "handshake-failed"
     HEADER_TOO_SLOW = "header-too-slow"
     HEADER_TOO_LARGE = "header-too-large"
     MALFORMED = "malformed"
@@ -126,6 +131,7 @@ class Reason(StrEnum):
 
 _TOLD_AS = {
     Reason.SILENT: "on which no request was sent",
+    Reason.HANDSHAKE_FAILED: "on which no TLS was agreed on",
     Reason.HEADER_TOO_SLOW: "whose request's header came too slowly",
     Reason.HEADER_TOO_LARGE: "whose request's header was too large",
     Reason.MALFORMED: "whose request was malformed",

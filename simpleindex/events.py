@@ -83,6 +83,7 @@ class Event(Enum):
     MIRROR_FILE_BYTES = ("mirror_file_received_bytes", "")
 
     TOLD_SILENT = ("protocol_refusals", "silent")
+    TOLD_HANDSHAKE_FAILED = ("protocol_refusals", "handshake-failed")
     TOLD_HEADER_TOO_SLOW = ("protocol_refusals", "header-too-slow")
     TOLD_HEADER_TOO_LARGE = ("protocol_refusals", "header-too-large")
     TOLD_BODY_TOO_SLOW = ("protocol_refusals", "body-too-slow")

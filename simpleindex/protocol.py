@@ -11,7 +11,6 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, cast
@@ -27,7 +26,6 @@ from uvicorn._types import (
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from simpleindex.config import Config
 from simpleindex.connections import Bounds, Connection, Connections, Phase, Reason, Refusal
 from simpleindex.errors import REASON_HEADER
 from simpleindex.wire.browser_headers import completed
@@ -47,20 +45,8 @@ _QUEUE_FIGURE = struct.Struct("i")
 _LINE_BREAK = b"\n"
 
 
-def protocol_for(
-    config: Config, told: Callable[[str], object] = lambda reason: None, workers: int = 1
-) -> type[asyncio.Protocol]:
-    """What uvicorn is given as `http` in one process, of `workers` that share the bounds.
-
-    `told` is called with the word for why a connection was refused or closed (`Reason`). Raises
-    this process's limit of open files as far as the bounds need it.
-    """
-    bounds = Bounds.of(config).divided(workers).within_descriptors()
-    return bounded_protocol(Connections(bounds, config.trusted_proxy, told))
-
-
 def bounded_protocol(connections: Connections) -> type[asyncio.Protocol]:
-    """As `protocol_for`, with bounds of one's own."""
+    """What uvicorn is given as `http`, if not HTTPS is spoken (`handshake` has that)."""
     # uvicorn calls what it gets, though it says that this must be a class.
     return cast("type[asyncio.Protocol]", partial(IndexProtocol, connections=connections))
 
@@ -80,11 +66,15 @@ class IndexProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Let a client in, or refuse it."""
-        super().connection_made(transport)
-        self.flow = _PatientFlow(transport, self.conn)
-        _bound_kernel_memory(transport)
+        self._begin(transport)
         address = self.client[0] if self.client else None
         self._connection = self._connections.enter(self, address)
+
+    def take_over(self, connection: Connection, transport: asyncio.Transport) -> None:
+        """Go on with a client that was let in already, before TLS was agreed on."""
+        self._begin(transport)
+        self._connection = connection
+        connection.end = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is closed, by whomever."""
@@ -179,6 +169,11 @@ class IndexProtocol(H11Protocol):
         """How much of all our answers the client has taken, as far as the system tells."""
         waiting = self.unsent_bytes() + _kernel_queue_bytes(self.transport)
         return self.conn.produced_bytes - waiting
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.flow = _PatientFlow(transport, self.conn)
+        _bound_kernel_memory(transport)
 
     def _phase(self) -> Phase:
         state = self.conn.their_state

@@ -1,9 +1,10 @@
 """Connections to the protocol without sockets, on a clock that goes when it is told to."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -11,6 +12,7 @@ from uvicorn.server import ServerState
 
 from simpleindex.config import parse_networks
 from simpleindex.connections import Bounds, Connections
+from simpleindex.handshake import Handshake, encrypted_protocol
 from simpleindex.protocol import IndexProtocol
 
 _STEP_SECONDS = 0.25
@@ -63,10 +65,10 @@ class Line(asyncio.Transport):
         self._tls = tls
         self._unread = bytearray()
         self._is_closing = False
-        self._protocol: IndexProtocol
+        self._protocol: asyncio.BaseProtocol
         self.has_ended = False
 
-    def connect(self, protocol: IndexProtocol) -> None:
+    def connect(self, protocol: IndexProtocol | Handshake) -> None:
         """Let the server have its end."""
         self._protocol = protocol
         protocol.connection_made(self)
@@ -76,8 +78,12 @@ class Line(asyncio.Transport):
         """Send something as a client; each part comes on its own."""
         for part in parts:
             if part and not self._is_closing:
-                self._protocol.data_received(part)
+                self._let_in(part)
             self._clock.catch_up()
+
+    def _let_in(self, part: bytes) -> None:
+        assert isinstance(self._protocol, IndexProtocol)
+        self._protocol.data_received(part)
 
     def hang_up(self) -> None:
         """Close it as a client."""
@@ -148,6 +154,30 @@ class Line(asyncio.Transport):
             self._clock.call_soon(self._protocol.connection_lost, None)
 
 
+class RawLine(Line):
+    """The way to one client, with whom the server has to agree on TLS first."""
+
+    _start_tls_compatible = True  # which asyncio wants to know
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def _let_in(self, part: bytes) -> None:
+        if isinstance(self._protocol, asyncio.BufferedProtocol):
+            buffer = memoryview(self._protocol.get_buffer(len(part)))
+            buffer[: len(part)] = part
+            self._protocol.buffer_updated(len(part))
+        else:
+            assert isinstance(self._protocol, asyncio.Protocol)
+            self._protocol.data_received(part)
+
+    def _force_close(self, _: Exception) -> None:
+        self.abort()
+
+
 class Desk:
     """A server without sockets. `reasons` are those for which it has closed connections."""
 
@@ -170,6 +200,23 @@ class Desk:
         )
         line.send(*sent)
         return line
+
+    def connect_raw(
+        self, context: ssl.SSLContext, *sent: bytes, address: str | None = "192.0.2.1"
+    ) -> RawLine:
+        """A new client, which has sent this, of a server of HTTPS."""
+        line = RawLine(self.clock, address)
+        self._lines.append(line)
+        line.connect(self.raw_protocol(context))
+        line.send(*sent)
+        return line
+
+    def raw_protocol(self, context: ssl.SSLContext) -> Handshake:
+        """The server's end of a connection over which TLS has to be agreed on."""
+        made = cast(Any, encrypted_protocol(self.connections, lambda: context))
+        given = {"config": self._config, "server_state": self._state, "app_state": {}}
+        protocol: Handshake = made(**given, _loop=self.clock)
+        return protocol
 
     def close(self) -> None:
         """All clients leave."""

@@ -46,7 +46,7 @@ class Connection:
     """One connection, on which bytes are sent as they are given."""
 
     def __init__(self, url: str) -> None:
-        host, _, port = url.removeprefix("http://").partition(":")
+        host, _, port = url.partition("://")[2].partition(":")
         self._socket = socket.create_connection((host, int(port)), timeout=_SECONDS_MAX)
         self._received = b""
 

@@ -42,7 +42,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.devpi_dump",),
     ("simpleindex.library", "simpleindex.initialise", "simpleindex.pushing"),
     ("simpleindex.mirror", "simpleindex.releases"),
-    ("simpleindex.whitelist", "simpleindex.reading"),
+    ("simpleindex.whitelist", "simpleindex.reading", "simpleindex.handshake"),
     ("simpleindex.upstream", "simpleindex.rendered", "simpleindex.access", "simpleindex.protocol"),
     ("simpleindex.limits", "simpleindex.api_tokens", "simpleindex.connections"),
     ("simpleindex.web",),

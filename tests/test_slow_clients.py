@@ -3,14 +3,15 @@
 import random
 import re
 import socket
+import ssl
 import statistics
 import sys
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ import pytest
 from simpleindex.app import create_app
 from simpleindex.config import Config
 from simpleindex.connections import Bounds, Connections
+from simpleindex.handshake import encrypted_protocol
 from simpleindex.protocol import bounded_protocol
+from simpleindex.serving.tls import tls_of
 from tests.builders import a_wheel, an_upload_body
+from tests.certificates import Certificate, a_certificate
 from tests.listening import Connection, listening
 from tests.routes.sites import basic, elsewhere, prepare
 from tests.server import RunningServer, running_server
@@ -28,6 +32,8 @@ WAIT_SECONDS_MAX = 30.0
 """For what comes within a second; the machine may be slow."""
 
 PAGE_SECONDS = 0.2
+PAGE_SECONDS_MAX = 5.0
+"""For one page, and less than any client here is waited for."""
 
 
 class Told:
@@ -59,6 +65,18 @@ def served(folder: Path, told: Told, **bounds: float) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def served_over_tls(folder: Path, told: Told, made: Certificate, bounds: Bounds) -> Iterator[str]:
+    """The same with HTTPS."""
+    prepare(folder)
+    config = Config(serverdir=folder, offline_mode=True, tls_cert=made.cert, tls_key=made.key)
+    tls = tls_of(config)
+    assert tls is not None
+    http = encrypted_protocol(Connections(bounds, told=told), lambda: tls.context)
+    with listening(create_app(config), http=http) as url:
+        yield url
+
+
 @pytest.fixture
 def told() -> Told:
     return Told()
@@ -85,6 +103,14 @@ def is_healthy(url: str) -> bool:
     with Connection(url) as connection:
         connection.request("GET /+api")
         return connection.hear().status == 200
+
+
+def is_healthy_over_tls(url: str, made: Certificate) -> bool:
+    trusting = ssl.create_default_context(cafile=made.authority)
+    place = url.rpartition("/")[2]
+    with closing(HTTPSConnection(place, timeout=PAGE_SECONDS_MAX, context=trusting)) as asking:
+        asking.request("GET", "/+api")
+        return asking.getresponse().status == 200
 
 
 def test_silent_and_dripping_headers_are_ended(tmp_path: Path, told: Told) -> None:
@@ -175,6 +201,40 @@ def test_pages_are_answered_while_others_take_all_connections(tmp_path: Path, to
                 each.send(b"GET / HTTP/1.1\r\nHost: ")
             assert is_healthy(url)
         told.wait_for("made-room")
+
+
+def test_handshakes_that_are_silent_or_drip_are_ended_and_delay_no_page(
+    tmp_path: Path, told: Told
+) -> None:
+    made = a_certificate(tmp_path)
+    bounds = Bounds(header_seconds=1)
+    with served_over_tls(tmp_path / "data", told, made, bounds) as url, ExitStack() as kept:
+        silent = [kept.enter_context(Connection(url)) for _ in range(10)]
+        slow = kept.enter_context(Connection(url))
+        assert is_healthy_over_tls(url, made)
+        drip(slow, [b"\x16\x03\x01\x02", *[b"\0"] * 40], 0.05)
+        assert slow.hear_the_end() == b""
+        assert all(each.hear_the_end() == b"" for each in silent)
+        told.wait_for("silent")
+        assert is_healthy_over_tls(url, made)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+def test_handshakes_take_no_more_open_files_than_there_may_be_connections(tmp_path: Path) -> None:
+    made = a_certificate(tmp_path)
+    flags = (f"--tls-cert={made.cert}", f"--tls-key={made.key}", "--connections-max=10")
+    with running_server(tmp_path / "data", *flags) as server, ExitStack() as kept:
+        before = sockets_of(server)
+        for _ in range(100):
+            kept.enter_context(Connection(server.url))
+        assert is_healthy_over_tls(server.url, made)
+        assert sockets_of(server) <= before + 10
+        assert "made-room: closed 1 connection" in server.log.read_text("utf-8")
+
+
+def sockets_of(server: RunningServer) -> int:
+    opened = Path(f"/proc/{server.process.pid}/fd").iterdir()
+    return sum(str(each.readlink()).startswith("socket:") for each in opened)
 
 
 def test_the_bound_on_connections_is_a_setting(tmp_path: Path) -> None:

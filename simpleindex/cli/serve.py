@@ -29,7 +29,7 @@ from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import Server
 from simpleindex.serving.settings import Settings, try_out
 from simpleindex.serving.sockets import bind
-from simpleindex.serving.tls import tls_of
+from simpleindex.serving.tls import Tls, tls_of
 from simpleindex.serving.workers import WorkerFailed, Workers
 from simpleindex.version import __version__
 from simpleindex.wire.origin import host_to_trust
@@ -62,7 +62,7 @@ def command(
             initialise(config.serverdir, utc_now(), password=password, with_pypi=not no_root_pypi)
         warn_at_start(config, tls, [listening.getsockname() for listening in sockets])
         with closing(log_to_stderr(as_json=config.log_format == "json")) as log:
-            _serve(config, sockets, lambda: config_from(config_file, flags), log)
+            _serve(config, tls, sockets, lambda: config_from(config_file, flags), log)
     finally:
         for listening in sockets:
             listening.close()
@@ -88,6 +88,7 @@ def _why_foreign(serverdir: Path) -> str:
 
 def _serve(
     config: Config,
+    tls: Tls | None,
     sockets: Sequence[socket.socket],
     read_again: Callable[[], Config],
     log: StderrLog,
@@ -98,7 +99,7 @@ def _serve(
 
     settings = Settings(config, read_again)
     if config.workers == 1:
-        server = Server(config, sockets, greet, log.answered)
+        server = Server(config, tls, sockets, greet, log.answered)
         on_hangup(lambda: server.reload(settings.read, settings.take), server.stop)
         server.run()
         return

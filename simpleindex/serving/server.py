@@ -3,18 +3,21 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 import uvicorn
 
-from simpleindex.app import Application, create_app
+from simpleindex.app import create_app
 from simpleindex.config import Config, ConfigError
+from simpleindex.connections import Bounds, Connections
+from simpleindex.handshake import encrypted_protocol
 from simpleindex.observing import AccessLog
-from simpleindex.protocol import protocol_for
+from simpleindex.protocol import bounded_protocol
 from simpleindex.serving.settings import Reading, log_unusable
-from simpleindex.serving.tls import renew, uvicorn_arguments
+from simpleindex.serving.tls import Tls
 from simpleindex_storage.errors import StoreError
 
 GRACE_SECONDS = 8
@@ -29,14 +32,20 @@ class Server:
     def __init__(
         self,
         config: Config,
+        tls: Tls | None,
         sockets: Sequence[socket.socket],
         when_ready: Callable[[], None],
         access_log: AccessLog,
     ) -> None:
-        """`when_ready` is called once requests are answered."""
+        """With `tls` it speaks HTTPS at all its addresses, the Unix socket among them.
+
+        `when_ready` is called once requests are answered.
+        """
         self._sockets = list(sockets)
+        self._tls = tls
         self._app = create_app(config, access_log=access_log)
-        self._uvicorn = _Uvicorn(_uvicorn_config(self._app, config), when_ready)
+        self._connections = Connections(Bounds.of(config), config.trusted_proxy, self._app.refused)
+        self._uvicorn = _Uvicorn(self._uvicorn_config(config.workers), when_ready)
         connections = self._uvicorn.server_state.connections
         self._app.count_connections(lambda: len(connections))
 
@@ -71,12 +80,35 @@ class Server:
     async def _reload(self, read: Callable[[], Reading], take: Callable[[Reading], None]) -> None:
         try:
             reading = read()
-            renew(self._uvicorn.config.ssl, reading.config)
             await self._app.reload(reading.config)
         except (ConfigError, StoreError) as error:
             log_unusable(error)
         else:
+            self._tls = reading.tls
             take(reading)
+
+    def _uvicorn_config(self, workers: int) -> uvicorn.Config:
+        return uvicorn.Config(
+            self._app,
+            http=self._protocol(),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,  # that of `log_lines` is written in batches
+            server_header=False,
+            proxy_headers=False,  # else every local process could say that it speaks for others
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            workers=workers,  # for Windows, where several processes have to share a socket
+        )
+
+    def _protocol(self) -> type[asyncio.Protocol]:
+        if self._tls is None:
+            return bounded_protocol(self._connections)
+        return encrypted_protocol(self._connections, self._context)
+
+    def _context(self) -> ssl.SSLContext:
+        assert self._tls is not None  # which `Settings.read` sees to
+        return self._tls.context
 
 
 class _Uvicorn(uvicorn.Server):
@@ -100,19 +132,3 @@ class _Uvicorn(uvicorn.Server):
         if self.errands and (self._errand is None or self._errand.done()):
             self._errand = asyncio.create_task(self.errands.popleft()())
         return await super().on_tick(counter)
-
-
-def _uvicorn_config(app: Application, config: Config) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=protocol_for(config, app.refused, config.workers),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,  # that of `log_lines` is written in batches
-        server_header=False,
-        proxy_headers=False,  # else every local process could say that it speaks for others
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        workers=config.workers,  # for Windows, where several processes have to share a socket
-        **uvicorn_arguments(config),
-    )

@@ -4,7 +4,6 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypedDict
 
 from simpleindex.config import Config, ConfigError
 
@@ -19,15 +18,10 @@ class Tls:
 
     cert: Path
     key: Path
+    context: ssl.SSLContext
+    """To serve with; it holds what the files held when they were read."""
     warnings: tuple[str, ...]
     """Why clients may refuse it, now or soon."""
-
-
-class UvicornTls(TypedDict, total=False):
-    """What uvicorn is to be given."""
-
-    ssl_certfile: str
-    ssl_keyfile: str
 
 
 def tls_of(config: Config) -> Tls | None:
@@ -40,27 +34,7 @@ def tls_of(config: Config) -> Tls | None:
         raise ConfigError(f"tls_cert and tls_key go together; {missing} is not set")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load(context, cert, key)
-    return Tls(cert, key, tuple(_warnings(context, cert)))
-
-
-def uvicorn_arguments(config: Config) -> UvicornTls:
-    """How uvicorn is told; it then speaks TLS at all its addresses, the Unix socket among them."""
-    if config.tls_cert is None or config.tls_key is None:
-        return {}
-    return {"ssl_certfile": str(config.tls_cert), "ssl_keyfile": str(config.tls_key)}
-
-
-def renew(context: ssl.SSLContext | None, config: Config) -> None:
-    """Serve new connections with what the files hold now; those that are open go on.
-
-    `context` is the one that is served with (`uvicorn.Config.ssl`). Raises ConfigError if the
-    files cannot be used; then nothing has changed.
-    """
-    tls = tls_of(config)
-    if (tls is None) is not (context is None):
-        raise ConfigError("tls_cert cannot be set or unset before a restart")
-    if tls is not None and context is not None:
-        _load(context, tls.cert, tls.key)
+    return Tls(cert, key, context, tuple(_warnings(context, cert)))
 
 
 class _NeedsPassword(Exception):

@@ -195,11 +195,11 @@ def _work(config: Config, sockets: Sequence[socket.socket], line: Connection) ->
     if hasattr(signal, "SIGHUP"):  # a terminal that is closed tells all; the supervisor decides
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with closing(log_to_stderr(as_json=config.log_format == "json")) as log:
-        server = Server(config, sockets, lambda: line.send(None), log.answered)
-        Thread(target=_follow, args=(line, server), name="orders", daemon=True).start()
         try:
+            server = Server(config, tls_of(config), sockets, lambda: line.send(None), log.answered)
+            Thread(target=_follow, args=(line, server), name="orders", daemon=True).start()
             server.run()
-        except StoreError as error:
+        except (ConfigError, StoreError) as error:
             _log.error("%s", one_line(str(error)))
             sys.exit(1)
 

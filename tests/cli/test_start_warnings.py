@@ -1,6 +1,8 @@
 """What `serve` warns of when it starts."""
 
 import os
+import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tests.cli.commands import Cli, run
 from tests.server import running_server
 
 NEEDS_MODES = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
-TLS = Tls(Path("cert"), Path("key"), ())
+TLS = Tls(Path("cert"), Path("key"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ())
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_with_https_there_is_nothing_to_warn_of(private: Path) -> None:
 
 
 def test_a_certificate_that_clients_refuse_is_warned_of(private: Path) -> None:
-    expired = Tls(Path("cert"), Path("key"), ("it has expired",))
+    expired = replace(TLS, warnings=("it has expired",))
     assert warnings_at_start(Config(serverdir=private), expired, []) == ["it has expired"]
 
 

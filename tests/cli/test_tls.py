@@ -1,16 +1,19 @@
 """HTTPS: what is checked before it is served with, and that it is served."""
 
 import signal
+import socket
 import ssl
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 
 from simpleindex.config import Config, ConfigError
-from simpleindex.serving.tls import renew, tls_of, uvicorn_arguments
+from simpleindex.serving.server import GRACE_SECONDS
+from simpleindex.serving.tls import tls_of
 from tests.certificates import Certificate, a_certificate, openssl
 from tests.cli.asking import ANSWER_SECONDS_MAX
 from tests.cli.commands import Cli
@@ -30,7 +33,6 @@ def warnings_of(certificate: Certificate) -> tuple[str, ...]:
 
 def test_without_the_settings_there_is_no_tls() -> None:
     assert tls_of(Config()) is None
-    assert uvicorn_arguments(Config()) == {}
 
 
 def test_a_sound_certificate_is_taken_without_a_word(tmp_path: Path) -> None:
@@ -133,19 +135,18 @@ def test_a_server_speaks_https_and_says_so_in_its_links(tmp_path: Path) -> None:
     assert "warning" not in server.log.read_text()
 
 
-def test_a_renewed_certificate_serves_new_connections(tmp_path: Path) -> None:
+def test_what_was_read_is_served_whatever_becomes_of_the_files(tmp_path: Path) -> None:
     old, new = a_certificate(tmp_path, "old"), a_certificate(tmp_path, "new")
     served = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem", old.authority)
     put(old, served)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(served.cert, served.key)
+    first = context_of(served)
     put(new, served)
-    renew(context, settings_of(served))
-    assert shown_by(context) == der_of(new)
+    second = context_of(served)
+    assert shown_by(first) == der_of(old)
     served.key.write_bytes(old.key.read_bytes())
     with pytest.raises(ConfigError, match="does not belong"):
-        renew(context, settings_of(served))
-    assert shown_by(context) == der_of(new)
+        context_of(served)
+    assert shown_by(second) == der_of(new)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
@@ -170,6 +171,28 @@ def test_a_running_server_takes_a_renewed_certificate(tmp_path: Path, workers: i
         told = "the settings stay as they were: the key"
         wait_until(lambda: told in server.log.read_text())
         assert get(server.port, "/+api", new.authority)[2] == der_of(new)
+
+
+def context_of(made: Certificate) -> ssl.SSLContext:
+    tls = tls_of(settings_of(made))
+    assert tls is not None
+    return tls.context
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_waits_for_no_handshake(tmp_path: Path, workers: int) -> None:
+    made = a_certificate(tmp_path)
+    tls = (f"--tls-cert={made.cert}", f"--tls-key={made.key}")
+    flags = (*tls, f"--workers={workers}", "--no-access-log")
+    with running_server(tmp_path / "data", *flags) as server, ExitStack() as kept:
+        for turn in range(20):
+            half = kept.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            half.sendall(b"\x16\x03\x01\x02"[: turn % 5])
+        assert get(server.port, "/+api", made.authority)[0] == 200
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < GRACE_SECONDS
+        assert server.log.read_text() == ""
 
 
 def put(made: Certificate, where: Certificate) -> None:
