@@ -300,20 +300,24 @@ class Connections:
         exempt: Collection[Network] = (),
         told: Callable[[str], object] = _told_nobody,
     ) -> None:
-        self.bounds = bounds
-        self._exempt = tuple(exempt)
+        self.bound(bounds, exempt)
         self._telling = _Telling(told)
         self._inside: dict[Connection, None] = {}
         self._waiting: dict[Connection, None] = {}
         """Those without a running request; who has waited longest comes first."""
         self._leaving: dict[Connection, None] = {}
         self._networks: dict[str, _Network] = {}
-        self._look_seconds = min(_LOOK_SECONDS_MAX, _shortest(bounds) / 4)
         self._looked_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._inside)
+
+    def bound(self, bounds: Bounds, exempt: Collection[str]) -> None:
+        """Let these hold from now on. Who is inside stays, even if that is too many."""
+        self.bounds = bounds
+        self._exempt = tuple(exempt)
+        self._look_seconds = min(_LOOK_SECONDS_MAX, _shortest(bounds) / 4)
 
     def enter(self, end: End, address: str | None) -> Connection:
         """A new connection, of a client with this address; None if it has none.

@@ -530,6 +530,18 @@ def test_no_bound_means_none() -> None:
         assert all(line.is_open for line in lines)
 
 
+def test_other_bounds_hold_for_who_comes_after_them() -> None:
+    with a_desk(echoing, connections=3, connections_per_address=3) as desk:
+        busy = [desk.connect(HEAD_OF_A_POST + b"\r\n") for _ in range(3)]
+        desk.connections.bound(Bounds(connections=2, connections_per_address=3), ())
+        assert all(line.is_open for line in busy)
+        assert refused(desk.connect(REQUEST, address="192.0.2.2"))[0] == 503
+        desk.connections.bound(Bounds(connections=9, connections_per_address=1), ())
+        assert refused(desk.connect(REQUEST))[0] == 503
+        desk.connections.bound(Bounds(connections=9, connections_per_address=1), ("192.0.2.1",))
+        assert desk.connect(REQUEST).heard.startswith(b"HTTP/1.1 200 OK")
+
+
 def test_a_stop_closes_all_that_has_no_request_running(desk: Desk) -> None:
     waiting = [desk.connect(), desk.connect(A_PART), desk.connect(REQUEST)]
     leaving = desk.connect(b"what?\r\n\r\n")

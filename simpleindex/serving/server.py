@@ -73,18 +73,20 @@ class Server:
     ) -> None:
         """Answer as `read` says, from the next request on; `take` is called then.
 
-        Where the settings cannot be used, the log says why, and those in effect stay.
+        `read` may block: it is called in a thread. Where the settings cannot be used, the log says
+        why, and those in effect stay, all of them.
         """
         self._uvicorn.errands.append(lambda: self._reload(read, take))
 
     async def _reload(self, read: Callable[[], Reading], take: Callable[[Reading], None]) -> None:
         try:
-            reading = read()
+            reading = await asyncio.to_thread(read)
             await self._app.reload(reading.config)
         except (ConfigError, StoreError) as error:
             log_unusable(error)
         else:
             self._tls = reading.tls
+            self._connections.bound(Bounds.of(reading.config), reading.config.trusted_proxy)
             take(reading)
 
     def _uvicorn_config(self, workers: int) -> uvicorn.Config:

@@ -179,6 +179,22 @@ def context_of(made: Certificate) -> ssl.SSLContext:
     return tls.context
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_settings_that_cannot_be_used_change_no_certificate(tmp_path: Path, workers: int) -> None:
+    old, new = a_certificate(tmp_path, "old"), a_certificate(tmp_path, "new")
+    served = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem", old.authority)
+    put(old, served)
+    tls = (f"--tls-cert={served.cert}", f"--tls-key={served.key}")
+    with running_server(tmp_path / "data", *tls, f"--workers={workers}") as server:
+        put(new, served)
+        (server.serverdir / "simpleindex.toml").write_text("secretfile = '/nowhere/key'")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "the settings stay as they were: " in server.log.read_text())
+        for _ in range(10):
+            assert get(server.port, "/+api", old.authority)[2] == der_of(old)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stop_waits_for_no_handshake(tmp_path: Path, workers: int) -> None:
     made = a_certificate(tmp_path)

@@ -4,7 +4,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import a_wheel, an_upload_body
 from tests.cli.asking import ANSWER_SECONDS_MAX, ask_json
+from tests.listening import Connection
 from tests.server import RunningServer, running_server
 from tests.serving.clients import root_of
 from tests.serving.processes import wait_until
@@ -74,6 +75,20 @@ def test_settings_that_cannot_be_used_change_nothing(
         assert root.upload(WHEEL).status == 200
         log = server.log.read_text()
     assert "Traceback" not in log
+
+
+def test_the_bounds_on_connections_are_in_effect_after_sighup(tmp_path: Path) -> None:
+    with served(tmp_path, 1) as server, ExitStack() as kept:
+        settle(server, "connections_max = 2", "changed: connections_max")
+        for _ in range(2):
+            busy = kept.enter_context(Connection(server.url))
+            busy.request("POST /+login", Expect="100-continue", Content_Length="2")
+            assert busy.hear().status == 100  # the request has begun
+        with Connection(server.url) as refused:
+            refused.request("GET /+api")
+            assert refused.hear().status == 503
+        settle(server, "", "changed: connections_max")
+        assert root_of(server).ask("GET", "/+api").status == 200
 
 
 def test_what_takes_a_restart_is_told(tmp_path: Path) -> None:
