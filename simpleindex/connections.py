@@ -313,7 +313,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._inside)
 
-    def bound(self, bounds: Bounds, exempt: Collection[str]) -> None:
+    def bound(self, bounds: Bounds, exempt: Collection[Network]) -> None:
         """Let these hold from now on. Who is inside stays, even if that is too many."""
         self.bounds = bounds
         self._exempt = tuple(exempt)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from simpleindex.config import parse_networks
 from simpleindex.connections import Bounds
 from simpleindex.wire.browser_headers import EVERYWHERE
 from tests.lines import Desk, Line, a_desk
@@ -538,7 +539,8 @@ def test_other_bounds_hold_for_who_comes_after_them() -> None:
         assert refused(desk.connect(REQUEST, address="192.0.2.2"))[0] == 503
         desk.connections.bound(Bounds(connections=9, connections_per_address=1), ())
         assert refused(desk.connect(REQUEST))[0] == 503
-        desk.connections.bound(Bounds(connections=9, connections_per_address=1), ("192.0.2.1",))
+        proxies = parse_networks("192.0.2.1")
+        desk.connections.bound(Bounds(connections=9, connections_per_address=1), proxies)
         assert desk.connect(REQUEST).heard.startswith(b"HTTP/1.1 200 OK")
 
 
