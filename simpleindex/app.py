@@ -164,7 +164,8 @@ class Application:
         """What has to be done once a day, beside everything else."""
         while True:
             if self._opened is not None:
-                await in_thread(self._opened.keep_up)
+                # A stop ends the waiting for it, not the work itself: `retire` waits for that.
+                await asyncio.shield(self._opened.keep_up())
             await asyncio.sleep(_UPKEEP_SECONDS)
 
 
@@ -189,20 +190,36 @@ class _Opened:
         try:
             await self._seen(scope, receive, send)
         finally:
-            self._inside -= 1
-            if not self._inside:
-                self._is_left.set()
+            self._leave()
+
+    async def keep_up(self) -> None:
+        """Do what has to be done at the start and once a day. Whatever fails is told in the log."""
+        self._inside += 1
+        try:
+            await in_thread(self._keep_up)
+        except Exception:
+            _log.exception("the daily upkeep failed")
+        finally:
+            self._leave()
 
     async def retire(self) -> None:
-        """Close, once the last request is answered. No more must come."""
+        """Close, once the last request is answered and the upkeep done. No more must come."""
         while self._inside:
             self._is_left.clear()
             await self._is_left.wait()
         await self._parts.mirroring.stop()
         await in_thread(self.close)
 
-    def keep_up(self) -> None:
-        """Do what has to be done at the start and once a day. Blocks."""
+    def close(self) -> None:
+        """Finish what is being written, and let go of the directory."""
+        self._to_close.close()
+
+    def _leave(self) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._is_left.set()
+
+    def _keep_up(self) -> None:
         parts = self._parts
         forget_gone_if_possible(parts.mirroring.cache, parts.store.catalog)
         try:
@@ -211,10 +228,6 @@ class _Opened:
             )
         except StoreError as error:
             _log.error("the audit log was not trimmed: %s", error)
-
-    def close(self) -> None:
-        """Finish what is being written, and let go of the directory."""
-        self._to_close.close()
 
 
 def _open(config: Config, server: _Server, now: Callable[[], datetime]) -> _Opened:
