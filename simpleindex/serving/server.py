@@ -1,7 +1,6 @@
 """One process that answers requests, until it is told to stop."""
 
 import asyncio
-import signal
 import socket
 import ssl
 from collections import deque
@@ -17,6 +16,7 @@ from simpleindex.handshake import encrypted_protocol
 from simpleindex.observing import AccessLog
 from simpleindex.protocol import bounded_protocol
 from simpleindex.serving.settings import Reading, log_unusable
+from simpleindex.serving.stopping import on_stop
 from simpleindex.serving.tls import Tls
 from simpleindex_storage.errors import StoreError
 
@@ -56,8 +56,7 @@ class Server:
         """
         # For a signal that comes before uvicorn listens to them. And uvicorn raises the signal
         # that ended it again when all is done; ending so is no failure.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
+        on_stop(self.stop)
         self._app.open()
         try:
             self._uvicorn.run(self._sockets)

@@ -27,6 +27,7 @@ from simpleindex.serving.hangup import on_hangup
 from simpleindex.serving.memory import give_memory_back
 from simpleindex.serving.server import GRACE_SECONDS, Server
 from simpleindex.serving.settings import Reading, Settings, log_unusable, try_out
+from simpleindex.serving.stopping import on_stop, stops_held_back
 from simpleindex.serving.tls import tls_of
 from simpleindex_storage.errors import StoreError
 
@@ -73,8 +74,7 @@ class Workers:
         `when_ready` is called once all of them answer. SIGTERM and SIGINT end it within ten
         seconds; SIGHUP gives the settings, read again, to all workers.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop())
+        on_stop(self._stop)
         on_hangup(self._reload_soon, self._stop)
         with _woken_by_signals() as waking:
             self._replace_dead()
@@ -94,9 +94,12 @@ class Workers:
         self._has_to_reload = True
 
     def _wait_until_ready(self, waking: socket.socket) -> None:
-        while not self._is_stopping and not all(worker.is_ready for worker in self._workers):
+        while not all(worker.is_ready for worker in self._workers):
             self._hear(waking)
-            if any(not worker.process.is_alive() for worker in self._workers):
+            has_one_ended = any(not worker.process.is_alive() for worker in self._workers)
+            if self._is_stopping:  # as all may have been told together: it has not failed
+                return
+            if has_one_ended:
                 raise WorkerFailed
 
     def _look_after(self, waking: socket.socket) -> None:
@@ -133,7 +136,7 @@ class Workers:
 
     def _replace_dead(self) -> None:
         if time.monotonic() >= self._next_start:
-            while len(self._workers) < self._count:
+            while len(self._workers) < self._count and not self._is_stopping:
                 self._workers.append(_started(self._settings.current, self._sockets))
 
     def _reload(self) -> None:
@@ -184,7 +187,8 @@ def _started(config: Config, sockets: Sequence[socket.socket]) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(config, sockets, theirs), name="worker")
-    process.start()
+    with stops_held_back():
+        process.start()
     theirs.close()  # so that our end tells when the worker is gone
     return _Worker(process, ours)
 

@@ -16,7 +16,13 @@ import pytest
 from simpleindex.serving.workers import _pause_seconds
 from tests.builders import a_wheel
 from tests.certificates import a_certificate
-from tests.server import STOP_SECONDS_MAX, RunningServer, running_server, server_environment
+from tests.server import (
+    STOP_SECONDS_MAX,
+    RunningServer,
+    running_server,
+    server_environment,
+    simpleindex,
+)
 from tests.serving.clients import Root, root_of
 from tests.serving.processes import children_of, wait_until, wait_until_gone
 
@@ -165,6 +171,22 @@ def test_a_worker_that_never_gets_ready_is_tried_again_for_ever() -> None:
     assert pauses == [2, 4, 30, 30, 30, 30]
 
 
+def test_a_ctrl_c_while_workers_start_ends_all_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_CTRL_C_IN_A_NEW_WORKER)
+    environment = server_environment()
+    environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{environment['PYTHONPATH']}"
+    finished = subprocess.run(
+        simpleindex("serve", f"--serverdir={tmp_path / 'data'}", "--port=0", "--workers=3"),
+        capture_output=True,
+        env=environment,
+        text=True,
+        timeout=STOP_SECONDS_MAX,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr, finished.stdout) == (0, "", "")
+    assert list((tmp_path / "data" / "incoming").iterdir()) == []
+
+
 def upload_until_the_end(root: Root, number: int, begun: Barrier) -> list[str]:
     """Upload one file after the other, until nobody answers; those that were acknowledged."""
     acknowledged: list[str] = []
@@ -196,6 +218,15 @@ def paused_process(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+_CTRL_C_IN_A_NEW_WORKER = """\
+import os, signal, sys
+
+if "--multiprocessing-fork" in sys.orig_argv:
+    for pid in (os.getppid(), os.getpid()):
+        os.kill(pid, signal.SIGINT)
+"""
 
 
 _FOREIGN_FOLDER = """\
