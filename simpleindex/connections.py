@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
@@ -127,6 +127,7 @@ class Reason(StrEnum):
     UNREAD = "unread"
     MADE_ROOM = "made-room"
     TOO_MANY = "too-many-connections"
+    STOPPING = "stopping"
 
 
 _TOLD_AS = {
@@ -139,7 +140,10 @@ _TOLD_AS = {
     Reason.UNREAD: "whose answer was not read",
     Reason.MADE_ROOM: "on which no request was running, to make room for others",
     Reason.TOO_MANY: "above connections_max or connections_per_address_max",
+    Reason.STOPPING: "whose request was not done when the server had to stop",
 }
+_WARNED_OF = (Reason.TOO_MANY, Reason.STOPPING)
+"""Where the client has done nothing wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,10 @@ _BODY_TOO_SLOW = Refusal(
 TOO_MANY = Refusal(
     503, "there are too many connections; try again in a few seconds", Reason.TOO_MANY, 5
 )
+STOPPING = Refusal(
+    503, "the server stops, and cannot wait for this; try again in a few seconds",
+    Reason.STOPPING, 5,
+)  # fmt: skip
 
 
 class Phase(Enum):
@@ -347,14 +355,26 @@ class Connections:
         self.see_off(connection)
         connection.end.refuse(refusal)
 
+    def refuse_running(self, refusal: Refusal) -> None:
+        """Answer every request that is still running for the last time."""
+        running = [connection for connection in self._inside if not connection.phase.waits]
+        for connection in running:
+            self._set_off(connection)
+            connection.end.refuse(refusal)
+        if running:
+            self._telling.add_all(refusal.reason, running)
+
+    def cut(self) -> None:
+        """Close all connections at once."""
+        for connection in [*self._inside, *self._leaving]:
+            connection.end.cut()
+
     def see_off(self, connection: Connection) -> None:
         """It counts no more, and is about to be closed. The client has a little time for its part.
 
         (Over TLS, both sides say goodbye.)
         """
-        self._let_go(connection)
-        connection.turn(Phase.LEAVING)
-        self._leaving[connection] = None
+        self._set_off(connection)
         if len(self._leaving) > _LEAVING_MAX:
             oldest = next(iter(self._leaving))
             del self._leaving[oldest]
@@ -367,7 +387,7 @@ class Connections:
 
     def tell(self, connection: Connection, reason: Reason) -> None:
         """Count that a connection was closed, and why."""
-        self._telling.add(reason, connection.address, connection.end.loop.time())
+        self._telling.add_all(reason, [connection])
 
     def _network(self, address: str | None) -> _Network | None:
         """None where everybody may come from: a proxy, a Unix socket, this computer."""
@@ -395,6 +415,11 @@ class Connections:
     def _close(self, connection: Connection) -> None:
         self.see_off(connection)
         connection.end.hang_up()
+
+    def _set_off(self, connection: Connection) -> None:
+        self._let_go(connection)
+        connection.turn(Phase.LEAVING)
+        self._leaving[connection] = None
 
     def _let_go(self, connection: Connection) -> None:
         if connection not in self._inside:
@@ -466,12 +491,14 @@ class _Telling:
         """Whether there is something to write yet."""
         return bool(self._unwritten)
 
-    def add(self, reason: Reason, address: str | None, now: float) -> None:
-        """It has happened once."""
-        self._told(reason.value)
-        self._unwritten[reason] += 1
-        self._last_address[reason] = address
-        self._write(reason, now)
+    def add_all(self, reason: Reason, connections: Sequence[Connection]) -> None:
+        """It has happened to each of these; there is one at least."""
+        for _ in connections:
+            self._told(reason.value)
+        self._unwritten[reason] += len(connections)
+        last = connections[-1]
+        self._last_address[reason] = last.address
+        self._write(reason, last.end.loop.time())
 
     def write(self, now: float) -> None:
         """Write what waits and may be written."""
@@ -484,7 +511,7 @@ class _Telling:
         self._written_at[reason] = now
         count = self._unwritten.pop(reason)
         _log.log(
-            logging.WARNING if reason is Reason.TOO_MANY else logging.INFO,
+            logging.WARNING if reason in _WARNED_OF else logging.INFO,
             "%s: closed %d connection%s %s, the last from %s",
             *(reason.value, count, "" if count == 1 else "s", _TOLD_AS[reason]),
             self._last_address[reason] or "a Unix socket",

@@ -89,6 +89,7 @@ class Event(Enum):
     TOLD_BODY_TOO_SLOW = ("protocol_refusals", "body-too-slow")
     TOLD_MADE_ROOM = ("protocol_refusals", "made-room")
     TOLD_TOO_MANY_CONNECTIONS = ("protocol_refusals", "too-many-connections")
+    TOLD_STOPPING = ("protocol_refusals", "stopping")
     TOLD_UNREAD = ("protocol_refusals", "unread")
     TOLD_MALFORMED = ("protocol_refusals", "malformed")
     TOLD_OTHER = ("protocol_refusals", "other")

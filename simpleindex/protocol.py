@@ -61,7 +61,7 @@ class IndexProtocol(H11Protocol):
         super().__init__(*args, **kwargs)
         self._connections = Connections(Bounds()) if connections is None else connections
         self.conn: _SpeakingConnection = _SpeakingConnection(self._connections.bounds)
-        self.app = _in_slices(self.app)
+        self.app = self._ending_quietly(_in_slices(self.app))
         self._connection: Connection = None  # type: ignore[assignment]  # until it is made
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -169,6 +169,18 @@ class IndexProtocol(H11Protocol):
         """How much of all our answers the client has taken, as far as the system tells."""
         waiting = self.unsent_bytes() + _kernel_queue_bytes(self.transport)
         return self.conn.produced_bytes - waiting
+
+    def _ending_quietly(self, app: ASGI3Application) -> ASGI3Application:
+        async def ended(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            try:
+                await app(scope, receive, send)
+            except asyncio.CancelledError:
+                # The server stops. Whoever is still there has been told so, and uvicorn, which
+                # would log a traceback, needs not to be.
+                if self._connection.phase is not Phase.LEAVING and not self.transport.is_closing():
+                    raise
+
+        return ended
 
     def _begin(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)

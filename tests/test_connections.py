@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.config import parse_networks
-from simpleindex.connections import Bounds
+from simpleindex.connections import STOPPING, Bounds
 from simpleindex.wire.browser_headers import EVERYWHERE
 from tests.lines import Desk, Line, a_desk
 
@@ -554,6 +554,38 @@ def test_a_stop_closes_all_that_has_no_request_running(desk: Desk) -> None:
     busy.send(bytes(1_000_000))
     assert b"1000000" in busy.heard
     assert busy.is_lost
+
+
+def test_however_many_requests_are_running_each_is_refused_and_one_line_tells_of_them(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "simpleindex")
+    busy = [desk.connect(HEAD_OF_A_POST + b"\r\n") for _ in range(150)]
+    idle = desk.connect(REQUEST)
+    desk.connections.refuse_running(STOPPING)
+    desk.clock.catch_up()
+    assert {refused(line)[0] for line in busy} == {503}
+    assert idle.heard.count(b"HTTP/1.1 ") == 1
+    assert len(GONE) == 150
+    (line,) = caplog.messages
+    assert line.startswith("stopping: closed 150 connections whose request was not done ")
+    desk.connections.cut()
+    desk.clock.catch_up()
+    assert all(line.is_lost for line in [*busy, idle])
+    assert desk.reasons == ["stopping"] * 150
+
+
+def test_requests_that_are_given_up_end_without_ado(caplog: pytest.LogCaptureFixture) -> None:
+    async def hanging(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    with a_desk(hanging) as desk:
+        refused_one, gone = desk.connect(REQUEST), desk.connect(REQUEST)
+        gone.hang_up()
+        desk.connections.refuse_running(STOPPING)
+        desk.give_up()
+        assert refused(refused_one)[0] == 503
+    assert [record.name for record in caplog.records if record.levelno > logging.WARNING] == []
 
 
 def test_nothing_is_looked_at_when_nobody_is_here(desk: Desk) -> None:

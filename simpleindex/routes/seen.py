@@ -1,5 +1,6 @@
 """Around all doors: sees each request come in and its answer go out, and takes note of it."""
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 from time import perf_counter
 
@@ -78,6 +79,9 @@ class Seen:
         self._observer.began()
         try:
             await self.app(scope, asked.receive, asked.send)
+        except CancelledError:
+            asked.status = asked.status or 503  # the server stops, and has refused it
+            raise
         except BaseException:
             asked.status = asked.status or 500  # which is what the server will say
             raise

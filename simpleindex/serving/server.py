@@ -11,7 +11,7 @@ import uvicorn
 
 from simpleindex.app import create_app
 from simpleindex.config import Config, ConfigError
-from simpleindex.connections import Bounds, Connections
+from simpleindex.connections import STOPPING, Bounds, Connections
 from simpleindex.handshake import encrypted_protocol
 from simpleindex.observing import AccessLog
 from simpleindex.protocol import bounded_protocol
@@ -21,7 +21,9 @@ from simpleindex.serving.tls import Tls
 from simpleindex_storage.errors import StoreError
 
 GRACE_SECONDS = 8
-"""For requests that are under way when the server is to stop; what takes longer is cut."""
+"""For requests that are under way when the server is to stop; what takes longer is refused."""
+_GOODBYE_SECONDS = 0.5
+"""For refused clients to take the answer, and for their requests to end by themselves."""
 
 _Errand: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
@@ -45,7 +47,8 @@ class Server:
         self._tls = tls
         self._app = create_app(config, access_log=access_log)
         self._connections = Connections(Bounds.of(config), config.trusted_proxy, self._app.refused)
-        self._uvicorn = _Uvicorn(self._uvicorn_config(config.workers), when_ready)
+        uvicorn_config = self._uvicorn_config(config.workers)
+        self._uvicorn = _Uvicorn(uvicorn_config, when_ready, self._connections)
         connections = self._uvicorn.server_state.connections
         self._app.count_connections(lambda: len(connections))
 
@@ -98,7 +101,7 @@ class Server:
             access_log=False,  # that of `log_lines` is written in batches
             server_header=False,
             proxy_headers=False,  # else every local process could say that it speaks for others
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS + 1,  # it would answer all with a bare 500
             workers=workers,  # for Windows, where several processes have to share a socket
         )
 
@@ -115,9 +118,12 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which says when it listens, and does what other threads ask of it."""
 
-    def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, when_ready: Callable[[], None], connections: Connections
+    ) -> None:
         super().__init__(config)
         self._when_ready = when_ready
+        self._connections = connections
         self.errands: deque[_Errand] = deque()
         """Done one after the other, in the event loop, as soon as there is one."""
         self._errand: asyncio.Task[None] | None = None
@@ -127,6 +133,22 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._when_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen no more, and finish what was begun, or refuse it when its time is over."""
+        ending = asyncio.create_task(self._end_what_remains())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    async def _end_what_remains(self) -> None:
+        await asyncio.sleep(GRACE_SECONDS)
+        self._connections.refuse_running(STOPPING)
+        await asyncio.sleep(_GOODBYE_SECONDS)
+        for task in self.server_state.tasks:
+            task.cancel()
+        self._connections.cut()
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; whether it is time to stop."""
