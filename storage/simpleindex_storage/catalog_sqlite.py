@@ -191,13 +191,23 @@ class SqliteCatalog:
                 connection.execute(sql.SET_FACT, (serial, "serial"))
                 connection.execute(sql.SET_FACT, (length, "journal_bytes"))
                 self._generation.announce(serial)
-            connection.execute("COMMIT" if changed else "ROLLBACK")
+            self._end(before, changed=changed)
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             self._is_first_commit = True  # the next one clears away what this one has begun
             raise
         self._generation.settle(serial)
+
+    def _end(self, before: int, *, changed: bool) -> None:
+        try:
+            self._writing.execute("COMMIT" if changed else "ROLLBACK")
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                # What makes it a commit is its last page, and that had no room in the log. So there
+                # is nothing to rule out, and its bytes may go: they may be what fills the disk.
+                self._generation.settle(before)
+            raise
 
     def _rule_out_the_failed(self) -> None:
         """Take care that a commit that failed, or whose writer died, never happens after all.

@@ -127,7 +127,7 @@ def test_no_call_is_a_bad_one_to_fail(
 )
 def test_a_spoiled_server_dies_badly(tmp_path: Path, sabotage: str, violation: str) -> None:
     with a_trial(UPLOADS[0], tmp_path / "data", sabotage=sabotage) as trial:
-        commit = trial.calls.index("sync catalog.sqlite-wal")
+        commit = trial.calls.index("write catalog.sqlite-wal")
         trial.kill_at_every_change([commit])
     assert any(violation in line for line in trial.tally.lines()), trial.tally.lines()
 
