@@ -22,6 +22,7 @@ START_SECONDS_MAX = 60.0
 """A server that has not told its URL by then hangs; a healthy one needs about half a second."""
 
 STOP_SECONDS_MAX = 30.0
+_LOG_SECONDS_MAX = 10.0
 
 _ROOT = Path(__file__).parents[1]
 _URL = re.compile(r"(https?)://127\.0\.0\.1:(\d+)/?")
@@ -54,6 +55,17 @@ class RunningServer:
         """End it in the orderly way; its exit code."""
         self.process.terminate()
         return self.process.wait(STOP_SECONDS_MAX)
+
+    def wait_for_log(self, text: str, *, times: int = 1, after: int = 0) -> str:
+        """Wait until a text is in the log, behind its first characters; all that follows them.
+
+        A thread of the server writes its lines, a moment after the answers that they tell of.
+        """
+        deadline = time.monotonic() + _LOG_SECONDS_MAX
+        while (told := self.log.read_text("utf-8")[after:]).count(text) < times:
+            assert time.monotonic() < deadline, f"{text!r} is not in the log"
+            time.sleep(0.01)
+        return told
 
     def kill(self) -> None:
         """End it as a power cut would."""

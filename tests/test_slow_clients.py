@@ -229,7 +229,7 @@ def test_handshakes_take_no_more_open_files_than_there_may_be_connections(tmp_pa
             kept.enter_context(Connection(server.url))
         assert is_healthy_over_tls(server.url, made)
         assert sockets_of(server) <= before + 10
-        assert "made-room: closed 1 connection" in server.log.read_text("utf-8")
+        server.wait_for_log("made-room: closed 1 connection")
 
 
 def sockets_of(server: RunningServer) -> int:
@@ -253,7 +253,7 @@ def test_the_bound_on_connections_is_a_setting(tmp_path: Path) -> None:
         busy.send(b"{}")
         assert busy.hear().status == 400
         assert is_healthy(server.url)
-        assert "too-many-connections: closed 1 connection" in server.log.read_text("utf-8")
+        server.wait_for_log("too-many-connections: closed 1 connection")
 
 
 def test_a_stop_does_not_wait_for_half_a_header(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_hatch_finds_what_is_there_below_the_upload_url(
     to = Destination(server.url + path, "root", server.root_password)
     assert "already exists" not in hatch(terminal, project, to).sentence
     assert hatch(terminal, project, to).sentence.count("already exists") == 2
-    assert server.log.read_text("utf-8").count('"POST ') == 2
+    assert server.wait_for_log('"POST ', times=2).count('"POST ') == 2
 
 
 def test_uv_skips_what_it_finds_on_the_check_url_but_not_if_it_differs(

@@ -143,6 +143,10 @@ class MirrorSite:
         """All that the server has written to stderr."""
         return self.server.log.read_text("utf-8")
 
+    def wait_for_log(self, text: str, *, after: int = 0) -> str:
+        """As `RunningServer.wait_for_log`."""
+        return self.server.wait_for_log(text, after=after)
+
     def meanwhile(self, *asking: Callable[[], httpx2.Response]) -> "Answers":
         """Ask in threads, one each, while the caller does something else."""
         pool = ThreadPoolExecutor(len(asking))

@@ -61,7 +61,7 @@ def test_who_knows_the_url_of_a_young_file_is_told_until_when_it_waits(
         assert answer.text.startswith(f"{YOUNG.filename} is held back until ")
         assert until_when in answer.text
         assert "approved+=demo==2.0 admits this release at once" in answer.text
-    assert until_when in site.log()
+    site.wait_for_log(until_when)
     assert site.upstream.requests.count(YOUNG.filename, None) == 0
     assert kept_filenames(site) == []
 

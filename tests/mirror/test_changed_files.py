@@ -71,7 +71,7 @@ def test_the_log_says_once_that_a_file_has_changed(site: MirrorSite) -> None:
         f"{site.index}: upstream offers other bytes under the name {DEMO.filename} "
         f"(sha256={OTHER.sha256})"
     )
-    assert site.log().count(line) == 1
+    assert site.wait_for_log(line).count(line) == 1
 
 
 def test_why_tells_that_a_file_has_changed(site: MirrorSite) -> None:

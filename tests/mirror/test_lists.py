@@ -191,7 +191,7 @@ def test_a_list_that_cannot_be_had_is_trouble_for_the_mirror_and_none_for_a_stag
     assert (answer.status_code, answer.text.count("\n")) == (504, 1)
     assert f"the list of {site.index} is not known yet" in answer.text
     assert names_of(site, stage) == ["demo"]
-    assert f"{site.index}: list of projects not fetched: " in site.log()
+    site.wait_for_log(f"{site.index}: list of projects not fetched: ")
 
 
 @pytest.mark.parametrize("behaviour", BROKEN.values(), ids=BROKEN)

@@ -196,7 +196,7 @@ def test_a_wheel_that_cannot_be_read_has_no_metadata(site: MirrorSite) -> None:
     answer = beside(site, name)
     assert answer.status_code == 404
     assert "it is no wheel that can be read" in answer.text
-    assert f"{site.index}: no metadata of {name}: " in site.log()
+    site.wait_for_log(f"{site.index}: no metadata of {name}: ")
     assert site.download("demo", name).status_code == 200
 
 

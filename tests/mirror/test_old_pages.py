@@ -109,7 +109,7 @@ def test_pages_go_on_being_told_when_upstream_is_gone(
         for _ in range(3):
             assert site.page("demo").content == before
         line = f"{site.index}: page of demo not fetched: 127.0.0.1:{site.upstream.port}"
-        assert line in site.log()
+        site.wait_for_log(line)
 
 
 def test_an_old_page_is_told_by_a_server_that_has_just_started_without_upstream(

@@ -220,7 +220,7 @@ def test_trouble_is_told_in_the_log_with_the_name_of_mirror_and_project(site: Mi
     site.upstream.behave(PAGE, Status(500))
     site.page("demo")
     line = f"{site.index}: page of demo not fetched: 127.0.0.1:{site.upstream.port} answered with"
-    assert line in site.log()
+    site.wait_for_log(line)
 
 
 def _statuses(*answers: httpx2.Response) -> list[int]:

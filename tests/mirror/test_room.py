@@ -153,7 +153,7 @@ def test_where_the_disk_has_no_room_files_are_handed_on_and_not_kept(full: Mirro
     assert figures(full)["files"] == 0
     assert kept_filenames(full) == []
     assert parts(full.server.serverdir) == []
-    assert f"there is no room for {LARGE}" in full.log()
+    full.wait_for_log(f"there is no room for {LARGE}")
 
 
 def test_what_is_handed_on_is_checked_too(full: MirrorSite) -> None:

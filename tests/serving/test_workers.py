@@ -85,8 +85,7 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(tmp_path: Path) -> 
         wait_until(lambda: len(workers_of(server)) == 2)
         assert before[1] in workers_of(server)
         assert root.upload(a_wheel("demo", "2.0")).status == 200
-        log = server.log.read_text()
-    assert f"worker {before[0]} ended with SIGKILL; another one takes its place" in log
+        server.wait_for_log(f"worker {before[0]} ended with SIGKILL; another one takes its place")
 
 
 @pytest.mark.parametrize("unusable", ["secretfile = '/nowhere/key'", "tls"])
@@ -107,9 +106,8 @@ def test_what_no_worker_could_use_is_refused_once_and_replaced_workers_are_as_be
         wait_until(lambda: len(workers_of(server)) == 2)
         with paused_process(other):
             assert root.ask("GET", "/+api").status == 200
-        told = server.log.read_text().splitlines()
+        told = server.wait_for_log(f"worker {killed} ended with SIGKILL").splitlines()
     assert [line.partition(" the settings ")[1] for line in told] == [" the settings ", ""]
-    assert f"worker {killed} ended with SIGKILL" in told[1]
 
 
 def test_workers_end_when_the_process_that_looks_after_them_is_killed(tmp_path: Path) -> None:
