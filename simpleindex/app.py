@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
 from simpleindex.counted import Counted
+from simpleindex.hot import HotAnswers
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
 from simpleindex.limits import FailureLimits
 from simpleindex.mirror.forgetting import forget_gone_if_possible
@@ -121,6 +122,10 @@ class Application:
         """Let `/-/metrics` tell how many clients are connected."""
         self._server.open_connections = count
 
+    def hot(self) -> HotAnswers | None:
+        """Whole answers that hold at this moment; None while nothing is open."""
+        return None if self._opened is None else self._opened.hot
+
     def refused(self, reason: str) -> None:
         """Count what was refused before it was a request, by the protocol's word for it."""
         if self._opened is not None:
@@ -178,6 +183,9 @@ class _Opened:
         self.store = parts.store
         self.front = front
         self.observer = observer
+        self.hot = HotAnswers(
+            parts.config.page_memory_bytes // 2, parts.agreed, observer, parts.config.trusted_proxy
+        )
         self._parts = parts
         self._seen = Seen(front, observer)
         self._to_close = to_close
@@ -212,6 +220,7 @@ class _Opened:
 
     def close(self) -> None:
         """Finish what is being written, and let go of the directory."""
+        self.hot.count()
         self._to_close.close()
 
     def _leave(self) -> None:
@@ -265,6 +274,11 @@ class _Parts:
     counted: Counted
     now: Callable[[], datetime]
 
+    def agreed(self) -> tuple[int, int] | None:
+        """The serials of all that answers show, if nothing of it is being changed."""
+        stored, kept = self.store.catalog.agreed_serial(), self.mirroring.cache.agreed_serial()
+        return None if stored is None or kept is None else (stored, kept)
+
 
 def _join(parts: _Parts) -> Front:
     config, server, store, now = parts.config, parts.server, parts.store, parts.now
@@ -275,12 +289,14 @@ def _join(parts: _Parts) -> Front:
     readers = Readers(catalog, doorkeeper, rules, mirroring.pages)
     return Front(
         catalog=catalog,
+        agreed=parts.agreed,
         simple=SimpleDoor(
             catalog,
             mirrored,
             mirroring.lists,
             readers,
-            RenderedPages(config.page_memory_bytes),
+            RenderedPages(config.page_memory_bytes // 2),
+            parts.agreed,
             now,
             config.outside_url,
             config.trusted_proxy,

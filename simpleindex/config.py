@@ -285,7 +285,7 @@ class Config:
         None, _optional_path, "Key that signs logins [default: SERVERDIR/secret].", metavar="PATH"
     )
     page_memory_bytes: int = _setting(
-        32 << 20, _size, "Memory for finished pages.", metavar="BYTES"
+        32 << 20, _size, "Memory for finished pages and answers.", metavar="BYTES"
     )
     upstream_url: str | None = _setting(
         None,

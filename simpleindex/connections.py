@@ -171,6 +171,10 @@ STOPPING = Refusal(
 )  # fmt: skip
 
 
+_ORDER_SECONDS = 0.5
+"""So far what is known of waiting may be behind, where a connection waits between two moments."""
+
+
 class Phase(Enum):
     """How far a connection is."""
 
@@ -257,6 +261,16 @@ class Connection:
                     queue[self] = None
                 else:
                     del queue[self]
+
+    def answered(self) -> None:
+        """It has sent a request and got its answer, both at once."""
+        self.turn(Phase.IDLE)
+        now = self.end.loop.time()
+        if now - self.since >= _ORDER_SECONDS:
+            self.since = now
+            for queue in self.queues:  # who has waited longest comes first
+                del queue[self]
+                queue[self] = None
 
     def is_body_too_slow(self, bounds: Bounds, seconds: float) -> bool:
         """Whether the last seconds were too many. Those that we took ourselves do not count."""

@@ -113,6 +113,20 @@ class Counted:
             words[sent] += answered.sent_bytes
         counters.touch()
 
+    def answered_often(self, answered: Answered, times: int) -> None:
+        """Requests that nobody has heard of before came in, and are over, each like this one."""
+        requests, buckets, microseconds, received, sent = _OF_DOOR[answered.door]
+        method = _METHOD_TURN.get(answered.method, _OTHER_METHOD)
+        counters = self._counters
+        words = counters.words
+        with counters.lock:
+            words[requests + method * _STATUSES_COUNT + answered.status // 100] += times
+            words[buckets + bisect_left(SECONDS_BOUNDS, answered.seconds)] += times
+            words[microseconds] += int(answered.seconds * 1e6) * times
+            words[received] += answered.received_bytes * times
+            words[sent] += answered.sent_bytes * times
+        counters.touch()
+
     def refused(self, reason: str) -> None:
         """A request was refused, for one of the reasons of `errors`."""
         self._counters.add(_WORDS.refusals.get(reason, _WORDS.refusals[_OTHER_REASON]))

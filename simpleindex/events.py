@@ -122,6 +122,9 @@ class Answered(NamedTuple):
     user_agent: bytes | None = None
 
 
+Line: TypeAlias = tuple[bytes, bytes]
+"""Of the access log, but for the time that stands in it."""
+
 Count: TypeAlias = Callable[[Event, int], None]
 """Counts an event that many times. May be called from any thread; never fails, never waits."""
 

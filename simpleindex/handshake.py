@@ -16,11 +16,14 @@ from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
 from simpleindex.connections import Connection, Connections, Phase, Reason, Refusal
-from simpleindex.protocol import IndexProtocol
+from simpleindex.hot import HotAnswers
+from simpleindex.protocol import IndexProtocol, nothing_is_hot
 
 
 def encrypted_protocol(
-    connections: Connections, context: Callable[[], ssl.SSLContext]
+    connections: Connections,
+    context: Callable[[], ssl.SSLContext],
+    hot: Callable[[], HotAnswers | None] = nothing_is_hot,
 ) -> type[asyncio.Protocol]:
     """What uvicorn is given as `http` for HTTPS; it must know of no certificate itself.
 
@@ -32,7 +35,7 @@ def encrypted_protocol(
     ) -> Handshake:
         inner = partial(IndexProtocol, server_state=server_state, _loop=_loop, **given)
         return Handshake(
-            partial(inner, connections=connections),
+            partial(inner, connections=connections, hot=hot),
             connections,
             context(),
             server_state,

@@ -12,13 +12,14 @@ import os
 import select
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Event, Lock, Thread
 
 from simpleindex.errors import RequestError
-from simpleindex.events import Answered
+from simpleindex.events import Answered, Line
 from simpleindex.secrets_in_urls import without_account
 from simpleindex_storage.errors import StoreError
 
@@ -144,31 +145,57 @@ def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-class TextFormat:
+class _Form(ABC):
+    """How lines look."""
+
+    def answered(self, answered: Answered) -> bytes:
+        """The line of a request that is over."""
+        return self.filled(self.line_of(answered))
+
+    @abstractmethod
+    def line_of(self, answered: Answered) -> Line:
+        """The same in two parts, between which the time stands."""
+
+    @abstractmethod
+    def time(self) -> bytes:
+        """The time now, as lines of answers have it."""
+
+    def filled(self, line: Line) -> bytes:
+        """The line, with the time."""
+        before, after = line
+        return b"%b%b%b" % (before, self.time(), after)
+
+
+class TextFormat(_Form):
     """Lines for people, and for tools that know the combined log format of web servers."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._second = 0
-        self._time = ""
+        self._time = b""
 
-    def answered(self, answered: Answered) -> bytes:
+    def line_of(self, answered: Answered) -> Line:
         """The combined log format, with the seconds that the answer took at the end."""
-        now = int(self._clock())
-        if now != self._second:
-            self._time = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
-            self._second = now
         agent = answered.user_agent
         user = answered.user
         address = answered.address
-        return (
-            f"{'-' if address is None else _word(address)} - {'-' if user is None else _word(user)}"
-            f' [{self._time}] "{_word(answered.method)}'
+        client = "-" if address is None else _word(address)
+        asked = (
+            f'] "{_word(answered.method)}'
             f" {_escaped(answered.target[:_TARGET_BYTES_MAX])} HTTP/{answered.http_version}"
             f'" {answered.status} {answered.sent_bytes} "-"'
             f' "{"-" if agent is None else _escaped(agent[:_AGENT_BYTES_MAX])}"'
             f" {answered.seconds:.3f}\n"
-        ).encode()
+        )
+        return f"{client} - {'-' if user is None else _word(user)} [".encode(), asked.encode()
+
+    def time(self) -> bytes:
+        """The time now, as lines of answers have it."""
+        now = int(self._clock())
+        if now != self._second:
+            self._time = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)).encode()
+            self._second = now
+        return self._time
 
     def record(self, record: logging.LogRecord) -> bytes:
         """The time, and what there is to say; a traceback is set in, so that it forges no line."""
@@ -180,25 +207,20 @@ class TextFormat:
         return without_account(f"{line}\n").encode(errors="backslashreplace")
 
 
-class JsonFormat:
+class JsonFormat(_Form):
     """One JSON object a line, for tools."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._second = 0
-        self._time = ""
+        self._time = b""
 
-    def answered(self, answered: Answered) -> bytes:
+    def line_of(self, answered: Answered) -> Line:
         """What is known of a request that is over."""
-        now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._time = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second
         agent = answered.user_agent
         method, path = _quoted_word(answered.method), _quoted(answered.target[:_TARGET_BYTES_MAX])
-        return (
-            f'{{"time": "{self._time}.{int(now * 1000) % 1000:03}Z", "level": "info"'
+        return b'{"time": "', (
+            '", "level": "info"'
             f', "logger": "simpleindex.access", "message": "{method[1:-1]} {path[1:-1]}'
             f' {answered.status}", "method": {method}, "path": {path}'
             f', "status": {answered.status}, "bytes": {answered.sent_bytes}'
@@ -208,6 +230,15 @@ class JsonFormat:
             f', "address": {_quoted_word(answered.address)}, "user": {_quoted_word(answered.user)}'
             f', "user_agent": {"null" if agent is None else _quoted(agent[:_AGENT_BYTES_MAX])}}}\n'
         ).encode()
+
+    def time(self) -> bytes:
+        """The time now, as lines of answers have it."""
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._time = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+            self._second = second
+        return b"%b.%03dZ" % (self._time, int(now * 1000) % 1000)
 
     def record(self, record: logging.LogRecord) -> bytes:
         """A failure, or a remark."""
@@ -250,6 +281,14 @@ class StderrLog(logging.Handler):
     def answered(self, answered: Answered) -> bool:
         """Write that a request was answered. False: nobody reads so fast, and it was dropped."""
         return self._lines.put(self._form.answered(answered))
+
+    def line_of(self, answered: Answered) -> Line:
+        """What may be said `again`, whenever a request like this one is answered so."""
+        return self._form.line_of(answered)
+
+    def again(self, line: Line) -> bool:
+        """Write that a request was answered as another one was before. As `answered`."""
+        return self._lines.put(self._form.filled(line))
 
     def close(self) -> None:
         """Write what is left, and hear nobody any more."""

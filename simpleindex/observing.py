@@ -1,14 +1,23 @@
 """Takes note of each request: counts it, and lets the access log have it."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol
 
 from simpleindex.config import Network
 from simpleindex.counted import Counted
-from simpleindex.events import Answered, Door, Event
+from simpleindex.events import Answered, Door, Event, Line
 
-AccessLog: TypeAlias = Callable[[Answered], bool]
-"""Writes a line for a request; False, if it had to drop it."""
+
+class AccessLog(Protocol):
+    """Writes a line for each request."""
+
+    def answered(self, answered: Answered) -> bool:
+        """Write a line; False, if it had to be dropped."""
+
+    def line_of(self, answered: Answered) -> Line:
+        """What may be said `again`, whenever a request like this one is answered so."""
+
+    def again(self, line: Line) -> bool:
+        """As `answered`, of a request that was answered as another one was before."""
 
 
 class Observer:
@@ -33,5 +42,20 @@ class Observer:
         # A probe every few seconds would be most of the log of a small site.
         if answered.door is Door.SERVER and answered.status < 400:
             return
-        if not self._access_log(answered):
+        if not self._access_log.answered(answered):
+            self.counted.count(Event.LOG_LINES_DROPPED)
+
+    def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
+        """Count requests that came and went below ASGI, and what else happened with each."""
+        self.counted.answered_often(answered, times)
+        if event is not None:
+            self.counted.count(event, times)
+
+    def line_of(self, answered: Answered) -> Line | None:
+        """What the access log has to say of a request; None: nothing."""
+        return None if self._access_log is None else self._access_log.line_of(answered)
+
+    def log_again(self, line: Line) -> None:
+        """Let the access log have a request that was answered as another one was before."""
+        if self._access_log is not None and not self._access_log.again(line):
             self.counted.count(Event.LOG_LINES_DROPPED)

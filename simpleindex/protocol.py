@@ -11,9 +11,10 @@ import asyncio
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import h11
 from uvicorn._types import (
@@ -28,6 +29,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from simpleindex.connections import Bounds, Connection, Connections, Phase, Reason, Refusal
 from simpleindex.errors import REASON_HEADER
+from simpleindex.hot import (
+    ANSWER_BYTES_MAX,
+    RECORDING_KEY,
+    HotAnswers,
+    Peer,
+    Recording,
+    may_be_kept,
+)
 from simpleindex.wire.browser_headers import completed
 
 if sys.platform == "linux":
@@ -45,10 +54,20 @@ _QUEUE_FIGURE = struct.Struct("i")
 _LINE_BREAK = b"\n"
 
 
-def bounded_protocol(connections: Connections) -> type[asyncio.Protocol]:
+_Hot: TypeAlias = Callable[[], "HotAnswers | None"]
+"""Tells whole answers from before, if there is anybody who keeps them now."""
+
+
+def nothing_is_hot() -> None:
+    """Where all requests are answered anew."""
+
+
+def bounded_protocol(
+    connections: Connections, hot: _Hot = nothing_is_hot
+) -> type[asyncio.Protocol]:
     """What uvicorn is given as `http`, if not HTTPS is spoken (`handshake` has that)."""
     # uvicorn calls what it gets, though it says that this must be a class.
-    return cast("type[asyncio.Protocol]", partial(IndexProtocol, connections=connections))
+    return cast("type[asyncio.Protocol]", partial(IndexProtocol, connections=connections, hot=hot))
 
 
 class IndexProtocol(H11Protocol):
@@ -57,8 +76,18 @@ class IndexProtocol(H11Protocol):
     Without `connections`, each one is alone with the usual bounds.
     """
 
-    def __init__(self, *args: Any, connections: Connections | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        connections: Connections | None = None,
+        hot: _Hot = nothing_is_hot,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._hot = hot
+        self._peer: tuple[HotAnswers, Peer] | None = None
+        """What is known of the other end, by those who tell what is known."""
+        self._recording: Recording | None = None
         self._connections = Connections(Bounds()) if connections is None else connections
         self.conn: _SpeakingConnection = _SpeakingConnection(self._connections.bounds)
         self.app = self._ending_quietly(_in_slices(self.app))
@@ -67,8 +96,7 @@ class IndexProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Let a client in, or refuse it."""
         self._begin(transport)
-        address = self.client[0] if self.client else None
-        self._connection = self._connections.enter(self, address)
+        self._connection = self._connections.enter(self, self._address)
 
     def take_over(self, connection: Connection, transport: asyncio.Transport) -> None:
         """Go on with a client that was let in already, before TLS was agreed on."""
@@ -90,11 +118,23 @@ class IndexProtocol(H11Protocol):
         ):
             return
         self._connection.received_bytes += len(data)
+        recording = None
         is_first_part = phase is Phase.IDLE or phase is Phase.SILENT
+        if is_first_part:
+            hot = self._hot()
+            if hot is not None:
+                if self._peer is None or self._peer[0] is not hot:  # there are other settings
+                    self._peer = (hot, hot.peer(self.scheme, self.server, self._address))
+                peer = self._peer[1]
+                if self._is_answered_at_once(hot, peer, data):
+                    return
+                recording = hot.record((peer.kind, data))
         self.conn.may_be_too_large = (
             not is_first_part or len(data) > self._connections.bounds.header_bytes
         )
         super().data_received(data)
+        if recording is not None:
+            self._record(recording)
 
     def handle_events(self) -> None:
         """Act on all that has come and can be understood by now."""
@@ -107,6 +147,11 @@ class IndexProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Turn to the next request. As uvicorn's, but without a timer for each answer."""
         self.server_state.total_requests += 1
+        if self._recording is not None:
+            output = self.conn.recorded()
+            if not self.transport.is_closing():  # else it says so
+                self._recording.output = output
+            self._recording = None
         if self.transport.is_closing():
             self._connection.turn(Phase.ANSWERING)  # what else comes of a body is of no interest
             if self.is_done():
@@ -187,6 +232,40 @@ class IndexProtocol(H11Protocol):
         self.flow = _PatientFlow(transport, self.conn)
         _bound_kernel_memory(transport)
 
+    @property
+    def _address(self) -> str | None:
+        return self.client[0] if self.client else None
+
+    def _is_answered_at_once(self, hot: HotAnswers, peer: Peer, request: bytes) -> bool:
+        """Whether the answer to all that has come was known, and is sent.
+
+        To be called between two requests, when nothing is left of the one before.
+        """
+        transport = self.transport
+        answer = hot.find((peer.kind, request))
+        # Who does not read what it asks for has to do with flow control.
+        if answer is None or transport.get_write_buffer_size() or transport.is_closing():
+            return False
+        output = hot.give(answer, peer, self.loop)
+        self.conn.produced_bytes += len(output)
+        self.server_state.total_requests += 1
+        transport.write(output)
+        self._connection.answered()
+        return True
+
+    def _record(self, recording: Recording) -> None:
+        """Let the request that has just come carry a recording, if all of it is understood."""
+        cycle, conn = self._last_cycle(), self.conn
+        if cycle is None or cycle.response_complete or conn.fault is not None:
+            return
+        if conn.their_state is not h11.DONE or conn.trailing_data[0]:
+            return
+        scope = cast(dict[str, Any], cycle.scope)
+        if not may_be_kept(scope["headers"], scope["http_version"]):
+            return
+        scope[RECORDING_KEY] = self._recording = recording
+        conn.record()
+
     def _phase(self) -> Phase:
         state = self.conn.their_state
         if state is h11.IDLE:
@@ -237,6 +316,17 @@ class _SpeakingConnection(h11.Connection):
         """Whether headers are more than was looked at to be sure that they are small."""
         self.produced_bytes = 0
         self._small_chunks = 0
+        self._record: list[bytes] | None = None
+        self._recorded_bytes = 0
+
+    def record(self) -> None:
+        """Keep a copy of what is sent from now on."""
+        self._record, self._recorded_bytes = [], 0
+
+    def recorded(self) -> bytes | None:
+        """What was sent since; None if that was too much."""
+        record, self._record = self._record, None
+        return None if record is None else b"".join(record)
 
     def next_event(self) -> Any:  # as h11 has it: an event, NEED_DATA or PAUSED
         """Parse. With a fault nothing more comes."""
@@ -272,6 +362,11 @@ class _SpeakingConnection(h11.Connection):
         output = super().send(event)
         if output is not None:
             self.produced_bytes += len(output)
+            if self._record is not None:
+                self._recorded_bytes += len(output)
+                self._record.append(output)
+                if self._recorded_bytes > ANSWER_BYTES_MAX:
+                    self._record = None
         return output
 
     def _fault_of(self, error: h11.RemoteProtocolError) -> Refusal:

@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from simpleindex.config import parse_networks
 from simpleindex.connections import Bounds, Connections
 from simpleindex.handshake import Handshake, encrypted_protocol
+from simpleindex.hot import HotAnswers
 from simpleindex.protocol import IndexProtocol
 
 _STEP_SECONDS = 0.25
@@ -181,7 +182,14 @@ class RawLine(Line):
 class Desk:
     """A server without sockets. `reasons` are those for which it has closed connections."""
 
-    def __init__(self, clock: Clock, app: ASGIApp, bounds: Bounds, exempt: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        app: ASGIApp,
+        bounds: Bounds,
+        exempt: tuple[str, ...],
+        hot: HotAnswers | None,
+    ) -> None:
         self.clock = clock
         self.reasons: list[str] = []
         self.connections = Connections(bounds, parse_networks(exempt), self.reasons.append)
@@ -189,6 +197,7 @@ class Desk:
             app, lifespan="off", log_config=None, ws="none", proxy_headers=False
         )
         self._state = ServerState()
+        self._hot = hot
         self._lines: list[Line] = []
 
     def connect(self, *sent: bytes, address: str | None = "192.0.2.1", tls: bool = False) -> Line:
@@ -196,10 +205,25 @@ class Desk:
         line = Line(self.clock, address, tls=tls)
         self._lines.append(line)
         line.connect(
-            IndexProtocol(self._config, self._state, {}, self.clock, connections=self.connections)
+            IndexProtocol(
+                self._config,
+                self._state,
+                {},
+                self.clock,
+                connections=self.connections,
+                hot=lambda: self._hot,
+            )
         )
         line.send(*sent)
         return line
+
+    def take_over(self, hot: HotAnswers) -> None:
+        """Have other settings, as after a SIGHUP."""
+        self._hot = hot
+
+    def tell_date(self, date: str) -> None:
+        """Let answers have a date, as uvicorn does each second."""
+        self._state.default_headers = [(b"date", date.encode())]
 
     def connect_raw(
         self, context: ssl.SSLContext, *sent: bytes, address: str | None = "192.0.2.1"
@@ -238,11 +262,17 @@ class Desk:
 
 
 @contextmanager
-def a_desk(app: ASGIApp, *, exempt: tuple[str, ...] = (), **bounds: float) -> Iterator[Desk]:
+def a_desk(
+    app: ASGIApp,
+    *,
+    exempt: tuple[str, ...] = (),
+    hot: HotAnswers | None = None,
+    **bounds: float,
+) -> Iterator[Desk]:
     """A server for the time of the block, with the usual bounds but for those that are given."""
     clock = Clock()
     asyncio.set_event_loop(clock)
-    desk = Desk(clock, app, Bounds(**bounds), exempt)  # type: ignore[arg-type]  # whole ones
+    desk = Desk(clock, app, Bounds(**bounds), exempt, hot)  # type: ignore[arg-type]  # whole ones
     try:
         yield desk
     finally:

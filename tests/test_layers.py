@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.mirror", "simpleindex.releases"),
     ("simpleindex.whitelist", "simpleindex.reading", "simpleindex.handshake"),
     ("simpleindex.upstream", "simpleindex.rendered", "simpleindex.access", "simpleindex.protocol"),
-    ("simpleindex.limits", "simpleindex.api_tokens", "simpleindex.connections"),
+    ("simpleindex.limits", "simpleindex.api_tokens", "simpleindex.connections", "simpleindex.hot"),
     ("simpleindex.web",),
     ("simpleindex.argon2_hashes",),
     ("simpleindex.policy",),

@@ -99,7 +99,7 @@ def _serve(
 
     settings = Settings(config, read_again)
     if config.workers == 1:
-        server = Server(config, tls, sockets, greet, log.answered)
+        server = Server(config, tls, sockets, greet, log)
         on_hangup(lambda: server.reload(settings.read, settings.take), server.stop)
         server.run()
         return

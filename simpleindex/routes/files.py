@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import SEEK_END, BytesIO
 from typing import BinaryIO
@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from simpleindex.errors import RangeNotSatisfiable
+from simpleindex.hot import Standing
 from simpleindex.mirror.files import LyingBeside, MirrorFiles
 from simpleindex.mirror.transfers import STREAMED_BYTES_MIN, WantedFile
 from simpleindex.reading import Reader
@@ -26,6 +27,7 @@ from simpleindex.routes.arriving import (
 )
 from simpleindex.routes.asking import asked_place, hops_of, in_thread
 from simpleindex.routes.readers import Readers, project_of
+from simpleindex.routes.seen import say_standing
 from simpleindex.wire import browser_headers
 from simpleindex.wire.conditional import (
     ByteRange,
@@ -62,7 +64,7 @@ class FilesDoor:
         def find(reader: Reader) -> tuple[bool, _Opened | WantedFile]:
             is_public = self.readers.check(reader, place.index, project_of(place))
             try:
-                return is_public, self._stored(place, at.sidecar)
+                return is_public, replace(self._stored(place, at.sidecar), is_stored=True)
             except NotStored:
                 mirror = self.mirror_files.mirror(place.index)
                 if mirror is None:
@@ -71,6 +73,8 @@ class FilesDoor:
 
         is_public, found = await self.readers.read(request, find)
         if isinstance(found, _Opened):
+            if is_public and found.is_stored and found.is_small:
+                say_standing(request.scope, Standing())
             return _answer(request, found, is_public=is_public)
         return await self._fetched(request, found, at.sidecar, is_public=is_public)
 
@@ -174,6 +178,13 @@ class _Opened:
     told: _Told
     content: BinaryIO
     size_bytes: int
+    is_stored: bool = False
+    """It is here to stay. (Of what mirrors keep is noted when it was asked for.)"""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is in memory already."""
+        return isinstance(self.content, BytesIO)
 
 
 def _opened(told: _Told, content: BinaryIO) -> _Opened:

@@ -26,6 +26,7 @@ from simpleindex.errors import (
     refusal,
 )
 from simpleindex.events import Door
+from simpleindex.hot import Agreed
 from simpleindex.routes.asking import accept_of, hops_of, origin_of, path_of
 from simpleindex.routes.attachments import AttachmentsDoor
 from simpleindex.routes.devpi import DevpiDoor
@@ -37,7 +38,7 @@ from simpleindex.routes.marks import MarksDoor
 from simpleindex.routes.metrics import MetricsDoor
 from simpleindex.routes.push import PushDoor
 from simpleindex.routes.releases import ReleasesDoor
-from simpleindex.routes.seen import say_door, usual_door
+from simpleindex.routes.seen import say_agreed, say_door, usual_door
 from simpleindex.routes.simple import SimpleDoor
 from simpleindex.routes.tokens import TokensDoor
 from simpleindex.routes.upload import UploadDoor
@@ -92,6 +93,7 @@ class Front:
     """All doors of one server, as one ASGI application."""
 
     catalog: Catalog
+    agreed: Agreed
     simple: SimpleDoor
     files: FilesDoor
     upload: UploadDoor
@@ -114,7 +116,11 @@ class Front:
         request = Request(scope, receive)
         # Of a read, the serial from before: what is shown is that new at least. Of a change, the
         # one after it.
-        serial = self.catalog.settled_serial() if request.method in _READING else None
+        serial = None
+        if request.method in _READING:
+            agreed = self.agreed()
+            say_agreed(scope, agreed)
+            serial = self.catalog.settled_serial() if agreed is None else agreed[0]
         response = await self._response(request)
         if response is not None:
             told = self.catalog.settled_serial() if serial is None else serial

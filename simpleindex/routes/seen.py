@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simpleindex.config import Network
 from simpleindex.events import CLIENT_GONE, Answered, Door
+from simpleindex.hot import RECORDING_KEY, Recording, Standing
 from simpleindex.observing import Observer
 from simpleindex.wire.locations import (
     FileAt,
@@ -86,7 +87,11 @@ class Seen:
             asked.status = asked.status or 500  # which is what the server will say
             raise
         finally:
-            self._observer.note(self._answered(scope, asked, perf_counter() - begun))
+            answered = self._answered(scope, asked, perf_counter() - begun)
+            self._observer.note(answered)
+            recording: Recording | None = scope.get(RECORDING_KEY)
+            if recording is not None:
+                recording.finish(answered)
 
     def _answered(self, scope: Scope, asked: Asked, seconds: float) -> Answered:
         method = scope["method"]
@@ -122,6 +127,20 @@ def say_user(scope: Scope, user: str | None) -> None:
     asked = scope.get(_KEY)
     if asked is not None:
         asked.user = user
+
+
+def say_standing(scope: Scope, standing: Standing) -> None:
+    """Say how long the answer holds, for everybody who asks in the same words."""
+    recording: Recording | None = scope.get(RECORDING_KEY)
+    if recording is not None:
+        recording.standing = standing
+
+
+def say_agreed(scope: Scope, serials: tuple[int, int] | None) -> None:
+    """Say what was agreed before anything was read for a request."""
+    recording: Recording | None = scope.get(RECORDING_KEY)
+    if recording is not None:
+        recording.serials = serials
 
 
 def usual_door(location: Location | None, method: str) -> Door:

@@ -15,6 +15,7 @@ from simpleindex import library
 from simpleindex.config import Network
 from simpleindex.errors import NotAcceptable, NothingKnown
 from simpleindex.events import Count, Event
+from simpleindex.hot import Agreed, Standing
 from simpleindex.library import SightState, View
 from simpleindex.mirror.known import Mirrored
 from simpleindex.mirror.lists import MirrorLists, Names
@@ -32,6 +33,7 @@ from simpleindex.routes.asking import (
     origin_of,
 )
 from simpleindex.routes.readers import Readers
+from simpleindex.routes.seen import say_standing
 from simpleindex.wire import simple_html, simple_json
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
@@ -65,6 +67,7 @@ class SimpleDoor:
     lists: MirrorLists
     readers: Readers
     pages: RenderedPages
+    agreed: Agreed
     now: Callable[[], datetime]
     outside_url: str | None
     trusted_proxies: tuple[Network, ...]
@@ -87,7 +90,7 @@ class SimpleDoor:
 
         key = (index, href_prefix, form)
         recipe = _Recipe(form, key, index, None, state, render)
-        found = self._remembered(request, recipe, self._agreed())
+        found = self._remembered(request, recipe, self.agreed())
         if found is None:  # lists of mirrors never are remembered
             mirrors = await self._mirrors(request, index)
             if mirrors:
@@ -126,12 +129,16 @@ class SimpleDoor:
         return self._told(request, recipe, found)
 
     def _told(self, request: Request, recipe: "_Recipe", found: "_Found") -> Response:
+        page = found.page
         self.count(found.how, 1)
-        return _answer(request, recipe, found.page)
+        if page.is_public:
+            standing = Standing(page.valid_until, page.looked_at, Event.PAGE_REMEMBERED)
+            say_standing(request.scope, standing)
+        return _answer(request, recipe, page)
 
     async def _page(self, request: Request, recipe: "_Recipe") -> "_Found":
         # Read before the snapshot: what was agreed only afterwards might not be in it.
-        agreed = self._agreed()
+        agreed = self.agreed()
         found = self._remembered(request, recipe, agreed)
         if found is not None:
             return found
@@ -149,11 +156,6 @@ class SimpleDoor:
         if page is None or not (page.is_public or credentials_of(request) is None):
             return None
         return _Found(page, Event.PAGE_REMEMBERED)
-
-    def _agreed(self) -> Hashable:
-        """The serials of all that pages show, if nothing of it is being changed."""
-        serials = (self.catalog.agreed_serial(), self.mirrored.cache.agreed_serial())
-        return None if None in serials else serials
 
     async def _mirrors(self, request: Request, index: IndexName) -> tuple[Index, ...]:
         """The mirrors whose projects are in the list of an index."""

@@ -107,8 +107,8 @@ class Server:
 
     def _protocol(self) -> type[asyncio.Protocol]:
         if self._tls is None:
-            return bounded_protocol(self._connections)
-        return encrypted_protocol(self._connections, self._context)
+            return bounded_protocol(self._connections, self._app.hot)
+        return encrypted_protocol(self._connections, self._context, self._app.hot)
 
     def _context(self) -> ssl.SSLContext:
         assert self._tls is not None  # which `Settings.read` sees to

@@ -200,7 +200,7 @@ def _work(config: Config, sockets: Sequence[socket.socket], line: Connection) ->
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with closing(log_to_stderr(as_json=config.log_format == "json")) as log:
         try:
-            server = Server(config, tls_of(config), sockets, lambda: line.send(None), log.answered)
+            server = Server(config, tls_of(config), sockets, lambda: line.send(None), log)
             Thread(target=_follow, args=(line, server), name="orders", daemon=True).start()
             server.run()
         except (ConfigError, StoreError) as error:

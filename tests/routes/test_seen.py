@@ -12,7 +12,7 @@ import pytest
 
 from simpleindex.app import create_app
 from simpleindex.config import Config, parse_networks
-from simpleindex.events import CLIENT_GONE, Answered, Door
+from simpleindex.events import CLIENT_GONE, Answered, Door, Line
 from simpleindex.routes.seen import Seen
 from tests.asgi import Client, asking
 from tests.routes.sites import DEVPI, NOW, basic
@@ -33,16 +33,29 @@ class Watched:
         return self.heard[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """An access log that hears of requests, and takes their lines or not."""
+
+    heard: list[Answered]
+    takes: bool
+
+    def answered(self, answered: Answered) -> bool:
+        self.heard.append(answered)
+        return self.takes
+
+    def line_of(self, answered: Answered) -> Line:
+        return answered.target, b""
+
+    def again(self, line: Line) -> bool:
+        raise AssertionError("nothing is answered below ASGI here")
+
+
 @contextmanager
 def watched(folder: Path, *, takes: bool = True, **settings: Any) -> Iterator[Watched]:
     heard: list[Answered] = []
-
-    def hear(answered: Answered) -> bool:
-        heard.append(answered)
-        return takes
-
     config = Config(serverdir=folder, offline_mode=True, **settings)
-    app = create_app(config, lambda: NOW, hear)
+    app = create_app(config, lambda: NOW, Hearing(heard, takes))
     with asking(app) as client:
         try:
             yield Watched(client, heard)

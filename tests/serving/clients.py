@@ -53,7 +53,12 @@ class Root:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
     ) -> Answer:
         """One request; raises OSError or HTTPException if the connection breaks."""
-        given = {"Authorization": self.login, "Accept": _PAGE, **headers}
+        return self._ask(method, path, body, {"Authorization": self.login, **headers})
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        given = {"Accept": _PAGE, **headers}
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS_MAX)) as line:
             line.request(method, path, body, given)
             answer = line.getresponse()
@@ -68,6 +73,10 @@ class Root:
     def page(self, project: str, index: str = "root/local") -> Answer:
         """The page of a project."""
         return self.ask("GET", f"/{index}/+simple/{project}/")
+
+    def page_as_anybody(self, project: str, index: str = "root/local") -> Answer:
+        """The page of a project, to somebody who does not say who it is."""
+        return self._ask("GET", f"/{index}/+simple/{project}/", None, {})
 
     def make_index(self, index: str) -> None:
         """Create an index in which files can be replaced and removed."""

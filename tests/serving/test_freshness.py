@@ -5,7 +5,7 @@ process it came from, and a write that was answered is in all reads that begin a
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 
 from tests.builders import BuiltFile, a_wheel
 from tests.server import running_server
-from tests.serving.clients import Root, root_of
+from tests.serving.clients import Answer, Root, root_of
 
 INDEX = "root/dev"
 PROJECTS = 3
@@ -47,6 +47,8 @@ class History:
     """What one writer did to its project, and what readers saw of it."""
 
     project: str
+    reads_each: int = 0
+    """How many reads there are at least between two writes."""
     writes: list[Write] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -61,17 +63,34 @@ def test_no_read_is_older_than_an_answered_write(
     tmp_path: Path, workers: int, seconds: float
 ) -> None:
     histories = [History(f"demo-{number}") for number in range(PROJECTS)]
+    read_and_write(tmp_path / "data", workers, seconds, histories)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_no_answer_that_is_given_again_is_older_than_an_answered_write(
+    tmp_path: Path, workers: int
+) -> None:
+    """Where what was written is read often enough between two writes to be kept whole."""
+    history = History("demo", reads_each=20 * workers)
+    read_and_write(tmp_path / "data", workers, 3.0, [history])
+    assert len(history.reads) > 5 * history.reads_each
+
+
+def read_and_write(
+    serverdir: Path, workers: int, seconds: float, histories: Sequence["History"]
+) -> None:
+    """Let some write and others read for a while, and look at what they have seen."""
     options = (f"--workers={workers}", "--no-access-log")
-    with running_server(tmp_path / "data", *options) as server:
+    with running_server(serverdir, *options) as server:
         root = root_of(server)
         root.make_index(INDEX)
         over = Event()
-        with ThreadPoolExecutor(PROJECTS + READERS) as threads:
+        with ThreadPoolExecutor(len(histories) + READERS) as threads:
             jobs = [threads.submit(write_on, root, each, over) for each in histories]
-            jobs += [
-                threads.submit(read_on, root, histories, Random(number), over)
-                for number in range(READERS)
-            ]
+            for number in range(READERS):
+                # Only what anybody may see is kept whole.
+                read = root.page_as_anybody if number % 2 else root.page
+                jobs.append(threads.submit(read_on, read, histories, Random(number), over))
             time.sleep(seconds)
             over.set()
             for job in jobs:
@@ -88,6 +107,9 @@ def write_on(root: Root, history: History, over: Event) -> None:
         built = a_wheel(
             history.project, f"1.{turn % 3}", extra_files={f"{history.project}/n": b"%d" % turn}
         )
+        reads = len(history.reads) + history.reads_each
+        while len(history.reads) < reads and not over.is_set():
+            time.sleep(0.001)
         answer = root.upload(built, INDEX)
         assert answer.status == 200, answer
         note(history, Write(answer.serial, built.filename, built.sha256))
@@ -103,13 +125,15 @@ def note(history: History, write: Write) -> None:
         history.writes.append(write)
 
 
-def read_on(root: Root, histories: Sequence[History], chance: Random, over: Event) -> None:
+def read_on(
+    ask: Callable[[str, str], Answer], histories: Sequence[History], chance: Random, over: Event
+) -> None:
     """Look at one page after the other."""
     while not over.is_set():
         history = chance.choice(histories)
         with history.lock:
             known = len(history.writes)
-        page = root.page(history.project, INDEX)
+        page = ask(history.project, INDEX)
         read = Read(known, page.serial, page.files)
         with history.lock:
             history.reads.append(read)

@@ -1,0 +1,343 @@
+"""Answers that are given again without asking the application."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from simpleindex.config import parse_networks
+from simpleindex.events import Answered, Door, Event, Line
+from simpleindex.hot import RECORDING_KEY, HotAnswers, Standing
+from simpleindex.routes.seen import say_agreed, say_standing
+from tests.lines import Desk, a_desk
+from tests.lines import Line as Connected
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HEAD = b"GET /page/ HTTP/1.1\r\nHost: x\r\n"
+REQUEST = HEAD + b"\r\n"
+SPOKEN_FOR = "198.51.100.7"
+EARLIER = "Fri, 02 Jan 2026 03:04:04 GMT"
+
+
+@dataclass
+class Site:
+    """An application whose answers hold, what they depend on, and who watches."""
+
+    serials: tuple[int, int] | None = (1, 1)
+    standing: Standing | None = field(default_factory=Standing)
+    body: bytes = b"the page"
+    now: float = NOW.timestamp()
+    is_logging: bool = False
+    calls: int = 0
+    answered_often: int = 0
+    events: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request as the doors do."""
+        self.calls += 1
+        say_agreed(scope, self.serials)
+        if self.standing is not None:
+            say_standing(scope, self.standing)
+        while (await receive())["more_body"]:
+            pass
+        headers = [(b"content-length", b"%d" % len(self.body)), (b"etag", b'"1"')]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
+        if RECORDING_KEY in scope:
+            answered = Answered(
+                Door.PAGE, scope["method"], 200, 0.5, 0, len(body), address=SPOKEN_FOR
+            )
+            scope[RECORDING_KEY].finish(answered)
+
+    def line_of(self, answered: Answered) -> Line | None:
+        """What there is to say of an answer."""
+        return ((answered.address or "").encode(), b"") if self.is_logging else None
+
+    def log_again(self, line: Line) -> None:
+        """Hear of an answer, as the access log does."""
+        self.lines.append(line[0].decode())
+
+    def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
+        """Hear how many there were."""
+        assert answered.seconds == 0
+        self.answered_often += times
+        self.events += times if event else 0
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+def desk(site: Site) -> Iterator[Desk]:
+    with a_desk(site, hot=hot_answers(site)) as desk:
+        desk.tell_date(EARLIER)
+        yield desk
+
+
+def hot_answers(site: Site, *proxies: str) -> HotAnswers:
+    return HotAnswers(
+        1 << 20, lambda: site.serials, site, parse_networks(list(proxies)), lambda: site.now
+    )
+
+
+def ask(line: Connected, *parts: bytes) -> bytes:
+    """What comes back."""
+    line.heard.clear()
+    line.send(*parts)
+    return bytes(line.heard)
+
+
+def heated(desk: Desk, request: bytes = REQUEST) -> Connected:
+    """A client that has asked often enough for its answer to be kept."""
+    line = desk.connect()
+    ask(line, request)
+    ask(line, request)
+    return line
+
+
+def test_the_third_who_asks_in_the_same_words_gets_the_same_answer_at_once(
+    desk: Desk, site: Site
+) -> None:
+    line = desk.connect()
+    first, second, third = (ask(line, REQUEST) for _ in range(3))
+    assert site.calls == 2
+    assert first == second
+    assert third == second.replace(EARLIER.encode(), b"Fri, 02 Jan 2026 03:04:05 GMT")
+    assert third.endswith(b"\r\n\r\nthe page")
+    assert ask(desk.connect(address="192.0.2.9"), REQUEST) == third
+    assert site.calls == 2
+
+
+def test_the_date_is_that_of_the_moment(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    dates = []
+    for _ in range(3):
+        site.now += 0.9
+        dates += re.findall(rb"date: (.*) GMT\r\n", ask(line, REQUEST))
+    assert [date[-2:] for date in dates] == [b"05", b"06", b"07"]
+
+
+@pytest.mark.parametrize("serials", [(2, 1), (1, 2), None])
+def test_nothing_is_told_of_before_a_change(
+    desk: Desk, site: Site, serials: tuple[int, int] | None
+) -> None:
+    line = heated(desk)
+    site.serials, site.body = serials, b"another page"
+    assert ask(line, REQUEST).endswith(b"another page")
+
+
+def test_what_changed_is_kept_anew_at_once(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    site.serials = (2, 1)
+    ask(line, REQUEST)
+    ask(line, REQUEST)
+    assert site.calls == 3
+
+
+def test_what_was_made_while_something_changed_is_not_kept(desk: Desk, site: Site) -> None:
+    site.serials = None
+    line = heated(desk)
+    site.serials = (2, 1)
+    ask(line, REQUEST)
+    assert site.calls == 3
+
+
+def test_what_no_door_vouches_for_is_made_anew_each_time(desk: Desk, site: Site) -> None:
+    site.standing = None
+    line = heated(desk)
+    ask(line, REQUEST)
+    assert site.calls == 3
+
+
+@pytest.mark.parametrize("seconds", [0, 9])
+def test_what_time_changes_is_told_until_then(desk: Desk, site: Site, seconds: int) -> None:
+    site.standing = Standing(NOW + timedelta(seconds=10), NOW)
+    line = heated(desk)
+    site.now += seconds
+    ask(line, REQUEST)
+    assert site.calls == 2
+
+
+@pytest.mark.parametrize("seconds", [-1, 10])
+def test_what_time_may_have_changed_is_not_told(desk: Desk, site: Site, seconds: int) -> None:
+    """Also where the clock was put back."""
+    site.standing = Standing(NOW + timedelta(seconds=10), NOW)
+    line = heated(desk)
+    site.now += seconds
+    ask(line, REQUEST)
+    assert site.calls == 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Authorization: Basic cm9vdDo=",
+        "X-Devpi-Auth: cm9vdDo=",
+        "Cookie: a=b",
+        "Proxy-Authorization: Basic cm9vdDo=",
+        "Expect: 100-continue",
+        "Upgrade: h2c",
+        "Connection: close",
+        "Connection: keep-alive, X-A",
+        "Content-Length: 0",
+        "Transfer-Encoding: chunked",
+        "TE: trailers",
+    ],
+)
+def test_whoever_says_who_it_is_or_wants_something_special_is_answered_anew(
+    desk: Desk, site: Site, header: str
+) -> None:
+    body = b"0\r\n\r\n" if header.startswith("Transfer") else b""
+    request = HEAD + header.encode() + b"\r\n\r\n" + body
+    for _ in range(3):
+        ask(desk.connect(), request)
+    assert site.calls == 3
+
+
+def test_requests_of_http_1_0_are_answered_anew(desk: Desk, site: Site) -> None:
+    for _ in range(3):
+        ask(desk.connect(), REQUEST.replace(b"1.1", b"1.0"))
+    assert site.calls == 3
+
+
+def test_the_usual_word_for_a_connection_that_stays_does_no_harm(desk: Desk, site: Site) -> None:
+    request = HEAD + b"Connection: keep-alive\r\n\r\n"
+    line = heated(desk, request)
+    assert ask(line, request).endswith(b"the page")
+    assert site.calls == 2
+
+
+def test_head_is_another_request(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    head = REQUEST.replace(b"GET", b"HEAD")
+    assert [ask(line, head)[-4:] for _ in range(3)] == [b"\r\n\r\n"] * 3
+    assert site.calls == 4
+
+
+def test_two_requests_at_once_are_two(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    for _ in range(3):
+        assert ask(line, REQUEST * 2).count(b"the page") == 2
+    assert site.calls == 8
+
+
+def test_a_request_in_parts_is_one(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    for _ in range(3):
+        assert ask(line, REQUEST[:9], REQUEST[9:]).count(b"the page") == 1
+    assert site.calls == 5
+
+
+def test_what_looks_like_a_request_in_a_body_is_none(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(REQUEST)
+    assert ask(line, post, REQUEST).count(b"HTTP/1.1 200") == 1
+    assert site.calls == 3
+    assert ask(line, REQUEST).count(b"the page") == 1
+    assert site.calls == 3
+
+
+def test_a_part_of_a_header_is_not_lost_to_a_known_request(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    assert ask(line, b"GET /other/ HTTP/1.1\r\nX-A: ", REQUEST).count(b"HTTP/1.1 200") == 1
+    assert site.calls == 3
+
+
+def test_who_does_not_read_is_answered_as_slowly_as_ever(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    line.reads = False
+    ask(line, REQUEST)
+    assert site.calls == 2
+    ask(line, REQUEST)
+    assert site.calls == 3
+
+
+def test_each_answer_is_counted_and_logged_with_the_address_of_its_client(
+    desk: Desk, site: Site
+) -> None:
+    site.is_logging = True
+    site.standing = Standing(event=Event.PAGE_REMEMBERED)
+    line = heated(desk)
+    assert (site.lines, site.answered_often) == ([], 0)
+    for _ in range(5):
+        ask(line, REQUEST)
+    ask(desk.connect(address="192.0.2.9"), REQUEST)
+    desk.clock.pass_time(1)
+    assert (site.answered_often, site.events) == (6, 6)
+    assert site.lines == ["192.0.2.1"] * 5 + ["192.0.2.9"]
+    ask(line, REQUEST)
+    desk.clock.pass_time(1)
+    assert site.answered_often == 7
+
+
+def test_what_a_proxy_that_is_trusted_has_asked_for_is_for_it_alone(site: Site) -> None:
+    site.is_logging = True
+    with a_desk(site, hot=hot_answers(site, "192.0.2.0/30")) as desk:
+        desk.tell_date(EARLIER)
+        heated(desk)  # at 192.0.2.1
+        ask(desk.connect(address="192.0.2.1"), REQUEST)
+        assert site.calls == 2
+        ask(desk.connect(address="192.0.2.2"), REQUEST)
+        ask(desk.connect(address="192.0.2.9"), REQUEST)
+        assert site.calls == 4
+        assert site.lines == [SPOKEN_FOR]
+
+
+def test_other_settings_know_nothing_of_what_was_kept(desk: Desk, site: Site) -> None:
+    line = heated(desk)
+    desk.take_over(hot_answers(site, "192.0.2.1"))
+    ask(line, REQUEST)
+    assert site.calls == 3
+    ask(line, REQUEST)
+    ask(line, REQUEST)
+    ask(desk.connect(address="192.0.2.9"), REQUEST)
+    assert site.calls == 5
+
+
+def test_a_connection_that_is_answered_at_once_stays_open(desk: Desk) -> None:
+    idle_seconds = desk.connections.bounds.idle_seconds
+    line = heated(desk)
+    for _ in range(3):
+        desk.clock.pass_time(idle_seconds * 0.7)
+        assert ask(line, REQUEST).endswith(b"the page")
+    desk.clock.pass_time(idle_seconds * 1.5)
+    assert not line.is_open
+
+
+def test_who_is_answered_at_once_is_not_silent(desk: Desk) -> None:
+    heated(desk)
+    line = desk.connect(REQUEST)
+    desk.clock.pass_time(12)  # silent ones are closed by then
+    assert line.is_open
+
+
+def test_what_was_asked_for_longest_ago_goes_when_the_memory_is_full(
+    desk: Desk, site: Site
+) -> None:
+    site.body = bytes(100_000)
+    requests = [b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(11)]
+    for request in requests[:10]:
+        heated(desk, request)
+    line = desk.connect(requests[0])
+    assert site.calls == 20
+    desk.clock.pass_time(1)  # it is known now that the first is still wanted
+    heated(desk, requests[10])
+    assert site.calls == 22
+    ask(line, requests[0])
+    assert site.calls == 22
+    ask(line, requests[1])
+    assert site.calls == 23
+
+
+def test_what_is_too_large_to_be_sent_in_one_piece_is_made_anew(desk: Desk, site: Site) -> None:
+    site.body = bytes(256 << 10)
+    line = heated(desk)
+    ask(line, REQUEST)
+    assert site.calls == 3
