@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Tests wait for clients and servers half of the time. A file is one process's, with what it shares.
 AT_ONCE := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: serve test full crash compare fuzz soak lint types bench clean
+.PHONY: serve test full crash compare fuzz soak lint types bench bench-check clean
 
 serve: $(VENV)/installed
 	$(BIN)/simpleindex-server serve --serverdir=$(SERVERDIR)
@@ -48,6 +48,10 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.mirror
 	$(BIN)/python -m benchmarks.mirror_warm
+
+bench-check: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.first_table --peers=nginx --check --minutes-max=10
+	$(BIN)/python -m benchmarks.footprint
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

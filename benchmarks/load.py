@@ -29,13 +29,15 @@ class LoadFailed(Exception):
 class Target:
     """What is asked for again and again; several paths are asked for in turn.
 
-    An answer with less of a body than `body_bytes_min` is a wrong one.
+    An answer with less of a body than `body_bytes_min` is a wrong one. With `are_unlike`, each
+    request has a header that no other one has.
     """
 
     port: int
     paths: tuple[str, ...]
     headers: Mapping[str, str]
     body_bytes_min: int
+    are_unlike: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,9 @@ def run_wrk(
     ]
     for name, value in target.headers.items():
         command += ["--header", f"{name}: {value}"]
-    if len(target.paths) > 1:
-        script.write_text(_TURN_SCRIPT.format(paths=json.dumps(target.paths)[1:-1]))
+    if len(target.paths) > 1 or target.are_unlike:
+        text = _UNLIKE_SCRIPT if target.are_unlike else _TURN_SCRIPT
+        script.write_text(text.format(paths=json.dumps(target.paths)[1:-1]))
         command += ["--script", str(script)]
     command.append(f"http://127.0.0.1:{target.port}{target.paths[0]}")
     try:
@@ -223,5 +226,28 @@ end
 request = function()
     turn = turn % #requests + 1
     return requests[turn]
+end
+"""
+
+# As above; what makes requests unlike is put in between two parts that are made before, too.
+_UNLIKE_SCRIPT = """\
+local paths = {{ {paths} }}
+local requests = {{}}
+local turn = 0
+local number = 0
+
+init = function(arguments)
+    wrk.headers["X-Number"] = "@"
+    for place, path in ipairs(paths) do
+        local request = wrk.format("GET", path)
+        local at = string.find(request, "X-Number: @", 1, true) + #"X-Number: "
+        requests[place] = {{ string.sub(request, 1, at - 1), string.sub(request, at + 1) }}
+    end
+end
+
+request = function()
+    turn = turn % #requests + 1
+    number = number + 1
+    return requests[turn][1] .. number .. requests[turn][2]
 end
 """

@@ -14,9 +14,14 @@ from benchmarks.peers import CHECKOUT
 _FSYNCS = 20
 
 
+def speedups() -> list[str]:
+    """What of the extra `[speed]` is installed."""
+    return [name for name in ("uvloop", "httptools") if importlib.util.find_spec(name)]
+
+
 def describe_machine(folder: Path) -> str:
     """Date, processor, memory, Python, and how long this disk takes for an fsync."""
-    found = [name for name in ("uvloop", "httptools") if importlib.util.find_spec(name)]
+    found = speedups()
     extras = " and ".join(found) or "no uvloop or httptools"
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.asking import FILE_HEADERS, HTML_PAGE_HEADERS, JSON_PAGE_HEADERS, ask, file_paths
-from benchmarks.corpus import Corpus, write_devpi_dump
+from benchmarks.corpus import Corpus, Project, write_devpi_dump
 from benchmarks.nginx import find_nginx, worker_user
 from benchmarks.processes import PeerFailed, Server, free_port, pinned, run_to_end, running
 
@@ -34,6 +34,14 @@ class Served:
     json_page_path: str
     files_path: str | None = None
     upload_path: str | None = None
+    metadata_path: str | None = None
+    """Where the metadata of files is; None: beside them."""
+
+    def metadata_of(self, project: str, filename: str) -> str:
+        """Where the metadata of this wheel is. Raises PeerFailed."""
+        if self.metadata_path is not None:
+            return f"{self.metadata_path}{filename}.metadata"
+        return self.file_path(project, filename) + ".metadata"
 
     def file_path(self, project: str, filename: str) -> str:
         """Where this file is. Raises PeerFailed."""
@@ -120,6 +128,7 @@ class NginxPeer:
     @contextmanager
     def serving(self, corpus: Corpus, folder: Path, core: int | None) -> Iterator[Served]:
         compressed = _capture_pages(self.ours, corpus, folder)
+        _capture_metadata(self.ours, corpus.small_projects[0], folder)
         port = free_port()
         settings = folder / "nginx.conf"
         settings.write_text(_nginx_settings(corpus, folder, port, compressed=compressed))
@@ -133,6 +142,7 @@ class NginxPeer:
                 html_page_path="/html/{project}",
                 json_page_path="/json/{project}",
                 files_path="/files/",
+                metadata_path="/metadata/",
             )
 
 
@@ -238,6 +248,14 @@ def _capture_pages(ours: Served, corpus: Corpus, folder: Path) -> bool:
     return compressed
 
 
+def _capture_metadata(ours: Served, project: Project, folder: Path) -> None:
+    """Save the metadata of a project's first wheel as our server sends it."""
+    filename = project.filenames[0]
+    answer = ask(ours.port, ours.metadata_of(project.name, filename), FILE_HEADERS)
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / f"{filename}.metadata").write_bytes(answer.body)
+
+
 def _nginx_settings(corpus: Corpus, folder: Path, port: int, *, compressed: bool) -> str:
     return _NGINX_SETTINGS.format(
         user=worker_user(),
@@ -275,6 +293,11 @@ http {{
         location /json/ {{
             root {folder};
             default_type application/vnd.pypi.simple.v1+json;
+        }}
+        location /metadata/ {{
+            root {folder};
+            default_type application/octet-stream;
+            gzip_static off;
         }}
         location /files/ {{
             alias {wheels}/;
