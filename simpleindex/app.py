@@ -28,6 +28,7 @@ from simpleindex.routes.documents import DocumentsDoor
 from simpleindex.routes.doorkeeper import Doorkeeper
 from simpleindex.routes.files import FilesDoor
 from simpleindex.routes.front import Front
+from simpleindex.routes.handing_over import HandingOver
 from simpleindex.routes.health import HealthDoor
 from simpleindex.routes.indexes import IndexesDoor
 from simpleindex.routes.marks import MarksDoor
@@ -302,7 +303,7 @@ def _join(parts: _Parts) -> Front:
             config.trusted_proxy,
             counted.count,
         ),
-        files=FilesDoor(store, mirroring.files, readers),
+        files=FilesDoor(store, mirroring.files, readers, HandingOver.of(config)),
         upload=UploadDoor(store, doorkeeper, rules, config.upload_bytes_max, now, counted.count),
         push=PushDoor(
             store,

@@ -156,6 +156,38 @@ def _log_format(value: object) -> str:
     raise ValueError("text or json is needed")
 
 
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """How a web server in front is told which file it is to send by itself."""
+
+    header: str
+    location: str | None = None
+    """Where that server has the files, as a path of its own; None: it takes paths on the disk."""
+
+    def __str__(self) -> str:
+        return self.header if self.location is None else f"{self.header}:{self.location}"
+
+
+_SENDFILE, ACCEL = "x-sendfile", "x-accel-redirect"
+_LOCATION = re.compile(r"/(?:(?!\.{1,2}/)[A-Za-z0-9._~+-]+/)+")
+
+
+def _hand_over(value: object) -> HandOver | None:
+    text = _text(value)
+    if not text:
+        return None
+    header, colon, location = text.partition(":")
+    if header.lower() == _SENDFILE and not colon:
+        return HandOver(_SENDFILE)
+    # Not "/" alone: that is where the server in front asks us, and the two would go in a circle.
+    if header.lower() == ACCEL and _LOCATION.fullmatch(location):
+        return HandOver(ACCEL, location)
+    raise ValueError(
+        f"{_SENDFILE} is needed (Apache, lighttpd), or {ACCEL}:/+send/ (nginx) with the path of "
+        "an internal location, slashes at both ends"
+    )
+
+
 def parse_networks(value: object) -> tuple[Network, ...]:
     """Addresses and networks, from a list or from text with commas. Raises ValueError.
 
@@ -265,6 +297,13 @@ class Config:
         parse_networks,
         "Addresses and networks of proxies whose X-Forwarded-Proto, X-Forwarded-Host, "
         "X-Forwarded-For and X-Outside-Url count.",
+    )
+    send_files_by: HandOver | None = _setting(
+        None,
+        _hand_over,
+        "Let a trusted proxy send large files by itself: x-accel-redirect:/+send/ (nginx) or "
+        "x-sendfile [default: they are sent from here].",
+        metavar="HEADER",
     )
     restrict_modify: tuple[str, ...] = _setting(
         ("root",), _names, "Users who may create and change users and indexes, with commas between."

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from simpleindex.config import Config, ConfigError, parse_networks, read_config, settings
+from simpleindex.config import (
+    Config,
+    ConfigError,
+    HandOver,
+    parse_networks,
+    read_config,
+    settings,
+)
 
 OF_A_KIND: Mapping[str, tuple[object, ...]] = {
     "port": (3142, 3143, 3144, 3141),
@@ -87,6 +94,8 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "outside_url": ("https://x/index/", "https://x/index/", "https://x/index"),
         "trusted_proxy": (["::1", "10.0.0.0/8"], "0:0::1,10.0.0.0/8",
                           (ip_network("::1"), ip_network("10.0.0.0/8"))),
+        "send_files_by": ("X-Accel-Redirect:/+send/v1/", "x-accel-redirect:/+send/v1/",
+                          HandOver("x-accel-redirect", "/+send/v1/")),
         "restrict_modify": ([], "", ()),
         "connections_max": (0, "0", 0),
         "connections_per_address_max": (50, "50", 50),
@@ -192,6 +201,17 @@ def test_where_values_came_from_makes_no_difference(tmp_path: Path) -> None:
         pytest.param(
             "trusted_proxy", "10.1.2.3/8", "an address in 10.0.0.0/8", id="proxy in a network"
         ),
+        pytest.param("send_files_by", "nginx", "slashes at both ends", id="no header"),
+        pytest.param("send_files_by", "x-sendfile:/srv/", "x-sendfile is needed", id="with a path"),
+        pytest.param("send_files_by", "x-accel-redirect", "slashes at both", id="no location"),
+        pytest.param("send_files_by", "x-accel-redirect:/", "slashes at both", id="the root"),
+        pytest.param("send_files_by", "x-accel-redirect:/send", "slashes at both", id="no slash"),
+        pytest.param("send_files_by", "x-accel-redirect:@send", "slashes at both", id="named"),
+        pytest.param("send_files_by", "x-accel-redirect:/a/../b/", "internal", id="dots"),
+        pytest.param("send_files_by", "x-accel-redirect:/%2e/", "internal", id="quoted"),
+        pytest.param("send_files_by", "x-accel-redirect:/a b/", "internal", id="blank in it"),
+        pytest.param("send_files_by", "x-accel-redirect:/a/\r\nb:/", "line of text", id="line"),
+        pytest.param("send_files_by", True, "line of text", id="flag as header"),
         pytest.param("log_format", "JSON", "text or json", id="a form in capitals"),
         pytest.param("log_format", True, "text or json", id="flag as form"),
         pytest.param("metrics_from", "a.example", "/16 are needed; 'a.example' is none", id="host"),

@@ -15,6 +15,7 @@ CHECKS: tuple[Callable[[Examined], Iterator[Finding]], ...] = (
     machine_checks.processes,
     site_checks.environment,
     site_checks.addresses,
+    site_checks.sending,
     site_checks.certificate,
     site_checks.rights,
     site_checks.indexes,

@@ -65,6 +65,25 @@ def addresses(seen: Examined) -> Iterator[Finding]:
         )
 
 
+def sending(seen: Examined) -> Iterator[Finding]:
+    """Whether a web server in front sends files by itself, and what it needs for that."""
+    config = seen.config
+    if config.send_files_by is None:
+        return
+    if not config.trusted_proxy:
+        yield note(
+            "sending-idle",
+            "send_files_by is set and trusted_proxy is not: all files are sent from here",
+            "set trusted_proxy to the proxy's address, and let it send X-Forwarded-For",
+        )
+    else:
+        yield ok(
+            "sending",
+            f"trusted proxies send large files by themselves ({config.send_files_by}); they have "
+            "to run as the directory's owner for that, which nobody has looked at",
+        )
+
+
 def certificate(seen: Examined) -> Iterator[Finding]:
     """Whether the server can serve HTTPS with what it is to, and clients will take it."""
     found = seen.certificate

@@ -26,6 +26,7 @@ from simpleindex.routes.arriving import (
     unfetched,
 )
 from simpleindex.routes.asking import asked_place, hops_of, in_thread
+from simpleindex.routes.handing_over import HandingOver, LiesAt
 from simpleindex.routes.readers import Readers, project_of
 from simpleindex.routes.seen import say_standing
 from simpleindex.wire import browser_headers
@@ -36,6 +37,7 @@ from simpleindex.wire.conditional import (
     http_date,
     matches_none,
 )
+from simpleindex.wire.hand_over import Shelf, handed_over
 from simpleindex.wire.locations import FileAt
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import NotStored, Unavailable
@@ -56,6 +58,7 @@ class FilesDoor:
     store: Store
     mirror_files: MirrorFiles
     readers: Readers
+    handing_over: HandingOver
 
     async def file(self, request: Request, at: FileAt) -> Response:
         """A file or what lies beside it: whole, in part, or unchanged since the client has it."""
@@ -73,10 +76,20 @@ class FilesDoor:
 
         is_public, found = await self.readers.read(request, find)
         if isinstance(found, _Opened):
-            if is_public and found.is_stored and found.is_small:
+            instead = self._instead_of_bytes(request, found)
+            if is_public and found.is_stored and (found.is_small or instead):
                 say_standing(request.scope, Standing())
-            return _answer(request, found, is_public=is_public)
+            return _answer(request, found, is_public=is_public, instead=instead)
         return await self._fetched(request, found, at.sidecar, is_public=is_public)
+
+    def _instead_of_bytes(self, request: Request, opened: "_Opened") -> tuple[str, str] | None:
+        """The header by which the server in front sends a file; None: we do.
+
+        What is small is in memory, and sent as fast as the header would be.
+        """
+        if opened.lies_at is None or opened.is_small:
+            return None
+        return self.handing_over.header(request, opened.lies_at)
 
     def _stored(self, place: FilePlace, sidecar: Sidecar | None) -> "_Opened":
         """Record and file in one hop; a small file is read in the same."""
@@ -91,8 +104,9 @@ class FilesDoor:
             except NotStored:
                 raise error from None
             told = _Told.of(attachment.sha256, attachment.uploaded_at, attachment.kind)
-            return _opened(told, content)
-        return _opened(_Told.of(file.sha256, file.uploaded_at), content)
+        else:
+            told = _Told.of(file.sha256, file.uploaded_at)
+        return _opened(told, content, LiesAt(Shelf.STORED, place))
 
     def _mirrored(
         self, mirror: Index, place: FilePlace, sidecar: Sidecar | None
@@ -102,7 +116,8 @@ class FilesDoor:
             found = self.mirror_files.find(mirror, place)
             if isinstance(found, WantedFile):
                 return found
-            return _opened(_Told.of(found.kept.sha256, found.file.changed_at), found.content)
+            told = _Told.of(found.kept.sha256, found.file.changed_at)
+            return _opened(told, found.content, LiesAt(Shelf.KEPT, place))
         lying = self.mirror_files.find_sidecar(mirror, place, sidecar)
         if isinstance(lying, WantedFile):
             return lying
@@ -178,6 +193,8 @@ class _Opened:
     told: _Told
     content: BinaryIO
     size_bytes: int
+    lies_at: LiesAt | None = None
+    """Of a whole file, which a server in front may send; None: it is for us to send."""
     is_stored: bool = False
     """It is here to stay. (Of what mirrors keep is noted when it was asked for.)"""
 
@@ -187,16 +204,16 @@ class _Opened:
         return isinstance(self.content, BytesIO)
 
 
-def _opened(told: _Told, content: BinaryIO) -> _Opened:
+def _opened(told: _Told, content: BinaryIO, lies_at: LiesAt | None = None) -> _Opened:
     """A small file is read at once. Raises Unavailable."""
     try:
         with unavailable_on_failure("the file cannot be read"):
             size_bytes = content.seek(0, SEEK_END)
             content.seek(0)
             if size_bytes > _CHUNK_BYTES:
-                return _Opened(told, content, size_bytes)
+                return _Opened(told, content, size_bytes, lies_at)
             with content:
-                return _Opened(told, BytesIO(content.read()), size_bytes)
+                return _Opened(told, BytesIO(content.read()), size_bytes, lies_at)
     except BaseException:
         content.close()
         raise
@@ -208,8 +225,17 @@ def _opened_sidecar(sidecar: Sidecar, lying: LyingBeside) -> _Opened:
     return _Opened(told, BytesIO(lying.content), len(lying.content))
 
 
-def _answer(request: Request, opened: _Opened, *, is_public: bool) -> Response:
-    """As much of it as the client asks for. Raises RangeNotSatisfiable; then it is closed."""
+def _answer(
+    request: Request,
+    opened: _Opened,
+    *,
+    is_public: bool,
+    instead: tuple[str, str] | None = None,
+) -> Response:
+    """As much of it as the client asks for. Raises RangeNotSatisfiable; then it is closed.
+
+    `instead`: a header that stands for the bytes. The server in front sees to the range then.
+    """
     try:
         headers, etag = _headers(opened.told, is_public=is_public), opened.told.etag
         assert etag is not None
@@ -231,6 +257,10 @@ def _answer(request: Request, opened: _Opened, *, is_public: bool) -> Response:
                 f"the range begins behind the end of the file, which has {opened.size_bytes} bytes",
                 content_range=chosen.content_range(opened.size_bytes),
             )
+        # A range that we would not give, but maybe that server, is none for it to see.
+        if instead is not None and (chosen is not None or "range" not in request.headers):
+            opened.content.close()
+            return Response(headers=handed_over(headers, instead))
         status = 200
         if chosen is not None:
             status = 206

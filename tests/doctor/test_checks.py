@@ -143,6 +143,7 @@ SITES: dict[str, tuple[Level, Examined]] = {
         Level.ERROR, a_site(certificate=Certificate(warnings=("it has expired",)))
     ),
     "proxy-untrusted": (Level.NOTE, a_site(settings={"outside_url": "https://x.example"})),
+    "sending-idle": (Level.NOTE, a_site(settings={"send_files_by": "x-sendfile"})),
     "modify-open": (Level.UNSAFE, a_site(settings={"restrict_modify": ""})),
     "first-password": (Level.NOTE, a_site(directory=replace(DIRECTORY, has_first_password=True))),
     "password-unusable": (
@@ -232,6 +233,14 @@ def test_with_https_in_front_all_addresses_are_safe() -> None:
         "host": "0.0.0.0", "outside_url": "https://x.example", "trusted_proxy": "10.0.0.1",
     }  # fmt: skip
     assert told(a_site(settings=settings)) == []
+
+
+def test_what_proxies_send_by_themselves_is_told_with_what_they_need() -> None:
+    sender = "x-accel-redirect:/+send/"
+    site = a_site(settings={"send_files_by": sender, "trusted_proxy": "127.0.0.1"})
+    assert told(site) == []
+    (what,) = (each.what for each in findings(site) if each.code == "sending")
+    assert f"({sender}); they have to run as the directory's owner" in what
 
 
 def test_with_a_certificate_of_its_own_all_addresses_are_safe() -> None:
