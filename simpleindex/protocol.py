@@ -5,61 +5,51 @@ refusal's line travels in a header up to here, and leaves in the status line.
 
 And uvicorn waits for ever: for a header, for a body, for a reader. What clients may ask of us is
 counted in `connections`; here is how to tell how far a request has come, and how to end it.
+
+Of three ways through here each request takes the shortest: an answer that is known is given at
+once (`hot`); a plain request that has come in one piece goes to the application past h11
+(`protocol_plain`); and h11 has all others, and all that is no request.
 """
 
 import asyncio
-import socket
-import struct
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, cast
+from urllib.parse import unquote
 
 import h11
-from uvicorn._types import (
-    ASGI3Application,
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    ASGISendEvent,
-    Scope,
-)
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from simpleindex.connections import Bounds, Connection, Connections, Phase, Reason, Refusal
-from simpleindex.errors import REASON_HEADER
-from simpleindex.hot import (
-    ANSWER_BYTES_MAX,
-    RECORDING_KEY,
-    HotAnswers,
-    Peer,
-    Recording,
-    may_be_kept,
+from simpleindex.connections import Bounds, Connection, Connections, Phase, Refusal
+from simpleindex.hot import RECORDING_KEY, HotAnswers, Peer, Recording, may_be_kept
+from simpleindex.protocol_h11 import SpeakingConnection
+from simpleindex.protocol_output import (
+    Output,
+    PatientFlow,
+    bound_kernel_memory,
+    in_slices,
+    kernel_queue_bytes,
 )
+from simpleindex.protocol_plain import PlainCycle
 from simpleindex.wire.browser_headers import completed
-
-if sys.platform == "linux":
-    import fcntl
-    import termios
-
-_REASON = REASON_HEADER.encode()
-
-_SLICE_BYTES = 256 << 10
-"""What a client that does not read has of an answer in our memory, and a little more."""
-_KERNEL_BYTES = 256 << 10
-"""What it has in the system's, beyond what is on its way; without a bound, 4 MB. Downloads on one
-computer took 15 % more processor time for it, and were 10 % faster: disk and network take turns."""
-_QUEUE_FIGURE = struct.Struct("i")
-_LINE_BREAK = b"\n"
-
+from simpleindex.wire.plain_request import PlainRequest, read_plain
 
 _Hot: TypeAlias = Callable[[], "HotAnswers | None"]
 """Tells whole answers from before, if there is anybody who keeps them now."""
 
 
+_ReadPlain: TypeAlias = Callable[[bytes], PlainRequest | None]
+"""Tells the request that has come, if it is a plain one."""
+
+
 def nothing_is_hot() -> None:
     """Where all requests are answered anew."""
+
+
+def nothing_is_plain(sent: bytes) -> None:
+    """Where h11 reads all requests."""
 
 
 def bounded_protocol(
@@ -73,7 +63,8 @@ def bounded_protocol(
 class IndexProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol on h11 (which also lets devpi's method PUSH through).
 
-    Without `connections`, each one is alone with the usual bounds.
+    Without `connections`, each one is alone with the usual bounds. `read_plain` tells which
+    requests h11 need not see.
     """
 
     def __init__(
@@ -81,6 +72,7 @@ class IndexProtocol(H11Protocol):
         *args: Any,
         connections: Connections | None = None,
         hot: _Hot = nothing_is_hot,
+        read_plain: _ReadPlain = read_plain,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -89,8 +81,14 @@ class IndexProtocol(H11Protocol):
         """What is known of the other end, by those who tell what is known."""
         self._recording: Recording | None = None
         self._connections = Connections(Bounds()) if connections is None else connections
-        self.conn: _SpeakingConnection = _SpeakingConnection(self._connections.bounds)
-        self.app = self._ending_quietly(_in_slices(self.app))
+        self._output = Output()
+        self.conn: SpeakingConnection = SpeakingConnection(self._connections.bounds, self._output)
+        self._read_plain = read_plain if self._is_uvicorn_plain() else nothing_is_plain
+        self._plain: PlainCycle | None = None
+        """The request that is being answered, if h11 has not seen it. What comes meanwhile waits
+        with h11, which sees nothing of it before."""
+        self._plain_app = self._ending_quietly(self.app)
+        self.app = self._ending_quietly(in_slices(self.app))
         self._connection: Connection = None  # type: ignore[assignment]  # until it is made
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -113,28 +111,18 @@ class IndexProtocol(H11Protocol):
         """Take what a client sends."""
         phase = self._connection.phase
         # RFC 9112, 9.6: after `Connection: close` there is no further request.
-        if phase is Phase.LEAVING or (
-            phase is Phase.ANSWERING and self.conn.their_state is h11.MUST_CLOSE
-        ):
+        if phase is Phase.LEAVING or (phase is Phase.ANSWERING and self._was_last()):
             return
         self._connection.received_bytes += len(data)
-        recording = None
-        is_first_part = phase is Phase.IDLE or phase is Phase.SILENT
-        if is_first_part:
-            hot = self._hot()
-            if hot is not None:
-                if self._peer is None or self._peer[0] is not hot:  # there are other settings
-                    self._peer = (hot, hot.peer(self.scheme, self.server, self._address))
-                peer = self._peer[1]
-                if self._is_answered_at_once(hot, peer, data):
-                    return
-                recording = hot.record((peer.kind, data))
-        self.conn.may_be_too_large = (
-            not is_first_part or len(data) > self._connections.bounds.header_bytes
-        )
-        super().data_received(data)
-        if recording is not None:
-            self._record(recording)
+        if phase is Phase.IDLE or phase is Phase.SILENT:
+            self._take_first_part(data)
+            return
+        self.conn.may_be_too_large = True
+        if self._plain is None:
+            super().data_received(data)
+        else:
+            self.conn.receive_data(data)
+            self.flow.pause_reading()
 
     def handle_events(self) -> None:
         """Act on all that has come and can be understood by now."""
@@ -148,7 +136,7 @@ class IndexProtocol(H11Protocol):
         """Turn to the next request. As uvicorn's, but without a timer for each answer."""
         self.server_state.total_requests += 1
         if self._recording is not None:
-            output = self.conn.recorded()
+            output = self._output.recorded()
             if not self.transport.is_closing():  # else it says so
                 self._recording.output = output
             self._recording = None
@@ -157,10 +145,14 @@ class IndexProtocol(H11Protocol):
             if self.is_done():
                 self._connections.see_off(self._connection)
             return
+        was_plain, self._plain = self._plain is not None, None
         if self.conn.our_state is h11.DONE and self.conn.their_state is h11.DONE:
             self.conn.start_next_cycle()
         self.flow.resume_reading()
-        self.handle_events()
+        if was_plain and not self.conn.has_more:
+            self._connection.turn(Phase.IDLE)
+        else:
+            self.handle_events()
 
     def shutdown(self) -> None:
         """The server stops: what is running has its time, all else goes."""
@@ -212,8 +204,8 @@ class IndexProtocol(H11Protocol):
 
     def taken_bytes(self) -> int:
         """How much of all our answers the client has taken, as far as the system tells."""
-        waiting = self.unsent_bytes() + _kernel_queue_bytes(self.transport)
-        return self.conn.produced_bytes - waiting
+        waiting = self.unsent_bytes() + kernel_queue_bytes(self.transport)
+        return self._output.produced_bytes - waiting
 
     def _ending_quietly(self, app: ASGI3Application) -> ASGI3Application:
         async def ended(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -229,25 +221,99 @@ class IndexProtocol(H11Protocol):
 
     def _begin(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
-        self.flow = _PatientFlow(transport, self.conn)
-        _bound_kernel_memory(transport)
+        self.flow = PatientFlow(transport, self._is_more_of_use)
+        bound_kernel_memory(transport)
 
     @property
     def _address(self) -> str | None:
         return self.client[0] if self.client else None
 
-    def _is_answered_at_once(self, hot: HotAnswers, peer: Peer, request: bytes) -> bool:
-        """Whether the answer to all that has come was known, and is sent.
+    def _is_uvicorn_plain(self) -> bool:
+        """Whether uvicorn has not been told to do more for each request than we do ourselves."""
+        config = self.config
+        return config.limit_concurrency is None and not getattr(config, "reset_contextvars", False)
 
-        To be called between two requests, when nothing is left of the one before.
-        """
+    def _was_last(self) -> bool:
+        """Whether the client has asked for the connection to be closed after its request."""
+        if self._plain is not None:
+            return self._plain.is_last
+        return self.conn.their_state is h11.MUST_CLOSE
+
+    def _is_more_of_use(self) -> bool:
+        """Whether anything would become of what else comes in."""
+        is_read = self._plain is None and self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        return is_read or not self.conn.has_more
+
+    def _take_first_part(self, data: bytes) -> None:
+        """Take what comes between two requests, when nothing is left of the one before."""
+        recording, hot = None, self._hot()
+        if hot is not None:
+            if self._peer is None or self._peer[0] is not hot:  # there are other settings
+                self._peer = (hot, hot.peer(self.scheme, self.server, self._address))
+            peer = self._peer[1]
+            if self._is_answered_at_once(hot, peer, data):
+                return
+            recording = hot.record((peer.kind, data))
+        bounds = self._connections.bounds
+        is_small = len(data) <= bounds.header_bytes
+        plain = self._read_plain(data) if is_small else None
+        if plain is not None and len(plain.headers) <= bounds.header_count:
+            self._answer_plain(plain, recording)
+            return
+        self.conn.may_be_too_large = not is_small
+        super().data_received(data)
+        if recording is not None:
+            self._record(recording)
+
+    def _answer_plain(self, request: PlainRequest, recording: Recording | None) -> None:
+        """Let the application answer. The scope is that which uvicorn makes of h11's request."""
+        raw_path, _, query_string = request.target.partition(b"?")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": request.method,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(raw_path.decode("ascii")),
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query_string,
+            "headers": request.headers,
+            "state": self.app_state.copy(),
+        }
+        if recording is not None:
+            self._begin_recording(recording, scope)
+        self.cycle = self._plain = PlainCycle(
+            scope=scope,
+            conn=self.conn,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self.on_response_complete,
+            output=self._output,
+            later=self.loop.call_soon,
+            is_last=request.is_last,
+        )
+        task = self.loop.create_task(self.cycle.run_asgi(self._plain_app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        self._connection.turn(Phase.ANSWERING)
+
+    def _is_answered_at_once(self, hot: HotAnswers, peer: Peer, request: bytes) -> bool:
+        """Whether the answer to all that has come was known, and is sent."""
         transport = self.transport
         answer = hot.find((peer.kind, request))
         # Who does not read what it asks for has to do with flow control.
         if answer is None or transport.get_write_buffer_size() or transport.is_closing():
             return False
         output = hot.give(answer, peer, self.loop)
-        self.conn.produced_bytes += len(output)
+        self._output.add(output)
         self.server_state.total_requests += 1
         transport.write(output)
         self._connection.answered()
@@ -258,18 +324,18 @@ class IndexProtocol(H11Protocol):
         cycle, conn = self._last_cycle(), self.conn
         if cycle is None or cycle.response_complete or conn.fault is not None:
             return
-        if conn.their_state is not h11.DONE or conn.trailing_data[0]:
-            return
-        scope = cast(dict[str, Any], cycle.scope)
-        if not may_be_kept(scope["headers"], scope["http_version"]):
-            return
-        scope[RECORDING_KEY] = self._recording = recording
-        conn.record()
+        if conn.their_state is h11.DONE and not conn.has_more:
+            self._begin_recording(recording, cast(dict[str, Any], cycle.scope))
+
+    def _begin_recording(self, recording: Recording, scope: dict[str, Any]) -> None:
+        if may_be_kept(scope["headers"], scope["http_version"]):
+            scope[RECORDING_KEY] = self._recording = recording
+            self._output.record()
 
     def _phase(self) -> Phase:
         state = self.conn.their_state
         if state is h11.IDLE:
-            if self.conn.trailing_data[0]:
+            if self.conn.has_more:
                 return Phase.HEADER
             return Phase.SILENT if self._last_cycle() is None else Phase.IDLE
         return Phase.BODY if state is h11.SEND_BODY else Phase.ANSWERING
@@ -277,7 +343,8 @@ class IndexProtocol(H11Protocol):
     def _is_answer_awaited(self) -> bool:
         """Not in the middle of an answer, nor when the rest of a body comes after it."""
         cycle = self._last_cycle()
-        return cycle is None or not (self.conn.has_header and cycle.response_started)
+        is_known = self._plain is not None or self.conn.has_header
+        return cycle is None or not (is_known and cycle.response_started)
 
     def _last_cycle(self) -> RequestResponseCycle | None:
         """The request that came last; None before the first, which uvicorn's types conceal."""
@@ -300,184 +367,3 @@ class IndexProtocol(H11Protocol):
 
     def _should_upgrade(self) -> bool:
         return False  # there is nothing to upgrade to, and no reason to log that
-
-
-class _SpeakingConnection(h11.Connection):
-    """Turns the header with a refusal's line into the reason phrase, and requests into refusals."""
-
-    def __init__(self, bounds: Bounds) -> None:
-        super().__init__(h11.SERVER, bounds.header_bytes)
-        self._bounds = bounds
-        self.fault: Refusal | None = None
-        """What is wrong with what came last; nothing is understood after it."""
-        self.has_header = False
-        """Whether a header has been understood, and the next is not due yet."""
-        self.may_be_too_large = True
-        """Whether headers are more than was looked at to be sure that they are small."""
-        self.produced_bytes = 0
-        self._small_chunks = 0
-        self._record: list[bytes] | None = None
-        self._recorded_bytes = 0
-
-    def record(self) -> None:
-        """Keep a copy of what is sent from now on."""
-        self._record, self._recorded_bytes = [], 0
-
-    def recorded(self) -> bytes | None:
-        """What was sent since; None if that was too much."""
-        record, self._record = self._record, None
-        return None if record is None else b"".join(record)
-
-    def next_event(self) -> Any:  # as h11 has it: an event, NEED_DATA or PAUSED
-        """Parse. With a fault nothing more comes."""
-        try:
-            event = super().next_event()
-        except h11.RemoteProtocolError as error:
-            self.fault = self._fault_of(error)
-            return h11.NEED_DATA
-        if isinstance(event, h11.Request):
-            self.fault = self._fault_in(event)
-            self.has_header = self.fault is None
-        elif isinstance(event, h11.Data) and event.chunk_start:
-            self._count_chunk(len(event.data) if event.chunk_end else None)
-        return event if self.fault is None else h11.NEED_DATA
-
-    def start_next_cycle(self) -> None:
-        """Turn to the next request."""
-        super().start_next_cycle()
-        self.has_header = False
-        self._small_chunks = 0
-
-    def send(self, event: h11.Event) -> Any:  # bytes, or None when the connection closes
-        """Serialise an event."""
-        if isinstance(event, h11.Response) and event.status_code >= 400:
-            reason = next((value for name, value in event.headers if name == _REASON), None)
-            if reason is not None:
-                event = h11.Response(
-                    status_code=event.status_code,
-                    headers=[header for header in event.headers if header[0] != _REASON],
-                    http_version=event.http_version,
-                    reason=reason,
-                )
-        output = super().send(event)
-        if output is not None:
-            self.produced_bytes += len(output)
-            if self._record is not None:
-                self._recorded_bytes += len(output)
-                self._record.append(output)
-                if self._recorded_bytes > ANSWER_BYTES_MAX:
-                    self._record = None
-        return output
-
-    def _fault_of(self, error: h11.RemoteProtocolError) -> Refusal:
-        if self.has_header:
-            line = "the request's body is malformed: its chunks are not what HTTP/1.1 says"
-            return Refusal(400, line, Reason.MALFORMED)
-        if error.error_status_hint == 431:
-            came = self.trailing_data[0]
-            return self._too_large(len(came.partition(_LINE_BREAK)[0]))
-        if error.error_status_hint == 501:
-            # RFC 9112, 6.1, has 501 for it; but 5xx is for what is wrong with the server.
-            line = "of transfer encodings only `chunked` is understood here"
-            return Refusal(400, line, Reason.MALFORMED)
-        line = "the request is malformed: its first line or its headers are not what HTTP/1.1 says"
-        return Refusal(400, line, Reason.MALFORMED)
-
-    def _fault_in(self, request: h11.Request) -> Refusal | None:
-        """What is wrong with a header that came whole before it was too large to wait for."""
-        if self.may_be_too_large:
-            lines = request.headers.raw_items()
-            size = sum(len(name) + len(value) + len(": \r\n") for name, value in lines)
-            if size + len(request.target) > self._bounds.header_bytes:
-                return self._too_large(len(request.target))
-        if len(request.headers) > self._bounds.header_count:
-            line = f"the request has more than {self._bounds.header_count} headers"
-            return Refusal(431, line, Reason.HEADER_TOO_LARGE)
-        return None
-
-    def _count_chunk(self, size_bytes: int | None) -> None:
-        """`size_bytes`: None where more of it is to come."""
-        if size_bytes is None or size_bytes >= self._bounds.small_chunk_bytes:
-            return
-        self._small_chunks += 1
-        if self._small_chunks > self._bounds.small_chunk_count:
-            line = "the request's body comes in too many small chunks"
-            self.fault = Refusal(400, line, Reason.MALFORMED)
-
-    def _too_large(self, target_bytes: int) -> Refusal:
-        bytes_max = self._bounds.header_bytes
-        if target_bytes > bytes_max // 2:
-            line = f"the URL is too long: with the headers it may have {bytes_max} bytes"
-            return Refusal(414, line, Reason.HEADER_TOO_LARGE)
-        line = f"the request's headers are too large: all of them may have {bytes_max} bytes"
-        return Refusal(431, line, Reason.HEADER_TOO_LARGE)
-
-
-class _PatientFlow(FlowControl):
-    """Reads nothing more while requests that have come already wait for their turn.
-
-    Else each call of `receive` would let another piece in, and who sends requests without reading
-    answers could fill our memory with them.
-    """
-
-    def __init__(self, transport: asyncio.Transport, conn: h11.Connection) -> None:
-        super().__init__(transport)
-        self._conn = conn
-
-    def resume_reading(self) -> None:
-        """Let more come in, if there is a use for it."""
-        is_of_use = self._conn.their_state in (h11.IDLE, h11.SEND_BODY)
-        if is_of_use or not self._conn.trailing_data[0]:
-            super().resume_reading()
-
-
-def _in_slices(app: ASGI3Application) -> ASGI3Application:
-    """Hand large bodies over in parts, each when the client has taken most of the one before."""
-
-    async def sliced(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        async def send_slices(message: ASGISendEvent) -> None:
-            if message["type"] != "http.response.body":
-                return await send(message)
-            body, more_body = message.get("body", b""), message.get("more_body", False)
-            if len(body) <= _SLICE_BYTES:
-                return await send(message)
-            for start in range(0, len(body), _SLICE_BYTES):
-                end = start + _SLICE_BYTES
-                await send(
-                    {
-                        "type": "http.response.body",
-                        "body": body[start:end],
-                        "more_body": more_body or end < len(body),
-                    }
-                )
-
-        await app(scope, receive, send_slices)
-
-    return sliced
-
-
-def _bound_kernel_memory(transport: asyncio.Transport) -> None:
-    """Keep the system from taking megabytes for each client that does not read."""
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS have it
-    own_end = transport.get_extra_info("socket")
-    if option is None or own_end is None or own_end.family == getattr(socket, "AF_UNIX", None):
-        return
-    with suppress(OSError):  # it may be closed already
-        own_end.setsockopt(socket.IPPROTO_TCP, option, _KERNEL_BYTES)
-
-
-def _kernel_queue_bytes(transport: asyncio.Transport) -> int:
-    """What we have handed to the system and the client has not taken; 0 where nobody tells.
-
-    The system takes more from us only when much of this is gone: with a slow reader, perhaps after
-    minutes, in which nothing else shows that it reads at all.
-    """
-    own_end = transport.get_extra_info("socket")
-    if sys.platform != "linux" or own_end is None:
-        return 0
-    try:
-        told = fcntl.ioctl(own_end.fileno(), termios.TIOCOUTQ, bytes(_QUEUE_FIGURE.size))
-    except OSError:
-        return 0
-    bytes_waiting: int = _QUEUE_FIGURE.unpack(told)[0]
-    return bytes_waiting

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,7 +14,13 @@ from simpleindex.config import parse_networks
 from simpleindex.connections import Bounds, Connections
 from simpleindex.handshake import Handshake, encrypted_protocol
 from simpleindex.hot import HotAnswers
-from simpleindex.protocol import IndexProtocol
+from simpleindex.protocol import IndexProtocol, nothing_is_plain
+from simpleindex.wire.plain_request import PlainRequest, read_plain
+
+Reader: TypeAlias = Callable[[bytes], PlainRequest | None]
+
+READERS: dict[str, Reader] = {"plain ones by ourselves": read_plain, "by h11": nothing_is_plain}
+"""How a server may read requests; a test of what does not depend on it goes through both."""
 
 _STEP_SECONDS = 0.25
 _TURNS = 5
@@ -59,6 +65,8 @@ class Line(asyncio.Transport):
         super().__init__()
         self.reads = True
         self.heard = bytearray()
+        self.writes = 0
+        """How often the server has written something."""
         self.is_paused = False
         self.is_lost = False
         self._clock = clock
@@ -115,6 +123,7 @@ class Line(asyncio.Transport):
         assert not self.has_ended
         if self._is_closing:
             return
+        self.writes += 1
         if self.reads:
             self.heard += data
             return
@@ -187,8 +196,10 @@ class Desk:
         clock: Clock,
         app: ASGIApp,
         bounds: Bounds,
+        *,
         exempt: tuple[str, ...],
         hot: HotAnswers | None,
+        reader: Reader,
     ) -> None:
         self.clock = clock
         self.reasons: list[str] = []
@@ -198,6 +209,7 @@ class Desk:
         )
         self._state = ServerState()
         self._hot = hot
+        self._reader = reader
         self._lines: list[Line] = []
 
     def connect(self, *sent: bytes, address: str | None = "192.0.2.1", tls: bool = False) -> Line:
@@ -212,6 +224,7 @@ class Desk:
                 self.clock,
                 connections=self.connections,
                 hot=lambda: self._hot,
+                read_plain=self._reader,
             )
         )
         line.send(*sent)
@@ -261,6 +274,19 @@ class Desk:
         self.clock.catch_up()
 
 
+_usual_reader: list[Reader] = [read_plain]
+
+
+@contextmanager
+def requests_read(reader: Reader) -> Iterator[None]:
+    """Let desks that are made in the block read requests so."""
+    _usual_reader.append(reader)
+    try:
+        yield
+    finally:
+        _usual_reader.pop()
+
+
 @contextmanager
 def a_desk(
     app: ASGIApp,
@@ -272,7 +298,8 @@ def a_desk(
     """A server for the time of the block, with the usual bounds but for those that are given."""
     clock = Clock()
     asyncio.set_event_loop(clock)
-    desk = Desk(clock, app, Bounds(**bounds), exempt, hot)  # type: ignore[arg-type]  # whole ones
+    held = Bounds(**bounds)  # type: ignore[arg-type]  # whole ones
+    desk = Desk(clock, app, held, exempt=exempt, hot=hot, reader=_usual_reader[-1])
     try:
         yield desk
     finally:

@@ -62,8 +62,13 @@ class Connection:
             self._socket.sendall(part)
 
     def request(self, line: str, body: bytes = b"", **headers: str) -> None:
-        """Send a request, its Content-Length and Host among the headers."""
-        named = {"Host": "index.example", "Content-Length": str(len(body))}
+        """Send a request, its Host among the headers, and its Content-Length if it has a body.
+
+        (Where one is expected, also if it is empty.)
+        """
+        named = {"Host": "index.example"}
+        if body or not line.startswith(("GET ", "HEAD ")):
+            named["Content-Length"] = str(len(body))
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
         self.send(f"{line} HTTP/1.1\r\n{head}\r\n".encode("latin-1"), body)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from simpleindex.config import parse_networks
 from simpleindex.connections import STOPPING, Bounds
 from simpleindex.wire.browser_headers import EVERYWHERE
-from tests.lines import Desk, Line, a_desk
+from tests.lines import READERS, Desk, Line, a_desk, requests_read
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD_OF_A_POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
@@ -38,6 +38,12 @@ async def echoing(scope: Scope, receive: Receive, send: Send) -> None:
 
 GONE: list[int] = []
 """What `echoing` had got of the requests that were broken off."""
+
+
+@pytest.fixture(autouse=True, params=READERS.values(), ids=list(READERS))
+def _reading(request: pytest.FixtureRequest) -> Iterator[None]:
+    with requests_read(request.param):
+        yield
 
 
 @pytest.fixture
@@ -372,6 +378,13 @@ def test_what_is_no_request_is_refused(sent: bytes, status: int, reason: str, de
     line.send(sent)
     assert refused(line)[0] == status
     assert line.heard.count(b"\r\n\r\n") == 2
+
+
+@pytest.mark.parametrize("before", [b"", REQUEST])
+def test_a_large_header_whose_end_comes_later_is_refused(before: bytes, desk: Desk) -> None:
+    line = desk.connect(before + REQUEST[:-2] + b"A: b\r\n")
+    line.send(b"B: " + b"x" * 33_000 + b"\r\n\r\n")
+    assert refused(line)[0] == 431
 
 
 def test_a_header_just_below_the_bounds_is_taken(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from simpleindex.config import parse_networks
 from simpleindex.events import Answered, Door, Event, Line
 from simpleindex.hot import RECORDING_KEY, HotAnswers, Standing
 from simpleindex.routes.seen import say_agreed, say_standing
-from tests.lines import Desk, a_desk
+from tests.lines import READERS, Desk, a_desk, requests_read
 from tests.lines import Line as Connected
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -67,6 +67,12 @@ class Site:
         assert answered.seconds == 0
         self.answered_often += times
         self.events += times if event else 0
+
+
+@pytest.fixture(autouse=True, params=READERS.values(), ids=list(READERS))
+def _reading(request: pytest.FixtureRequest) -> Iterator[None]:
+    with requests_read(request.param):
+        yield
 
 
 @pytest.fixture

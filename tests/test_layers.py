@@ -44,6 +44,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.mirror", "simpleindex.releases"),
     ("simpleindex.whitelist", "simpleindex.reading", "simpleindex.handshake"),
     ("simpleindex.upstream", "simpleindex.rendered", "simpleindex.access", "simpleindex.protocol"),
+    ("simpleindex.protocol_h11", "simpleindex.protocol_plain"),
+    ("simpleindex.protocol_output",),
     ("simpleindex.limits", "simpleindex.api_tokens", "simpleindex.connections", "simpleindex.hot"),
     ("simpleindex.web",),
     ("simpleindex.argon2_hashes",),

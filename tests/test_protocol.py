@@ -1,6 +1,7 @@
 """What `serve` adds below ASGI, on real sockets."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from simpleindex.app import create_app
 from simpleindex.config import Config
 from simpleindex.protocol import IndexProtocol
 from tests.builders import a_wheel, an_upload_body
+from tests.lines import READERS
 from tests.listening import Connection, listening
 from tests.routes.sites import basic, elsewhere, prepare
 
@@ -17,12 +19,12 @@ TWINE = "twine/7.0.0"
 CHANGED = a_wheel(extra_files={"demo/changed.py": b""})
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=READERS.values(), ids=list(READERS))
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("served") / "data"
     prepare(folder)
     app = create_app(Config(serverdir=folder))
-    with listening(app, http=IndexProtocol) as url:
+    with listening(app, http=partial(IndexProtocol, read_plain=request.param)) as url:
         yield url
 
 
@@ -162,6 +164,15 @@ def test_an_upload_that_waits_to_be_asked_for_its_body_is_asked(connection: Conn
     assert connection.hear().status == 100
     connection.send(body)
     assert connection.hear().status == 200
+
+
+def test_a_bound_of_uvicorns_holds_for_every_request() -> None:
+    with (
+        listening(telling, http=IndexProtocol, lifespan="off", limit_concurrency=1) as url,
+        Connection(url) as connection,
+    ):
+        connection.request("GET /")
+        assert connection.hear().status == 503
 
 
 def test_an_old_client_is_answered_and_left(url: str) -> None:
