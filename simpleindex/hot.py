@@ -5,8 +5,12 @@ a request needs no parsing: if its bytes are equal to an earlier one's, on a con
 else is equal, so is the answer, but for its `Date`. What an answer depends on besides those bytes
 is said by the door that gave it (`Standing`), and an answer without that is never kept.
 
-The protocol asks here before it parses, and lets a request that comes for the second time carry a
-`Recording` through the application.
+Others ask for the same in nearly the same words: what differs is who they say they are. So an
+answer to a plain request is kept for all requests that are equal but for that, and found by what
+has been read of them; the raw bytes of those that came more than once lead to it at once.
+
+The protocol asks here before it parses, and again when it has parsed, and lets a request that
+comes for the second time carry a `Recording` through the application.
 """
 
 import asyncio
@@ -21,7 +25,8 @@ from typing import Protocol
 
 from simpleindex.config import Network
 from simpleindex.events import Answered, Event, Line
-from simpleindex.wire.origin import is_trusted
+from simpleindex.wire.origin import is_trusted, nearest_stranger
+from simpleindex.wire.plain_request import PlainRequest
 
 RECORDING_KEY = "simpleindex.recording"
 """Where a request's scope has its `Recording`, if it has one."""
@@ -32,6 +37,10 @@ REQUEST_BYTES_MAX = 4 << 10
 
 _ENTRY_BYTES = 600
 """What an answer costs besides its bytes and those of its request, roughly."""
+_WORDS_BYTES = 400
+"""What other words for the same request cost besides themselves, roughly."""
+_WORDS_MAX = 64
+"""For one answer. Who asks in ever new words drives out no other answer by it."""
 _ONCE_SEEN_MAX = 20_000
 _COUNT_SECONDS = 0.25
 """How soon what is answered from here is counted at the latest."""
@@ -51,12 +60,25 @@ _NEVER = frozenset(
 """Headers of requests whose answers are not kept."""
 
 
+_FORWARDED_FOR = b"x-forwarded-for"
+_USER_AGENT = b"user-agent"
+SAYS_NOTHING = frozenset(
+    {
+        _FORWARDED_FOR, _USER_AGENT, b"x-real-ip",
+        # By which proxies and their owners find a request again.
+        b"traceparent", b"tracestate", b"x-correlation-id", b"x-request-id",
+    }
+)  # fmt: skip
+"""Headers that no answer which is kept may depend on: they are logged at most."""
+
+
 Agreed = Callable[[], tuple[int, int] | None]
 """Tells the serials of all that answers show (the catalog's, and that of what mirrors keep), if
 nothing of it is being changed."""
 
 Key = tuple[str, bytes]
-"""The kind of connection, and all of the request."""
+"""The kind of connection, and all of the request; or all of it that matters, which looks different
+from all requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +96,8 @@ class Peer:
 class Standing:
     """What a door says of an answer that everybody gets who asks in the same words.
 
-    It holds as long as the serials stand that were agreed before anything was read for it.
+    It holds as long as the serials stand that were agreed before anything was read for it, and
+    would be the same without the headers that are said to say nothing.
     """
 
     valid_until: datetime | None = None
@@ -89,8 +112,8 @@ class HotAnswer:
     """An answer as it is sent."""
 
     __slots__ = (
-        "address", "after_date", "answered", "before_date", "event", "hits", "key", "line",
-        "serials", "size_bytes", "valid_from", "valid_until",
+        "after_date", "answered", "before_date", "event", "hits", "key", "serials", "size_bytes",
+        "valid_from", "valid_until", "words",
     )  # fmt: skip
 
     def __init__(
@@ -106,28 +129,42 @@ class HotAnswer:
         self.before_date = head + date
         self.after_date = rest[rest.index(_LINE_END) :]
         self.size_bytes = len(output) + len(key[1]) + _ENTRY_BYTES
-        """What it costs to keep it."""
+        """What it costs to keep it, with all words for it."""
         self.serials = serials
         until, since = standing.valid_until, standing.looked_at
         self.valid_until = inf if until is None else until.timestamp()
         self.valid_from = -inf if until is None or since is None else since.timestamp()
         self.answered = answered._replace(seconds=0.0)
         self.event = standing.event
-        self.address: str | None = _NO_ADDRESS
-        """Of the client who got it last; and its line in the access log, if there is one."""
-        self.line: Line | None = None
+        self.words: dict[Key, Words] = {}
+        """The requests that are known to ask for it; the oldest first."""
         self.hits = 0
         """How often it was given and not counted yet."""
+
+
+class Words:
+    """A request in so many words, and its answer."""
+
+    __slots__ = ("address", "answer", "answered", "line")
+
+    def __init__(self, answer: HotAnswer, answered: Answered) -> None:
+        self.answer = answer
+        self.answered = answered
+        """As the access log has it."""
+        self.address: str | None = _NO_ADDRESS
+        """Of the client who sent it last; and its line in the access log, if there is one."""
+        self.line: Line | None = None
 
 
 class Recording:
     """A request on its way through the application, whose answer may be worth keeping."""
 
-    __slots__ = ("_hot", "_key", "output", "serials", "standing")
+    __slots__ = ("_hot", "_key", "_sent", "output", "serials", "standing")
 
-    def __init__(self, hot: "HotAnswers", key: Key) -> None:
+    def __init__(self, hot: "HotAnswers", key: Key, sent: Key) -> None:
         self._hot = hot
         self._key = key
+        self._sent = sent
         self.output: bytes | None = None
         """All that was sent, once that is known; None if it was too much."""
         self.serials: tuple[int, int] | None = None
@@ -141,7 +178,8 @@ class Recording:
         if output is None or serials is None or standing is None:
             return
         if _DATE in output[: output.find(_END_OF_HEAD)]:
-            self._hot.keep(HotAnswer(self._key, output, serials, standing, answered))
+            answer = HotAnswer(self._key, output, serials, standing, answered)
+            self._hot.keep(answer, self._sent)
 
 
 class Watcher(Protocol):
@@ -178,6 +216,8 @@ class HotAnswers:
         self._trusted_proxies = trusted_proxies
         self._clock = clock
         self._answers: OrderedDict[Key, HotAnswer] = OrderedDict()
+        self._words: dict[Key, Words] = {}
+        """What their requests are known by, of all answers."""
         self._once_seen: set[int] = set()
         """Hashes of requests that came and are not kept. Who forges one is kept a time too soon."""
         self._uncounted: list[HotAnswer] = []
@@ -190,59 +230,58 @@ class HotAnswers:
         kind = f"{scheme} {server} {address if is_proxy else ''}"
         return Peer(kind, address, is_proxy)
 
-    def find(self, key: Key) -> HotAnswer | None:
-        """The answer to a request, if there is one that holds."""
-        answer = self._answers.get(key)
-        if answer is None:
-            return None
-        if answer.serials == self._agreed() and (
-            answer.valid_until == inf or answer.valid_from <= self._clock() < answer.valid_until
-        ):
-            return answer
-        self._drop(answer)
-        # It was worth keeping before, so it is now, as soon as it is known anew.
-        self._once_seen.add(hash(key))
-        return None
+    def find(self, peer: Peer, sent: bytes) -> Words | None:
+        """A request that has just come, if it is known, and its answer holds."""
+        words = self._words.get((peer.kind, sent))
+        return None if words is None or not self._holds(words.answer) else words
 
-    def give(self, answer: HotAnswer, peer: Peer, loop: asyncio.AbstractEventLoop) -> bytes:
+    def find_like(self, peer: Peer, sent: bytes, request: PlainRequest) -> Words | None:
+        """The same, if one is known that says all the same but for what says nothing."""
+        answer = self._answers.get((peer.kind, _what_matters(request)))
+        if answer is None or not self._holds(answer):
+            return None
+        words = Words(answer, self._answered(answer, peer, request))
+        if len(sent) <= REQUEST_BYTES_MAX and self._is_seen((peer.kind, sent)):
+            self._learn((peer.kind, sent), words)
+        return words
+
+    def give(self, words: Words, peer: Peer, loop: asyncio.AbstractEventLoop) -> bytes:
         """The answer as it is sent now; it is counted and logged."""
+        answer = words.answer
         if not answer.hits:
             if not self._uncounted:
                 loop.call_later(_COUNT_SECONDS, self.count)
             self._uncounted.append(answer)
         answer.hits += 1
-        if peer.address != answer.address:
-            answer.address, answered = peer.address, answer.answered
+        if peer.address != words.address:
+            words.address, answered = peer.address, words.answered
             if not peer.is_proxy:
                 answered = answered._replace(address=peer.address)
-            answer.line = self._watcher.line_of(answered)
-        if answer.line is not None:
-            self._watcher.log_again(answer.line)
+            words.line = self._watcher.line_of(answered)
+        if words.line is not None:
+            self._watcher.log_again(words.line)
         now = int(self._clock())
         if now != self._second:
             self._second, self._date = now, formatdate(now, usegmt=True).encode()
         return b"%b%b%b" % (answer.before_date, self._date, answer.after_date)
 
-    def record(self, key: Key) -> Recording | None:
-        """A recording for a request that has just come; None for one that came never before."""
-        request = key[1]
+    def record(self, peer: Peer, sent: bytes, request: PlainRequest | None) -> Recording | None:
+        """A recording for a request that has just come; None if nobody has asked for that before.
+
+        `request` is what was read of it, if it is a plain one.
+        """
         if (
-            len(request) > REQUEST_BYTES_MAX
-            or not request.startswith((b"GET /", b"HEAD /"))
-            or request.find(_END_OF_HEAD) != len(request) - len(_END_OF_HEAD)
+            len(sent) > REQUEST_BYTES_MAX
+            or not sent.startswith((b"GET /", b"HEAD /"))
+            or sent.find(_END_OF_HEAD) != len(sent) - len(_END_OF_HEAD)
         ):
             return None
-        sight = hash(key)
-        if sight in self._once_seen:
-            self._once_seen.discard(sight)
-            return Recording(self, key)
-        if len(self._once_seen) >= _ONCE_SEEN_MAX:
-            self._once_seen.clear()
-        self._once_seen.add(sight)
-        return None
+        raw = (peer.kind, sent)
+        key = raw if request is None else (peer.kind, _what_matters(request))
+        return Recording(self, key, raw) if self._is_seen(key) else None
 
-    def keep(self, answer: HotAnswer) -> None:
-        """Remember an answer."""
+    def keep(self, answer: HotAnswer, sent: Key) -> None:
+        """Remember an answer, and the request that it was given to."""
         if answer.size_bytes > self._bytes_max:
             return
         before = self._answers.get(answer.key)
@@ -250,8 +289,7 @@ class HotAnswers:
             self._drop(before)
         self._answers[answer.key] = answer
         self._bytes += answer.size_bytes
-        while self._bytes > self._bytes_max:
-            self._drop(next(iter(self._answers.values())))
+        self._learn(sent, Words(answer, answer.answered))
 
     def count(self) -> None:
         """Count what was answered since the last time."""
@@ -262,9 +300,71 @@ class HotAnswers:
             if self._answers.get(answer.key) is answer:
                 self._answers.move_to_end(answer.key)
 
+    def _holds(self, answer: HotAnswer) -> bool:
+        """Whether an answer is still right; it is dropped otherwise."""
+        if answer.serials == self._agreed() and (
+            answer.valid_until == inf or answer.valid_from <= self._clock() < answer.valid_until
+        ):
+            return True
+        # It was worth keeping before, so it is now, as soon as it is known anew.
+        self._once_seen.add(hash(answer.key))
+        self._drop(answer)
+        return False
+
+    def _is_seen(self, key: Key) -> bool:
+        """Whether this came before; if so, it is forgotten, else remembered."""
+        sight = hash(key)
+        if sight in self._once_seen:
+            self._once_seen.discard(sight)
+            return True
+        if len(self._once_seen) >= _ONCE_SEEN_MAX:
+            self._once_seen.clear()
+        self._once_seen.add(sight)
+        return False
+
+    def _answered(self, answer: HotAnswer, peer: Peer, request: PlainRequest) -> Answered:
+        """What the access log has to know of a request, which somebody else has sent before."""
+        agents = [value for name, value in request.headers if name == _USER_AGENT]
+        forwarded = [value for name, value in request.headers if name == _FORWARDED_FOR]
+        forwarded_for = b",".join(forwarded).decode("latin-1")
+        return answer.answered._replace(
+            address=nearest_stranger(peer.address, forwarded_for, self._trusted_proxies),
+            user_agent=agents[0] if agents else None,
+        )
+
+    def _learn(self, sent: Key, words: Words) -> None:
+        """Know a request by its words from now on."""
+        answer = words.answer
+        before = self._words.get(sent)
+        if before is not None:
+            self._forget(sent, before)
+        elif len(answer.words) >= _WORDS_MAX:
+            self._forget(*next(iter(answer.words.items())))
+        self._words[sent] = answer.words[sent] = words
+        answer.size_bytes += len(sent[1]) + _WORDS_BYTES
+        self._bytes += len(sent[1]) + _WORDS_BYTES
+        while self._bytes > self._bytes_max:
+            self._drop(next(iter(self._answers.values())))
+
+    def _forget(self, sent: Key, words: Words) -> None:
+        del self._words[sent], words.answer.words[sent]
+        words.answer.size_bytes -= len(sent[1]) + _WORDS_BYTES
+        self._bytes -= len(sent[1]) + _WORDS_BYTES
+
     def _drop(self, answer: HotAnswer) -> None:
+        for sent in answer.words:
+            del self._words[sent]
         del self._answers[answer.key]
         self._bytes -= answer.size_bytes
+
+
+def _what_matters(request: PlainRequest) -> bytes:
+    """All of a request that its answer may depend on, in the order in which it was said.
+
+    The parts of it have no line feeds in them.
+    """
+    said = [b"%b:%b" % header for header in request.headers if header[0] not in SAYS_NOTHING]
+    return b"%b\n%b\n%b" % (request.method.encode(), request.target, b"\n".join(said))
 
 
 def may_be_kept(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bool:

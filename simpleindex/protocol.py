@@ -23,7 +23,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from simpleindex.connections import Bounds, Connection, Connections, Phase, Refusal
-from simpleindex.hot import RECORDING_KEY, HotAnswers, Peer, Recording, may_be_kept
+from simpleindex.hot import RECORDING_KEY, HotAnswers, Peer, Recording, Words, may_be_kept
 from simpleindex.protocol_h11 import SpeakingConnection
 from simpleindex.protocol_output import (
     Output,
@@ -246,18 +246,26 @@ class IndexProtocol(H11Protocol):
 
     def _take_first_part(self, data: bytes) -> None:
         """Take what comes between two requests, when nothing is left of the one before."""
-        recording, hot = None, self._hot()
+        hot, peer = self._hot(), None
         if hot is not None:
             if self._peer is None or self._peer[0] is not hot:  # there are other settings
                 self._peer = (hot, hot.peer(self.scheme, self.server, self._address))
             peer = self._peer[1]
-            if self._is_answered_at_once(hot, peer, data):
+            if self._is_answered_at_once(hot, peer, hot.find(peer, data)):
                 return
-            recording = hot.record((peer.kind, data))
         bounds = self._connections.bounds
         is_small = len(data) <= bounds.header_bytes
         plain = self._read_plain(data) if is_small else None
-        if plain is not None and len(plain.headers) <= bounds.header_count:
+        if plain is not None and len(plain.headers) > bounds.header_count:
+            plain = None
+        recording = None
+        if hot is not None and peer is not None:
+            if plain is not None:
+                like = hot.find_like(peer, data, plain)
+                if self._is_answered_at_once(hot, peer, like):
+                    return
+            recording = hot.record(peer, data, plain)
+        if plain is not None:
             self._answer_plain(plain, recording)
             return
         self.conn.may_be_too_large = not is_small
@@ -305,14 +313,13 @@ class IndexProtocol(H11Protocol):
         self.tasks.add(task)
         self._connection.turn(Phase.ANSWERING)
 
-    def _is_answered_at_once(self, hot: HotAnswers, peer: Peer, request: bytes) -> bool:
-        """Whether the answer to all that has come was known, and is sent."""
+    def _is_answered_at_once(self, hot: HotAnswers, peer: Peer, words: Words | None) -> bool:
+        """Whether the answer to all that has come is known, and is sent."""
         transport = self.transport
-        answer = hot.find((peer.kind, request))
         # Who does not read what it asks for has to do with flow control.
-        if answer is None or transport.get_write_buffer_size() or transport.is_closing():
+        if words is None or transport.get_write_buffer_size() or transport.is_closing():
             return False
-        output = hot.give(answer, peer, self.loop)
+        output = hot.give(words, peer, self.loop)
         self._output.add(output)
         self.server_state.total_requests += 1
         transport.write(output)

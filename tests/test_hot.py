@@ -2,71 +2,24 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from starlette.types import Receive, Scope, Send
 
-from simpleindex.config import parse_networks
-from simpleindex.events import Answered, Door, Event, Line
-from simpleindex.hot import RECORDING_KEY, HotAnswers, Standing
-from simpleindex.routes.seen import say_agreed, say_standing
+from simpleindex.events import Event
+from simpleindex.hot import Standing
+from tests.hot_site import (
+    EARLIER,
+    HEAD,
+    NOW,
+    REQUEST,
+    SPOKEN_FOR,
+    Site,
+    ask,
+    heated,
+    hot_answers,
+)
 from tests.lines import READERS, Desk, a_desk, requests_read
-from tests.lines import Line as Connected
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-HEAD = b"GET /page/ HTTP/1.1\r\nHost: x\r\n"
-REQUEST = HEAD + b"\r\n"
-SPOKEN_FOR = "198.51.100.7"
-EARLIER = "Fri, 02 Jan 2026 03:04:04 GMT"
-
-
-@dataclass
-class Site:
-    """An application whose answers hold, what they depend on, and who watches."""
-
-    serials: tuple[int, int] | None = (1, 1)
-    standing: Standing | None = field(default_factory=Standing)
-    body: bytes = b"the page"
-    now: float = NOW.timestamp()
-    is_logging: bool = False
-    calls: int = 0
-    answered_often: int = 0
-    events: int = 0
-    lines: list[str] = field(default_factory=list)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request as the doors do."""
-        self.calls += 1
-        say_agreed(scope, self.serials)
-        if self.standing is not None:
-            say_standing(scope, self.standing)
-        while (await receive())["more_body"]:
-            pass
-        headers = [(b"content-length", b"%d" % len(self.body)), (b"etag", b'"1"')]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else self.body
-        await send({"type": "http.response.body", "body": body})
-        if RECORDING_KEY in scope:
-            answered = Answered(
-                Door.PAGE, scope["method"], 200, 0.5, 0, len(body), address=SPOKEN_FOR
-            )
-            scope[RECORDING_KEY].finish(answered)
-
-    def line_of(self, answered: Answered) -> Line | None:
-        """What there is to say of an answer."""
-        return ((answered.address or "").encode(), b"") if self.is_logging else None
-
-    def log_again(self, line: Line) -> None:
-        """Hear of an answer, as the access log does."""
-        self.lines.append(line[0].decode())
-
-    def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
-        """Hear how many there were."""
-        assert answered.seconds == 0
-        self.answered_often += times
-        self.events += times if event else 0
 
 
 @pytest.fixture(autouse=True, params=READERS.values(), ids=list(READERS))
@@ -85,27 +38,6 @@ def desk(site: Site) -> Iterator[Desk]:
     with a_desk(site, hot=hot_answers(site)) as desk:
         desk.tell_date(EARLIER)
         yield desk
-
-
-def hot_answers(site: Site, *proxies: str) -> HotAnswers:
-    return HotAnswers(
-        1 << 20, lambda: site.serials, site, parse_networks(list(proxies)), lambda: site.now
-    )
-
-
-def ask(line: Connected, *parts: bytes) -> bytes:
-    """What comes back."""
-    line.heard.clear()
-    line.send(*parts)
-    return bytes(line.heard)
-
-
-def heated(desk: Desk, request: bytes = REQUEST) -> Connected:
-    """A client that has asked often enough for its answer to be kept."""
-    line = desk.connect()
-    ask(line, request)
-    ask(line, request)
-    return line
 
 
 def test_the_third_who_asks_in_the_same_words_gets_the_same_answer_at_once(
