@@ -5,11 +5,15 @@ breadth first through `bases`, each index once (so circles are harmless), missin
 mirrors last. Whatever reads of mirrors may raise UpstreamNeeded.
 """
 
+import heapq
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from itertools import groupby
+from operator import itemgetter
+from typing import Generic, TypeAlias, TypeVar
 
 from packaging.version import InvalidVersion, Version
 
@@ -30,11 +34,12 @@ from simpleindex.wire.devpi_releases import StoredRelease
 from simpleindex.wire.simple_page import (
     ProjectListPage,
 )
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored, Refused, Unavailable
 from simpleindex_storage.model import (
     Attachment,
     DistFile,
     Index,
+    ListedFile,
     MirrorSettings,
     Project,
     ProjectStatus,
@@ -43,14 +48,19 @@ from simpleindex_storage.model import (
 from simpleindex_storage.names import IndexName, ProjectName, parse_filename
 from simpleindex_storage.ports import Snapshot
 
+File = TypeVar("File", DistFile, ListedFile)
+
+_LISTED_AT_ONCE = 2_000
+"""Projects that are read for a long list before others have their turn: some 2 ms."""
+
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Generic[File]):
     """What an index shows of a project, before it is made into a page."""
 
     index: IndexName
     project: ProjectName
-    files: tuple[DistFile, ...]
+    files: tuple[File, ...]
     """A file name that several indexes have is here once: from the first of them."""
     state: "SightState"
     serial: int | None
@@ -69,12 +79,6 @@ class Sight:
         return any(file.provenance_sha256 is not None for file in self.files) or any(
             file.known.file.provenance is not None for file in self.mirrored
         )
-
-    @property
-    def dist_files(self) -> tuple[DistFile, ...]:
-        """All files, as far as enough is known of them to tell of them as of stored ones."""
-        told = (as_dist_file(file) for file in self.mirrored)
-        return (*self.files, *(file for file in told if file is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,19 +166,42 @@ def _chain(
 
 def shown_project(
     seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors = NO_MIRRORS
-) -> Sight:
+) -> Sight[DistFile]:
     """What is seen of a project. Raises NotStored, UpstreamNeeded, NothingKnown.
 
     A project that is known and has no files is shown empty, which tells installers something
     else than one that never was.
     """
+    return _shown(seen, view, project, mirrors, seen.files)
+
+
+def listed_project(
+    seen: Snapshot, view: View, project: ProjectName, mirrors: SeenMirrors = NO_MIRRORS
+) -> Sight[ListedFile]:
+    """The same, as far as its page shows it, which takes a fraction of the time. As that."""
+    return _shown(seen, view, project, mirrors, seen.listed_files)
+
+
+def dist_files(sight: Sight[DistFile]) -> tuple[DistFile, ...]:
+    """All files, as far as enough is known of them to tell of them as of stored ones."""
+    told = (as_dist_file(file) for file in sight.mirrored)
+    return (*sight.files, *(file for file in told if file is not None))
+
+
+def _shown(
+    seen: Snapshot,
+    view: View,
+    project: ProjectName,
+    mirrors: SeenMirrors,
+    read: Callable[[IndexName, ProjectName], tuple[File, ...]],
+) -> Sight[File]:
     entries, looks = _known(seen, view, project, mirrors)
     _require_some(view, project, entries, looks)
-    files: dict[str, DistFile] = {}
+    files: dict[str, File] = {}
     for index, entry in entries:
         # What is quarantined in a base is not offered through any index.
         if entry is not None and entry.status is not ProjectStatus.QUARANTINED:
-            for file in seen.files(index.name, project):
+            for file in read(index.name, project):
                 files.setdefault(file.key, file)
     own = [entry for _, entry in entries if entry is not None]
     pages = [look.page for look in looks if look.page is not None]
@@ -211,13 +238,73 @@ def list_mirrors(view: View) -> tuple[Index, ...]:
     return tuple(index for index in view.indexes if _is_mirror(index))
 
 
+def has_more_projects(seen: Snapshot, view: View, than: int) -> bool:
+    """Whether the list of an index is longer than that, or may be: what bases share counts twice.
+
+    Without the projects of mirrors. It takes the same time for any longer list.
+    """
+    count = 0
+    for index in view.indexes:
+        count += seen.count_projects(index.name, than + 1 - count)
+        if count > than:
+            return True
+    return False
+
+
 def shown_projects(seen: Snapshot, view: View) -> ProjectListPage:
     """The projects of an index and its bases, without those of mirrors."""
-    serials: dict[ProjectName, int] = {}
-    for index in view.indexes:
-        for project in seen.projects(index.name):
-            serials[project.name] = max(project.serial, serials.get(project.name, 0))
-    return ProjectListPage(dict(sorted(serials.items())), seen.serial)
+    listed = (own_projects(seen, index.name) for index in view.indexes)
+    return ProjectListPage(dict(_merged(listed)), seen.serial)
+
+
+def own_projects(seen: Snapshot, index: IndexName) -> "Iterator[_Listed]":
+    """The projects of an index alone, and the serials of the last changes to them, by name."""
+    return _some_at_a_time(lambda after, at_most: seen.listed_projects(index, after, at_most))
+
+
+def listed_projects(
+    snapshot: Callable[[], AbstractContextManager[Snapshot]], view: View
+) -> "Iterator[_Listed]":
+    """The same names and serials, read while somebody takes them, however long that takes.
+
+    No snapshot is held meanwhile. So what changes while it is read may be told already, or not
+    yet; what does not is told once. Raises Unavailable if an index of the view was changed: who
+    may read it may have changed too.
+    """
+
+    def listed(index: Index) -> Iterator[_Listed]:
+        def read(after: str, at_most: int) -> tuple[_Listed, ...]:
+            with snapshot() as seen:
+                if seen.index(index.name) != index:
+                    raise Unavailable(f"{index.name} was changed while its list was being sent")
+                return seen.listed_projects(index.name, after, at_most)
+
+        return _some_at_a_time(read)
+
+    return _merged(map(listed, view.indexes))
+
+
+_Listed: TypeAlias = tuple[ProjectName, int]
+"""A project, and the serial of the last change to it."""
+
+
+def _some_at_a_time(read: Callable[[str, int], tuple[_Listed, ...]]) -> Iterator[_Listed]:
+    after = ""
+    while some := read(after, _LISTED_AT_ONCE):
+        yield from some
+        if len(some) < _LISTED_AT_ONCE:
+            return
+        after = some[-1][0]
+
+
+def _merged(lists: Iterable[Iterator[_Listed]]) -> Iterator[_Listed]:
+    """Projects from several indexes, each once, with the last change to any of them."""
+    first, *others = lists
+    if not others:  # as most are, and it is the long ones that this is for
+        yield from first
+        return
+    for name, same in groupby(heapq.merge(first, *others), key=itemgetter(0)):
+        yield name, max(serial for _, serial in same)
 
 
 def shown_releases(

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 
+from simpleindex.wire.pieces import Piece, Pieced
+
 _ENTRY_BYTES = 500
 """What an entry costs besides its body, roughly."""
+_PIECE_BYTES = 200
+"""What is kept of each piece of a body, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,18 @@ class RenderedPage:
     """When it may change without any change here; None: never."""
     looked_at: datetime | None = None
     """When that was found out. Before that, the clock has been put back."""
+    pieces: tuple[Piece, ...] = ()
+    """What the body is made of, if it is long."""
+
+    @property
+    def pieced(self) -> Pieced:
+        """The body, and where its pieces are."""
+        return Pieced(self.body, self.pieces)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it costs to keep it."""
+        return len(self.body) + len(self.pieces) * _PIECE_BYTES + _ENTRY_BYTES
 
     def is_due(self, now: datetime) -> bool:
         """Whether time alone may have changed it."""
@@ -66,15 +82,15 @@ class RenderedPages:
 
     def keep(self, key: Hashable, agreed: Hashable, page: RenderedPage) -> None:
         """Remember a page made from what was read after the serials were agreed."""
-        size = len(page.body) + _ENTRY_BYTES
+        size = page.memory_bytes
         if agreed is None or size > self._bytes_max:
             return
         with self._lock:
             before = self._pages.pop(key, None)
             if before is not None:
-                self._bytes -= len(before[1].body) + _ENTRY_BYTES
+                self._bytes -= before[1].memory_bytes
             self._pages[key] = (agreed, page)
             self._bytes += size
             while self._bytes > self._bytes_max:
                 _, (_, oldest) = self._pages.popitem(last=False)
-                self._bytes -= len(oldest.body) + _ENTRY_BYTES
+                self._bytes -= oldest.memory_bytes

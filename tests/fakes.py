@@ -17,6 +17,7 @@ from simpleindex_storage.model import (
     DistFile,
     Index,
     JsonValue,
+    ListedFile,
     MirrorSettings,
     Project,
     ProjectStatus,
@@ -34,6 +35,7 @@ from simpleindex_storage.names import (
     parse_project_name,
 )
 from simpleindex_storage.ports import Change
+from simpleindex_storage.records import time_text
 from simpleindex_storage.search_text import Found, Term
 
 T = TypeVar("T")
@@ -189,6 +191,16 @@ class FakeCatalog:
         found = (known for known in self.known_projects.values() if known.index == index)
         return tuple(sorted(found, key=lambda project: project.name))
 
+    def listed_projects(
+        self, index: IndexName, after: str, at_most: int
+    ) -> tuple[tuple[ProjectName, int], ...]:
+        found = [(it.name, it.serial) for it in self.projects(index) if it.name > after]
+        return tuple(found[:at_most])
+
+    def count_projects(self, index: IndexName, at_most: int | None = None) -> int:
+        count = len(self.projects(index))
+        return count if at_most is None else min(count, at_most)
+
     def project(self, index: IndexName, name: ProjectName) -> Project | None:
         return self.known_projects.get((index, name))
 
@@ -204,6 +216,28 @@ class FakeCatalog:
     def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
         self.reads_of_files += 1
         return tuple(self.known_files.get((index, project), ()))
+
+    def listed_files(self, index: IndexName, project: ProjectName) -> tuple[ListedFile, ...]:
+        return tuple(
+            ListedFile(
+                index_name=file.index,
+                version=file.version,
+                filename=file.filename,
+                key=file.key,
+                size_bytes=file.size_bytes,
+                sha256=file.sha256,
+                uploaded_at_text=time_text(file.uploaded_at),
+                requires_python=file.requires_python,
+                metadata_sha256=file.metadata_sha256,
+                signature_sha256=file.signature_sha256,
+                provenance_sha256=file.provenance_sha256,
+                yanked=file.yanked,
+            )
+            for file in self.files(index, project)
+        )
+
+    def has_files(self, index: IndexName, project: ProjectName, version: str) -> bool:
+        raise NotImplementedError
 
     def search(self, index: IndexName, terms: Sequence[Term]) -> Iterator[Found]:
         raise NotImplementedError

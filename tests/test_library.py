@@ -8,7 +8,7 @@ from simpleindex.mirror.known import UpstreamNeeded
 from simpleindex.project_page import page_of
 from simpleindex.reading import ANY_READER, Reader, WhoIsAsking
 from simpleindex.wire.simple_page import page_depth
-from simpleindex_storage.errors import NotStored
+from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.names import IndexName, ProjectName, UserName, parse_project_name
 from tests.fakes import FakeCatalog, FakeMirrors
 
@@ -200,7 +200,7 @@ def test_the_state_changes_with_what_a_mirror_shows() -> None:
 def test_a_page_tells_of_a_mirrors_file_as_upstream_does_but_from_here() -> None:
     catalog, mirrors = a_chain_with_mirrors()
     known = mirrors.put_file("root/pypi", WHEEL, yanked="broken", requires_python=">=3.9")
-    sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
+    sight = library.listed_project(catalog, look(catalog, LOCAL), DEMO, mirrors)
     page = page_of(sight, page_depth("+simple/demo/"))
     (file,) = page.files
     prefix = known.sha256_prefix
@@ -213,7 +213,7 @@ def test_a_page_tells_of_a_mirrors_file_as_upstream_does_but_from_here() -> None
 
 def the_page(catalog: FakeCatalog) -> tuple[object, object]:
     """The fingerprint, and all that clients could see."""
-    sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
+    sight = library.listed_project(catalog, look(catalog, LOCAL), DEMO)
     assert library.state_of_project(catalog, look(catalog, LOCAL), DEMO) == sight.state
     return sight.state, page_of(sight, page_depth("demo/"))
 
@@ -281,7 +281,7 @@ def test_a_page_tells_all_that_is_known_of_its_files() -> None:
     )
     sdist = catalog.put_file("root/a", "demo-10.0.tar.gz", metadata_sha256=digest)
     catalog.put_file("root/a", WHEEL)
-    sight = library.shown_project(catalog, look(catalog, LOCAL), DEMO)
+    sight = library.listed_project(catalog, look(catalog, LOCAL), DEMO)
     page = page_of(sight, page_depth("+simple/demo/"))
     assert (page.name, page.serial) == ("demo", catalog.serial)
     assert page.versions == ("1.0", "2.0", "10.0")
@@ -374,3 +374,48 @@ def test_the_fingerprint_tells_whether_something_is_hidden() -> None:
     before = library.state_of_project(catalog, look(catalog, LOCAL), DEMO)
     catalog.put_stage("root/gone", acl_read=("alice",))
     assert library.state_of_project(catalog, look(catalog, LOCAL), DEMO) != before
+
+
+def a_long_catalog() -> FakeCatalog:
+    """More projects than are read at once, in an index and in its base."""
+    catalog = a_catalog(local=("base",), base=())
+    for number in range(library._LISTED_AT_ONCE + 10):
+        catalog.put_project("root/local" if number % 3 else "root/base", f"p{number:05}")
+    catalog.put_project("root/base", "p00001")
+    return catalog
+
+
+def test_projects_that_are_read_while_they_are_taken_are_those_of_the_list() -> None:
+    catalog = a_long_catalog()
+    view = look(catalog, LOCAL)
+    listed = list(library.listed_projects(catalog.snapshot, view))
+    assert listed == list(library.shown_projects(catalog, view).projects.items())
+    assert listed[1] == ("p00001", catalog.serial)
+
+
+def test_projects_that_are_read_while_others_come_are_each_told_once() -> None:
+    catalog = a_long_catalog()
+    listing = library.listed_projects(catalog.snapshot, look(catalog, LOCAL))
+    first = next(listing)
+    catalog.put_project("root/local", "a-name-before-all")
+    names = [first[0], *(name for name, _ in listing)]
+    assert names == [f"p{number:05}" for number in range(library._LISTED_AT_ONCE + 10)]
+
+
+def test_a_list_ends_in_an_error_where_somebody_may_no_longer_read_it() -> None:
+    catalog = a_catalog(local=())
+    for number in range(library._LISTED_AT_ONCE + 10):
+        catalog.put_project("root/local", f"p{number:05}")
+    listing = library.listed_projects(catalog.snapshot, look(catalog, LOCAL))
+    next(listing)
+    catalog.put_stage("root/local", acl_read=("alice",))
+    with pytest.raises(Unavailable, match="root/local was changed"):
+        list(listing)
+
+
+@pytest.mark.parametrize("than", [0, 3, 4, 5, 100])
+def test_a_list_is_long_if_all_its_indexes_together_have_many(than: int) -> None:
+    catalog = a_catalog(local=("base",), base=())
+    for number in range(5):
+        catalog.put_project("root/local" if number % 2 else "root/base", f"p{number}")
+    assert library.has_more_projects(catalog, look(catalog, LOCAL), than) == (than < 5)

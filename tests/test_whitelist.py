@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simpleindex.library import look, may_be_asked, shown_project
+from simpleindex.library import listed_project, look, may_be_asked, shown_project
 from simpleindex.project_page import page_of
 from simpleindex.whitelist import admitted
 from simpleindex.wire.simple_page import page_depth
@@ -90,7 +90,7 @@ def test_a_page_has_a_mirrors_files_of_a_private_project_only_if_whitelisted(
     mirrors.put_file("root/pypi", "demo-9.0.tar.gz")
     mirrors.put_file("root/pypi", "other-1.0.tar.gz")
     view = look(catalog, IndexName("root/local"))
-    page = page_of(shown_project(catalog, view, DEMO, mirrors), page_depth("+simple/demo/"))
+    page = page_of(listed_project(catalog, view, DEMO, mirrors), page_depth("+simple/demo/"))
     assert [file.filename for file in page.files] == filenames
     assert shown_project(catalog, view, parse_project_name("other"), mirrors).mirrored
 

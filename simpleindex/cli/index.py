@@ -37,7 +37,7 @@ def list_(as_json: bool, config_file: Path | None, **flags: object) -> None:
     """List all indexes, with how many projects each has."""
     config = config_from(config_file, flags)
     with open_as_owner(config.serverdir) as store, store.catalog.snapshot() as seen:
-        counts = [(index, len(seen.projects(index.name))) for index in seen.indexes()]
+        counts = [(index, seen.count_projects(index.name)) for index in seen.indexes()]
     rows = [
         (
             index.name,
@@ -133,7 +133,7 @@ def remove(
             raise Refused(
                 name, "it never removes files (volatile=False); --force does it all the same"
             )
-        count = len(changing.projects(index_name))
+        count = changing.count_projects(index_name)
         upkeep.remove_index(changing, index_name)
         return count
 

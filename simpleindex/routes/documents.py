@@ -29,7 +29,7 @@ from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import JsonAt, SearchAt
 from simpleindex.wire.negotiate import takes_gzip
 from simpleindex_storage.errors import NotStored
-from simpleindex_storage.model import ProjectStatus
+from simpleindex_storage.model import DistFile, ProjectStatus
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Catalog, Snapshot
 from simpleindex_storage.search_text import Found
@@ -137,13 +137,13 @@ def _asked_release(at: JsonAt) -> tuple[ProjectName, Version | None]:
 
 
 def _project_document(
-    seen: Snapshot, view: View, root_url: str, sight: Sight, version: Version | None
+    seen: Snapshot, view: View, root_url: str, sight: Sight[DistFile], version: Version | None
 ) -> pypi_json.ProjectDocument:
     """What the index tells, on the grounds of the files that it offers. Raises NotStored."""
     index, project = view.name, sight.project
     # PEP 792: what is quarantined in the nearest index is not offered from its bases either.
     is_quarantined = sight.status is ProjectStatus.QUARANTINED
-    releases = pypi_json.releases_of(() if is_quarantined else sight.dist_files)
+    releases = pypi_json.releases_of(() if is_quarantined else library.dist_files(sight))
     if version is None:
         release = pypi_json.latest(releases)
         if release is None:

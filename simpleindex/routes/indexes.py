@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from simpleindex import library
 from simpleindex.access import Principal, Rules
 from simpleindex.errors import Forbidden
 from simpleindex.mirror.forgetting import forget_gone_if_possible
@@ -46,7 +47,9 @@ class IndexesDoor:
                 Reader(self.rules, principal).require(index)
                 config = self._config(index, principal)
                 if with_projects:
-                    config["projects"] = [project.name for project in seen.projects(name)]
+                    config["projects"] = [
+                        project for project, _ in library.own_projects(seen, name)
+                    ]
             return devpi_json.reply(config, "indexconfig")
 
         return devpi_reply(await in_thread(read))

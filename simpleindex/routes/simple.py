@@ -18,8 +18,8 @@ from simpleindex.events import Count, Event
 from simpleindex.hot import Agreed, Standing
 from simpleindex.library import SightState, View
 from simpleindex.mirror.known import Mirrored
-from simpleindex.mirror.lists import MirrorLists, Names
-from simpleindex.project_page import page_of
+from simpleindex.mirror.lists import MirrorLists
+from simpleindex.project_page import render_page
 from simpleindex.reading import Reader
 from simpleindex.rendered import RenderedPage, RenderedPages
 from simpleindex.routes.asking import (
@@ -39,19 +39,23 @@ from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import IndexAt, ListAt, PageAt, ProjectAt
 from simpleindex.wire.negotiate import Form, choose, takes_gzip
 from simpleindex.wire.origin import is_secure
-from simpleindex.wire.simple_page import ProjectListPage, ProjectPage, page_depth
+from simpleindex.wire.pieces import NOTHING, Pieced, compress
+from simpleindex.wire.simple_page import ProjectListPage, page_depth
 from simpleindex_storage.model import Index
 from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Catalog, Snapshot
 
 State = Callable[[Snapshot, View], SightState]
-Render = Callable[[Snapshot, View], "_Rendering"]
+Render = Callable[[Snapshot, View, Pieced], "_Rendering"]
+"""The last one is the page as it was before, as far as that is known."""
 
 _NOTHING_RESTRICTED: tuple[IndexName, ...] = ()
 """In keys of pages: what they show, everybody may see."""
 _VARY = "Accept, Accept-Encoding"
 _GZIP_LEVEL = 6
 _SENT_WHOLE_BYTES_MAX = 256 << 10
+_SHORT_LIST_PROJECTS_MAX = 5_000
+"""Lists up to this length are made whole, and kept: some 250 KB."""
 _QUICK_GZIP_LEVEL = 1
 """Of a list that is made while it is sent, and not kept."""
 _GZIP_GAIN_BYTES_MIN = 200
@@ -81,9 +85,10 @@ class SimpleDoor:
             return _redirect(request, "", at.below or at.index)
         href_prefix = "" if at.below else "+simple/"
 
-        def render(seen: Snapshot, view: View) -> _Rendering:
+        def render(seen: Snapshot, view: View, _before: Pieced) -> _Rendering:
             page = library.shown_projects(seen, view)
-            return _Rendering(_list_bytes(page, form, href_prefix), SightState(page.serial))
+            body = _list_bytes(page, form, href_prefix)
+            return _Rendering(Pieced(body), SightState(page.serial))
 
         def state(seen: Snapshot, _view: View) -> SightState:
             return SightState(seen.serial)
@@ -91,9 +96,9 @@ class SimpleDoor:
         key = (index, href_prefix, form)
         recipe = _Recipe(form, key, index, None, state, render)
         found = self._remembered(request, recipe, self.agreed())
-        if found is None:  # lists of mirrors never are remembered
-            mirrors = await self._mirrors(request, index)
-            if mirrors:
+        if found is None:  # long lists never are remembered
+            mirrors, is_long = await self._extent(request, index)
+            if is_long:
                 return await self._long_list(request, form, index, href_prefix, mirrors)
             found = await self._page(request, recipe)
         return self._told(request, recipe, found)
@@ -111,10 +116,10 @@ class SimpleDoor:
             return library.state_of_project(seen, view, project, self.mirrored)
 
         def recipe_for(secure_url: str | None) -> _Recipe:
-            def render(seen: Snapshot, view: View) -> _Rendering:
-                sight = library.shown_project(seen, view, project, self.mirrored)
-                body = _project_bytes(page_of(sight, depth, secure_url), form)
-                return _Rendering(body, sight.state, sight.has_provenance)
+            def render(seen: Snapshot, view: View, before: Pieced) -> _Rendering:
+                sight = library.listed_project(seen, view, project, self.mirrored)
+                made = render_page(sight, form, depth, secure_url, before)
+                return _Rendering(made, sight.state, sight.has_provenance)
 
             key = (index, project, depth, form, secure_url)
             return _Recipe(form, key, index, project, state, render)
@@ -157,12 +162,16 @@ class SimpleDoor:
             return None
         return _Found(page, Event.PAGE_REMEMBERED)
 
-    async def _mirrors(self, request: Request, index: IndexName) -> tuple[Index, ...]:
-        """The mirrors whose projects are in the list of an index."""
+    async def _extent(self, request: Request, index: IndexName) -> tuple[tuple[Index, ...], bool]:
+        """The mirrors whose projects are in the list of an index, and whether it may be long."""
 
-        def find(reader: Reader) -> tuple[Index, ...]:
+        def find(reader: Reader) -> tuple[tuple[Index, ...], bool]:
             with self.catalog.snapshot() as seen:
-                return library.list_mirrors(library.look(seen, index, reader))
+                view = library.look(seen, index, reader)
+                mirrors = library.list_mirrors(view)
+                return mirrors, bool(mirrors) or library.has_more_projects(
+                    seen, view, _SHORT_LIST_PROJECTS_MAX
+                )
 
         return await self.readers.read(request, find)
 
@@ -174,36 +183,47 @@ class SimpleDoor:
         href_prefix: str,
         mirrors: tuple[Index, ...],
     ) -> Response:
-        """A list with all that upstream has: made while it is sent, as it may be very long."""
-        troubles = await self.lists.ensure(mirrors, hops_of(request))
+        """A list that is made while it is sent: all that upstream has, or just very much of ours.
+
+        It goes by serials, not by its bytes: newer names under an older tag are told again.
+        """
+        troubles = await self.lists.ensure(mirrors, hops_of(request)) if mirrors else {}
         if index in troubles:
             raise NothingKnown(f"the list of {index} is not known yet: {troubles[index]}")
 
-        def read(reader: Reader) -> tuple[ProjectListPage, bool]:
+        def read(reader: Reader) -> tuple[View, int]:
             with self.catalog.snapshot() as seen:
-                view = library.look(seen, index, reader)
-                return library.shown_projects(seen, view), view.is_public
+                return library.look(seen, index, reader), seen.serial
 
-        own, is_public = await self.readers.read(request, read)
-        names = await in_thread(lambda: self.lists.open(mirrors, own.projects))
-        told = f"{own.serial} {names.digest} {href_prefix}"
+        view, serial = await self.readers.read(request, read)
+        own = library.listed_projects(self.catalog.snapshot, view)
+        listing = await self._listing(own, serial, mirrors)
+        shown = " ".join(each.name for each in view.indexes)
+        told = f"{serial} {listing.told} {href_prefix} {shown}"
+        zipped, etag = _is_zipped(request), _etag(told.encode(), form)
         headers = {
-            "cache-control": "no-cache" if is_public else "private, no-cache",
-            "etag": _etag(told.encode(), form),
+            "cache-control": "no-cache" if view.is_public else "private, no-cache",
+            "etag": _gzip_etag(etag) if zipped else etag,
             "vary": _VARY,
         }
         if matches_none(request.headers.get("if-none-match"), headers["etag"]):
-            names.close()
+            listing.close()
             return Response(status_code=304, headers=headers)
-        if form is Form.JSON:
-            parts = simple_json.list_parts(names)
-        else:
-            parts = simple_html.list_parts(names, href_prefix=href_prefix)
+        parts = listing.parts(form, href_prefix)
         headers["content-type"] = form.content_type
-        if _is_zipped(request):
+        if zipped:
             headers["content-encoding"] = "gzip"
             parts = _zipped(parts)
-        return await _sent(request.method, _closing(names, parts), headers)
+        return await _sent(request.method, _closing(listing, parts), headers)
+
+    async def _listing(
+        self, own: Iterator[tuple[ProjectName, int]], serial: int, mirrors: tuple[Index, ...]
+    ) -> "_Listing":
+        if not mirrors:
+            return _Listing(own, serial)
+        names = await in_thread(lambda: self.lists.open(mirrors, (name for name, _ in own)))
+        # Upstreams tell no serials, so that nobody could go by those of ours alone.
+        return _Listing(((name, None) for name in names), None, names.digest, names.close)
 
     def _page_now(
         self, agreed: Hashable, recipe: "_Recipe", reader: Reader, zipped: bool
@@ -221,9 +241,10 @@ class SimpleDoor:
                     etag=before.etag,
                     fingerprint=before.fingerprint,
                     encoding=before.encoding,
+                    pieces=before.pieces,
                 )
             else:
-                page = _compressed(page)
+                page = _compressed(page, before)
             self.pages.keep((*key, True), agreed, page)
         return _Found(page, found.how)
 
@@ -246,19 +267,37 @@ class SimpleDoor:
                     looked_at=looked_at,
                 )
             else:
-                made = recipe.render(seen, view)
+                rendering = recipe.render(seen, view, before.pieced if before else NOTHING)
                 how = Event.PAGE_MADE
                 page = RenderedPage(
-                    made.body,
-                    _etag(made.body, recipe.form),
-                    made.state.fingerprint,
-                    differs_by_origin=made.differs_by_origin,
+                    rendering.made.body,
+                    _etag(rendering.made.body, recipe.form),
+                    rendering.state.fingerprint,
+                    differs_by_origin=rendering.differs_by_origin,
                     is_public=view.is_public,
-                    valid_until=made.state.valid_until,
+                    valid_until=rendering.state.valid_until,
                     looked_at=looked_at,
+                    pieces=rendering.made.pieces,
                 )
         self.pages.keep((*key, False), agreed, page)
         return key, _Found(page, how)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The projects of a long list, as they are read."""
+
+    projects: Iterator[tuple[ProjectName, int | None]]
+    serial: int | None
+    told: str = ""
+    """Tells what mirrors show from what they did before."""
+    close: Callable[[], None] = lambda: None
+
+    def parts(self, form: Form, href_prefix: str) -> Iterator[bytes]:
+        """The list as it is sent."""
+        if form is Form.JSON:
+            return simple_json.list_parts(self.projects, self.serial)
+        return simple_html.list_parts((name for name, _ in self.projects), href_prefix=href_prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +324,7 @@ class _Recipe:
 class _Rendering:
     """A page as it was just made."""
 
-    body: bytes
+    made: Pieced
     state: SightState
     differs_by_origin: bool = False
 
@@ -305,13 +344,26 @@ def _answer(request: Request, recipe: _Recipe, page: RenderedPage) -> Response:
     return Response(page.body, headers=headers)
 
 
-def _compressed(page: RenderedPage) -> RenderedPage:
-    """The page under gzip, with a tag of its own; a page that gains nothing stays as it is."""
-    body = gzip.compress(page.body, _GZIP_LEVEL, mtime=0)
-    if len(body) + _GZIP_GAIN_BYTES_MIN > len(page.body):
+def _compressed(page: RenderedPage, before: RenderedPage | None) -> RenderedPage:
+    """The page under gzip, with a tag of its own; a page that gains nothing stays as it is.
+
+    What of a long page was in `before` is not compressed again.
+    """
+    if page.pieces:
+        known = before.pieced if before is not None and before.encoding else NOTHING
+        zipped = compress(page.pieced, _GZIP_LEVEL, known)
+    else:
+        zipped = Pieced(gzip.compress(page.body, _GZIP_LEVEL, mtime=0))
+    if len(zipped.body) + _GZIP_GAIN_BYTES_MIN > len(page.body):
         return replace(page, fingerprint=page.etag)
-    etag = f'{page.etag[:-1]}-gzip"'
-    return replace(page, body=body, etag=etag, fingerprint=page.etag, encoding="gzip")
+    return replace(
+        page,
+        body=zipped.body,
+        etag=_gzip_etag(page.etag),
+        fingerprint=page.etag,
+        encoding="gzip",
+        pieces=zipped.pieces,
+    )
 
 
 def _zipped(parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -322,12 +374,12 @@ def _zipped(parts: Iterator[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _closing(names: Names, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """The parts; the names' files are closed after the last, or when nobody wants more."""
+def _closing(listing: _Listing, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The parts; what they are read from is closed after the last, or when nobody wants more."""
     try:
         yield from parts
     finally:
-        names.close()
+        listing.close()
 
 
 async def _sent(method: str, parts: Iterator[bytes], headers: dict[str, str]) -> Response:
@@ -380,12 +432,11 @@ def _list_bytes(page: ProjectListPage, form: Form, href_prefix: str) -> bytes:
     return simple_html.render_list(page, href_prefix=href_prefix)
 
 
-def _project_bytes(page: ProjectPage, form: Form) -> bytes:
-    if form is Form.JSON:
-        return simple_json.render_project(page)
-    return simple_html.render_project(page)
-
-
 def _etag(body: bytes, form: Form) -> str:
     """Differs between the forms too: a cache must not take one for the other."""
     return f'"{hashlib.sha256(form.name.encode() + body).hexdigest()[:32]}"'
+
+
+def _gzip_etag(etag: str) -> str:
+    """Other bytes have another tag, also where they stand for the same page."""
+    return f'{etag[:-1]}-gzip"'

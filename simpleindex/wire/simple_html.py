@@ -1,7 +1,7 @@
 """Pages of the simple repository API as HTML: PEP 503, and what later PEPs added up to 1.4."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import islice
 
@@ -24,14 +24,25 @@ _NOT_IN_HTML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def render_project(page: ProjectPage) -> bytes:
     """The page of a project, in UTF-8: one anchor for each file, and no other anchor."""
-    files = page.offered_files
+    before, after = project_frame(page)
+    return before + render_files(page.offered_files) + after
+
+
+def project_frame(page: ProjectPage) -> tuple[bytes, bytes]:
+    """What stands before the files of a page, and what stands behind them."""
+    lines = [*_head(f"Links for {page.name}", _status(page)), ""]
+    return "\n".join(lines).encode(), "\n".join(_TAIL).encode()
+
+
+def render_files(files: Sequence[PageFile]) -> bytes:
+    """The anchors of some files: those of a page, put together, make up its middle."""
     requires_python = {
         value: _attribute("data-requires-python", value) for value in valid_requires_python(files)
     }
-    anchors = [
+    anchors = (
         _file_anchor(file, requires_python.get(file.requires_python or "")) for file in files
-    ]
-    return _document(f"Links for {page.name}", _status(page), anchors)
+    )
+    return "".join(f"{anchor}\n" for anchor in anchors).encode()
 
 
 def render_list(page: ProjectListPage, *, href_prefix: str = "") -> bytes:
@@ -53,10 +64,6 @@ def list_parts(names: Iterable[str], *, href_prefix: str = "") -> Iterator[bytes
         lines = (f'<a href="{prefix}{name}/">{name}</a><br>\n' for name in escaped)
         yield "".join(lines).encode()
     yield "\n".join(_TAIL).encode()
-
-
-def _document(title: str, extra_meta: list[str], anchors: list[str]) -> bytes:
-    return "\n".join([*_head(title, extra_meta), *anchors, *_TAIL]).encode()
 
 
 _TAIL = ("</body>", "</html>", "")

@@ -4,7 +4,7 @@ What is not known is left out. A null in its place makes uv refuse the whole pag
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -19,6 +19,8 @@ from simpleindex_storage.model import JsonValue
 
 _NAMES_PER_PART = 2000
 
+_END_OF_LIST = b"]}"
+
 
 def render_project(page: ProjectPage) -> bytes:
     """The page of a project, in UTF-8.
@@ -27,8 +29,13 @@ def render_project(page: ProjectPage) -> bytes:
     facts are shown even so: PEP 691 has clients ignore keys that they do not know.
     """
     files = page.offered_files
-    valid = valid_requires_python(files)
     has_all_sizes = all(file.size_bytes is not None for file in files)
+    before, after = project_frame(page, has_all_sizes=has_all_sizes)
+    return before + render_files(files) + after
+
+
+def project_frame(page: ProjectPage, *, has_all_sizes: bool) -> tuple[bytes, bytes]:
+    """What stands before the files of a page, and what stands behind them."""
     document: dict[str, JsonValue] = {
         "meta": _meta(API_VERSION if has_all_sizes else "1.0", page.serial),
         "name": page.name,
@@ -36,37 +43,43 @@ def render_project(page: ProjectPage) -> bytes:
     if page.shows_status:
         document["project-status"] = _status(page)
     document["versions"] = list(page.versions)
-    document["files"] = [_file(file, valid) for file in files]
-    return _encoded(document)
+    document["files"] = []
+    encoded = _encoded(document)
+    return encoded[: -len(_END_OF_LIST)], _END_OF_LIST
+
+
+def render_files(files: Sequence[PageFile]) -> bytes:
+    """Some files: those of a page, with commas between, make up its list."""
+    valid = valid_requires_python(files)
+    return _encoded([_file(file, valid) for file in files])[1:-1]
 
 
 def render_list(page: ProjectListPage) -> bytes:
     """The list of an index's projects, in UTF-8."""
-    return _encoded(
-        {
-            "meta": _meta(API_VERSION, page.serial),
-            "projects": [_listed(name, serial) for name, serial in page.projects.items()],
-        }
-    )
+    return b"".join(list_parts(page.projects.items(), page.serial))
 
 
-def list_parts(names: Iterable[str]) -> Iterator[bytes]:
-    """A list of names without serials, part by part: a mirror's has hundreds of thousands.
+def list_parts(
+    projects: Iterable[tuple[str, int | None]], serial: int | None = None
+) -> Iterator[bytes]:
+    """As `render_list`, part by part: there may be hundreds of thousands of names.
 
-    The names are normalised, so that there is nothing in them to escape.
+    They are normalised, so that there is nothing in them to escape.
     """
-    meta = _encoded(_meta(API_VERSION, None)).decode()
+    meta = _encoded(_meta(API_VERSION, serial)).decode()
     yield f'{{"meta":{meta},"projects":['.encode()
-    comma, rest = "", iter(names)
+    comma, rest = "", iter(projects)
     while some := list(islice(rest, _NAMES_PER_PART)):
-        yield (comma + ",".join(f'{{"name":"{name}"}}' for name in some)).encode()
+        yield (comma + ",".join([_listed(name, serial) for name, serial in some])).encode()
         comma = ","
-    yield b"]}"
+    yield _END_OF_LIST
 
 
-def _listed(name: str, serial: int | None) -> JsonValue:
+def _listed(name: str, serial: int | None) -> str:
     # The serial is the public index's own addition, which tools that mirror an index go by.
-    return {"name": name} if serial is None else {"_last-serial": serial, "name": name}
+    return (
+        f'{{"name":"{name}"}}' if serial is None else f'{{"_last-serial":{serial},"name":"{name}"}}'
+    )
 
 
 def _meta(api_version: str, serial: int | None) -> JsonValue:

@@ -179,6 +179,16 @@ _PROJECT = """
 """
 PROJECT = f"{_PROJECT} AND projects.name = ?"
 PROJECTS = f"{_PROJECT} ORDER BY projects.name"
+# As the two above, but for the status: it is their index that is read, from one name to the next.
+LISTED_PROJECTS = """
+    SELECT projects.name, projects.serial FROM projects
+    WHERE index_id = (SELECT id FROM indexes WHERE name = ?) AND projects.name > ?
+    ORDER BY projects.name LIMIT ?
+"""
+COUNT_PROJECTS = """
+    SELECT count(*) FROM (SELECT 1 FROM projects
+    WHERE index_id = (SELECT id FROM indexes WHERE name = ?) LIMIT ?)
+"""
 PUT_PROJECT = """
     INSERT INTO projects (index_id, name, display_name, serial, status)
     SELECT id, ?2, ?3, ?4, 'active' FROM indexes WHERE name = ?1
@@ -231,6 +241,19 @@ FILE_AT = f"{_FILE} AND key = ? AND filename = ? AND substr(sha256, 1, 16) = ?"
 # That the project is of the index is said for SQLite alone: it finds the project first then, and
 # does not read all files of the index.
 FILES = f"{_FILE} AND projects.index_id = indexes.id AND projects.name = ? ORDER BY files.id"
+# In the order of the fields of `ListedFile`.
+LISTED_FILES = """
+    SELECT indexes.name, files.version, filename, key, size_bytes, sha256, uploaded_at,
+        requires_python, metadata_sha256, signature_sha256, provenance_sha256, yanked
+    FROM files JOIN projects ON projects.id = project_id JOIN indexes ON indexes.id = files.index_id
+    WHERE indexes.name = ? AND projects.index_id = indexes.id AND projects.name = ?
+    ORDER BY files.id
+"""
+HAS_FILES = """
+    SELECT EXISTS (SELECT 1 FROM files WHERE version = ?3 AND project_id = (
+        SELECT projects.id FROM projects JOIN indexes ON indexes.id = index_id
+        WHERE indexes.name = ?1 AND projects.name = ?2))
+"""
 PUT_FILE = """
     INSERT INTO files (index_id, project_id, version, filename, key, size_bytes, sha256, md5,
         blake2b_256, uploaded_at, uploaded_by, requires_python, metadata_sha256,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .names import FilePlace, IndexName, ProjectName, UserName
 
@@ -302,6 +302,29 @@ class DistFile:
                 return self.signature_sha256
             case Sidecar.PROVENANCE:
                 return self.provenance_sha256
+
+
+class ListedFile(NamedTuple):
+    """What the page of a project shows of a file. A tuple, as there may be many thousands."""
+
+    index_name: IndexName
+    version: str
+    filename: str
+    key: str
+    size_bytes: int
+    sha256: str
+    uploaded_at_text: str
+    """As `records.time_text` has it."""
+    requires_python: str | None
+    metadata_sha256: str | None
+    signature_sha256: str | None
+    provenance_sha256: str | None
+    yanked: str | None
+
+    @property
+    def place(self) -> FilePlace:
+        """Where the bytes lie."""
+        return FilePlace(self.index_name, self.sha256[:16], self.filename)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from .model import (
     DistFile,
     Index,
     JsonValue,
+    ListedFile,
     Project,
     Release,
     Sidecar,
@@ -151,6 +152,22 @@ class Snapshot(Protocol):
         """The index's own projects, by normalised name."""
         ...
 
+    def listed_projects(
+        self, index: IndexName, after: str, at_most: int
+    ) -> tuple[tuple[ProjectName, int], ...]:
+        """The next of the index's own projects, and their serials, by normalised name.
+
+        `after` is the last name that is known already; before the first, it is empty.
+        """
+        ...
+
+    def count_projects(self, index: IndexName, at_most: int | None = None) -> int:
+        """How many projects of its own the index has.
+
+        None are counted beyond `at_most`, so that asking whether there are many is quick.
+        """
+        ...
+
     def project(self, index: IndexName, name: ProjectName) -> Project | None:
         """One project of the index's own."""
         ...
@@ -172,6 +189,14 @@ class Snapshot(Protocol):
 
     def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
         """All files of one of the index's own projects, in order of arrival."""
+        ...
+
+    def listed_files(self, index: IndexName, project: ProjectName) -> tuple[ListedFile, ...]:
+        """The same files, as far as a page shows them."""
+        ...
+
+    def has_files(self, index: IndexName, project: ProjectName, version: str) -> bool:
+        """Whether one of the index's own releases, by its very spelling, has any file."""
         ...
 
     def search(self, index: IndexName, terms: Sequence[Term]) -> Iterator[Found]:

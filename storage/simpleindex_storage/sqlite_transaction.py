@@ -15,6 +15,7 @@ from .model import (
     DistFile,
     Index,
     JsonValue,
+    ListedFile,
     Project,
     ProjectStatus,
     Release,
@@ -71,6 +72,19 @@ class SqliteSnapshot:
         """An index's own projects."""
         return tuple(self._projects(sql.PROJECTS, index))
 
+    def listed_projects(
+        self, index: IndexName, after: str, at_most: int
+    ) -> tuple[tuple[ProjectName, int], ...]:
+        """The next of an index's own projects, and their serials."""
+        rows = self._connection.execute(sql.LISTED_PROJECTS, (index, after, at_most))
+        return tuple(rows.fetchall())
+
+    def count_projects(self, index: IndexName, at_most: int | None = None) -> int:
+        """How many projects an index has, as far as that is asked for."""
+        limit = -1 if at_most is None else at_most
+        row = self._connection.execute(sql.COUNT_PROJECTS, (index, limit)).fetchone()
+        return int(row[0])
+
     def project(self, index: IndexName, name: ProjectName) -> Project | None:
         """One of an index's own projects."""
         return next(self._projects(sql.PROJECT, index, name), None)
@@ -90,6 +104,16 @@ class SqliteSnapshot:
     def files(self, index: IndexName, project: ProjectName) -> tuple[DistFile, ...]:
         """All files of a project."""
         return tuple(self._files(sql.FILES, index, project))
+
+    def listed_files(self, index: IndexName, project: ProjectName) -> tuple[ListedFile, ...]:
+        """All files of a project, as far as a page shows them."""
+        rows = self._connection.execute(sql.LISTED_FILES, (index, project))
+        return tuple(map(ListedFile._make, rows))
+
+    def has_files(self, index: IndexName, project: ProjectName, version: str) -> bool:
+        """Whether a release has files."""
+        row = self._connection.execute(sql.HAS_FILES, (index, project, version)).fetchone()
+        return bool(row[0])
 
     def search(self, index: IndexName, terms: Sequence[Term]) -> Iterator[Found]:
         """Releases in which all terms are found."""

@@ -114,8 +114,8 @@ def remove_file(change: Change, file: DistFile) -> None:
         raise NotStored(f"file {file.filename}")
     forget_file(change, file)
     release = change.release(file.index, file.project, file.version)
-    files = change.files(file.index, file.project)
-    if release is not None and not any(other.version == file.version for other in files):
+    has_files = change.has_files(file.index, file.project, file.version)
+    if release is not None and not has_files:
         _forget_releases(change, [release])
 
 

@@ -37,6 +37,7 @@ from simpleindex_storage.names import (
     parse_project_name,
 )
 from simpleindex_storage.ports import Catalog, Change
+from simpleindex_storage.records import time_text
 from simpleindex_storage.search_text import Found, Term, folded
 from tests.storage.stores import (
     LOCAL,
@@ -567,6 +568,46 @@ class CatalogContract(ABC):
                 assert seen.file_named(LOCAL, file.key) == file
         catalog.close()
 
+    def test_a_page_is_told_of_files_what_is_kept_of_them(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        files = (
+            a_file("demo-1.0.tar.gz"),
+            a_file("demo-1.0-py3-none-any.whl", requires_python=">=3.5, <4"),
+            replace(a_file("demo-0.8.zip", yanked="böse"), metadata_sha256=None),
+            replace(a_file("demo-0.7.zip"), signature_sha256="1" * 64, provenance_sha256="2" * 64),
+        )
+        record(catalog, *files)
+        with catalog.snapshot() as seen:
+            listed = seen.listed_files(LOCAL, DEMO)
+            assert seen.listed_files(OTHER, DEMO) == ()
+        for told, file in zip(listed, files, strict=True):
+            assert told.place == file.place
+            assert told.uploaded_at_text == time_text(file.uploaded_at)
+            for name in set(told._fields) - {"index_name", "uploaded_at_text"}:
+                assert getattr(told, name) == getattr(file, name)
+        catalog.close()
+
+    def test_a_release_has_files_until_the_last_is_removed(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        wheel, sdist = a_file("demo-1.0-py3-none-any.whl"), a_file("demo-1.0.tar.gz")
+        record(catalog, wheel, sdist, a_file("demo-2.0.tar.gz"))
+
+        def has_files(index: IndexName = LOCAL, version: str = "1.0") -> bool:
+            with catalog.snapshot() as seen:
+                return seen.has_files(index, DEMO, version)
+
+        assert has_files()
+        assert not has_files(OTHER)
+        assert not has_files(version="1.0.0")
+        change(catalog, lambda it: it.remove_file(wheel))
+        assert has_files()
+        change(catalog, lambda it: it.remove_file(sdist))
+        assert not has_files()
+        assert has_files(version="2.0")
+        catalog.close()
+
     def test_what_happened_to_a_file_is_kept_whole_and_in_order(self, tmp_path: Path) -> None:
         catalog = self.open(tmp_path)
         put_index(catalog)
@@ -662,6 +703,28 @@ class CatalogContract(ABC):
             )
             assert seen.project(LOCAL, zeta) == Project(LOCAL, zeta, "ZETA", 4)
             assert seen.project(LOCAL, DEMO) is None
+        catalog.close()
+
+    def test_projects_are_listed_some_at_a_time(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        put_index(catalog, a_stage(OTHER))
+        record(catalog, *(a_file(f"{name}-1.0.tar.gz") for name in ("c", "a", "d", "b")))
+        record(catalog, replace(a_file("aa-1.0.tar.gz"), index=OTHER))
+        with catalog.snapshot() as seen:
+            assert seen.listed_projects(LOCAL, "", 3) == (("a", 4), ("b", 6), ("c", 3))
+            assert seen.listed_projects(LOCAL, "c", 3) == (("d", 5),)
+            assert seen.listed_projects(LOCAL, "d", 3) == ()
+            assert seen.listed_projects(IndexName("root/none"), "", 3) == ()
+        catalog.close()
+
+    def test_projects_are_counted_as_far_as_that_is_asked_for(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        put_index(catalog)
+        record(catalog, *(a_file(f"{name}-1.0.tar.gz") for name in ("c", "a", "d", "b")))
+        with catalog.snapshot() as seen:
+            assert [seen.count_projects(LOCAL, most) for most in (0, 3, 4, 5)] == [0, 3, 4, 4]
+            assert (seen.count_projects(LOCAL), seen.count_projects(OTHER)) == (4, 0)
         catalog.close()
 
     def test_only_the_project_that_changes_gets_a_new_serial(self, tmp_path: Path) -> None:

@@ -1,20 +1,23 @@
 """The catalog in an SQLite file: what the contract cannot say of every backend."""
 
 import os
+import re
 import sqlite3
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from simpleindex_storage import catalog_sql, sqlite_file
+from simpleindex_storage import catalog_sql, sqlite_file, upkeep
 from simpleindex_storage.catalog_sqlite import SqliteCatalog, create_catalog
 from simpleindex_storage.errors import AlreadyStored, Unavailable
 from simpleindex_storage.generation import Generation
 from simpleindex_storage.journal import Journal
-from simpleindex_storage.model import Actor, User
+from simpleindex_storage.model import Actor, DistFile, User
 from simpleindex_storage.names import IndexName, UserName
 from simpleindex_storage.ports import Change
 from simpleindex_storage.records import file_json, index_json, release_json, time_text, user_json
@@ -387,7 +390,12 @@ def test_closing_finishes_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_a_page_is_read_without_reading_all_files_of_its_index(tmp_path: Path) -> None:
     catalog = open_catalog(tmp_path)
-    for statement in (catalog_sql.FILES, catalog_sql.RELEASES, catalog_sql.ATTACHMENTS):
+    for statement in (
+        catalog_sql.FILES,
+        catalog_sql.LISTED_FILES,
+        catalog_sql.RELEASES,
+        catalog_sql.ATTACHMENTS,
+    ):
         plan = catalog._writing.execute(f"EXPLAIN QUERY PLAN {statement}", ("root/local", "demo"))
         *_, steps = zip(*plan, strict=True)
         assert any("projects" in step and "name=?" in step for step in steps), steps
@@ -395,6 +403,64 @@ def test_a_page_is_read_without_reading_all_files_of_its_index(tmp_path: Path) -
             steps
         )
     catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        pytest.param(catalog_sql.LISTED_PROJECTS, ("root/local", "demo", 10), id="part of a list"),
+        pytest.param(catalog_sql.COUNT_PROJECTS, ("root/local", 10), id="length of a list"),
+        pytest.param(catalog_sql.HAS_FILES, ("root/local", "demo", "1.0"), id="files of a release"),
+        pytest.param(catalog_sql.FILE_NAMED, ("root/local", "demo-1.0.tar.gz"), id="file by name"),
+    ],
+)
+def test_what_is_asked_of_a_large_index_is_found_without_a_scan_or_a_sort(
+    statement: str, values: tuple[str | int, ...], tmp_path: Path
+) -> None:
+    catalog = open_catalog(tmp_path)
+    plan = catalog._writing.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+    steps = [step for *_, step in plan if "SCAN CONSTANT ROW" not in step]
+    catalog.close()
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+    # What is counted is no table, and as short as it was asked for.
+    assert not any(re.search(r"SCAN (?!\(subquery)", step) for step in steps), steps
+
+
+def test_a_file_of_a_large_project_costs_no_more_than_one_of_a_small(tmp_path: Path) -> None:
+    catalog = open_catalog(tmp_path)
+    put_index(catalog)
+    added, removed = [], []
+    for project, count in (("small", 10), ("large", 1_000)):
+        names = [f"{project}-1.{number % 5}-py3-none-p{number}.whl" for number in range(count + 1)]
+        *files, last = map(a_file, names)
+        change(catalog, partial(_put_files, files=files))
+        added.append(_steps_of(catalog, partial(_put_files, files=[last])))
+        removed.append(_steps_of(catalog, partial(upkeep.remove_file, file=last)))
+    catalog.close()
+    # Trees get higher, and no more.
+    assert added[1] < 2 * added[0]
+    assert removed[1] < 2 * removed[0]
+
+
+def _put_files(it: Change, files: Sequence[DistFile]) -> None:
+    for file in files:
+        it.put_release(a_release(file), file.project)
+        it.put_file(file)
+
+
+def _steps_of(catalog: SqliteCatalog, work: Callable[[Change], None]) -> int:
+    """How many of SQLite's instructions a change takes."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    catalog._writing.set_progress_handler(count, 1)
+    change(catalog, work)
+    catalog._writing.set_progress_handler(None, 1)
+    return steps
 
 
 def test_names_are_data_and_never_sql(tmp_path: Path) -> None:
