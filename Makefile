@@ -45,6 +45,7 @@ types: $(VENV)/installed-dev
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.first_table
 	$(BIN)/python -m benchmarks.footprint
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.inspection
 	$(BIN)/python -m benchmarks.mirror
 	$(BIN)/python -m benchmarks.mirror_warm
