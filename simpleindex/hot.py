@@ -364,6 +364,9 @@ def _what_matters(request: PlainRequest) -> bytes:
     The parts of it have no line feeds in them.
     """
     said = [b"%b:%b" % header for header in request.headers if header[0] not in SAYS_NOTHING]
+    # For whom a proxy speaks says nothing; that it speaks for somebody does: it may send the file.
+    if any(name == _FORWARDED_FOR for name, _ in request.headers):
+        said.append(_FORWARDED_FOR)
     return b"%b\n%b\n%b" % (request.method.encode(), request.target, b"\n".join(said))
 
 

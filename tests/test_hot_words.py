@@ -39,10 +39,19 @@ def test_who_asks_for_the_same_by_another_name_gets_the_same_answer_at_once(
     assert site.calls == 2
 
 
-@pytest.mark.parametrize("name", sorted(SAYS_NOTHING))
+@pytest.mark.parametrize("name", sorted(SAYS_NOTHING - {b"x-forwarded-for"}))
 def test_headers_that_say_nothing_make_no_difference(name: bytes, desk: Desk, site: Site) -> None:
     ask(desk.connect(), PIP + name.title() + b": x\r\n\r\n")
     assert site.calls == 2
+
+
+def test_for_whom_a_proxy_asks_makes_no_difference_but_that_it_does(desk: Desk, site: Site) -> None:
+    line = desk.connect()
+    for number in range(5):
+        ask(line, PIP + b"X-Forwarded-For: 198.51.100.%d\r\n\r\n" % number)
+    assert site.calls == 4
+    ask(line, PIP + b"\r\n")
+    assert site.calls == 4
 
 
 @pytest.mark.parametrize(
@@ -120,6 +129,7 @@ def test_each_by_whatever_name_is_counted_and_logged_as_who_it_is(site: Site) ->
     with a_desk(site, hot=hot_answers(site, "192.0.2.1")) as desk:
         desk.tell_date(EARLIER)
         heated(desk, PIP + b"\r\n")
+        heated(desk, PIP + b"X-Forwarded-For: 198.51.100.9\r\n\r\n")
         proxy = desk.connect(address="192.0.2.1")
         for number in (1, 2, 3, 3, 3):
             spoken_for = b"X-Forwarded-For: 198.51.100.%d\r\n" % number
@@ -129,7 +139,7 @@ def test_each_by_whatever_name_is_counted_and_logged_as_who_it_is(site: Site) ->
             )
         ask(proxy, PIP + b"\r\n")
         desk.clock.pass_time(1)
-        assert site.calls == 2
+        assert site.calls == 4
         assert (site.answered_often, site.events) == (6, 6)
         third = ["198.51.100.3"] * 3
         assert site.lines == ["198.51.100.1", "198.51.100.2", *third, SPOKEN_FOR]
@@ -140,7 +150,7 @@ def test_what_is_said_of_oneself_without_a_proxy_is_not_believed(site: Site) -> 
     site.is_logging = True
     with a_desk(site, hot=hot_answers(site)) as desk:
         desk.tell_date(EARLIER)
-        heated(desk)
+        heated(desk, HEAD + b"X-Forwarded-For: 198.51.100.2\r\n\r\n")
         ask(desk.connect(address="192.0.2.9"), HEAD + b"X-Forwarded-For: 198.51.100.1\r\n\r\n")
         assert site.lines == ["192.0.2.9"]
 

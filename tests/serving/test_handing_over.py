@@ -34,11 +34,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield server
 
 
-def ask(server: RunningServer, *, address: str = "127.0.0.1", more: str = "") -> tuple[str, bytes]:
+FORWARDED = "X-Forwarded-For: 198.51.100.1\r\n"
+
+
+def ask(
+    server: RunningServer,
+    *,
+    address: str = "127.0.0.1",
+    forwarded: str = FORWARDED,
+    more: str = "",
+) -> tuple[str, bytes]:
     """Ask for the file in the same words from an address; the proxy's header, and the body."""
-    request = (
-        f"GET {PATH} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.1\r\n{more}\r\n"
-    ).encode()
+    request = f"GET {PATH} HTTP/1.1\r\nHost: x\r\n{forwarded}{more}\r\n".encode()
     place = ("127.0.0.1", server.port)
     with closing(
         socket.create_connection(place, _SECONDS_MAX, source_address=(address, 0))
@@ -66,6 +73,13 @@ def test_an_answer_for_the_proxy_is_given_again_to_it_alone(server: RunningServe
         assert b"there is no file" in ask(server, address="127.0.0.2")[1]
     finally:
         moved.rename(stored)
+
+
+def test_who_asks_beside_the_proxy_on_its_computer_gets_the_file(server: RunningServer) -> None:
+    more = "X-Beside: 1\r\n"
+    for _ in range(3):
+        assert ask(server, more=more) == (NAMED, b"")
+        assert ask(server, more=more, forwarded="") == ("", LARGE.content)
 
 
 @needs_more_addresses
