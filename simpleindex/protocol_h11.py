@@ -83,8 +83,12 @@ class SpeakingConnection(h11.Connection):
         return Refusal(400, line, Reason.MALFORMED)
 
     def _fault_in(self, request: h11.Request) -> Refusal | None:
-        """What is wrong with a header that came whole before it was too large to wait for."""
-        if self.may_be_too_large:
+        """What is wrong with a header that came whole."""
+        if not request.http_version.startswith(b"1."):
+            # RFC 9110, 2.5, has 505 for it; but 5xx is for what is wrong with the server.
+            line = "only HTTP/1.1 and HTTP/1.0 are understood here"
+            return Refusal(400, line, Reason.MALFORMED)
+        if self.may_be_too_large:  # it was so before that could be known
             lines = request.headers.raw_items()
             size = sum(len(name) + len(value) + len(": \r\n") for name, value in lines)
             if size + len(request.target) > self._bounds.header_bytes:

@@ -140,6 +140,13 @@ def test_who_does_not_say_goodbye_over_tls_is_cut_off(
     assert line.is_lost
 
 
+@pytest.mark.parametrize("version", ["0.9", "2.0", "9.9"])
+def test_a_version_of_http_that_is_not_spoken_here_is_refused(version: str, desk: Desk) -> None:
+    line = desk.connect(REQUEST.replace(b"1.1", version.encode()))
+    assert refused(line) == (400, "only HTTP/1.1 and HTTP/1.0 are understood here")
+    assert desk.reasons == ["malformed"]
+
+
 def test_who_takes_a_last_answer_over_tls_and_stays_is_cut_off(desk: Desk) -> None:
     line = desk.connect(tls=True)
     line.reads = False
