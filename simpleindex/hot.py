@@ -25,7 +25,7 @@ from typing import Protocol
 
 from simpleindex.config import Network
 from simpleindex.events import Answered, Event, Line
-from simpleindex.wire.origin import is_trusted, nearest_stranger
+from simpleindex.wire.origin import is_forwarded, is_trusted, nearest_stranger
 from simpleindex.wire.plain_request import PlainRequest
 
 RECORDING_KEY = "simpleindex.recording"
@@ -69,7 +69,10 @@ SAYS_NOTHING = frozenset(
         b"traceparent", b"tracestate", b"x-correlation-id", b"x-request-id",
     }
 )  # fmt: skip
-"""Headers that no answer which is kept may depend on: they are logged at most."""
+"""Headers that no answer which is kept may depend on: they are logged at most.
+
+For whom a proxy speaks says nothing; that it speaks for anybody does: it may send the file.
+"""
 
 
 Agreed = Callable[[], tuple[int, int] | None]
@@ -325,10 +328,9 @@ class HotAnswers:
     def _answered(self, answer: HotAnswer, peer: Peer, request: PlainRequest) -> Answered:
         """What the access log has to know of a request, which somebody else has sent before."""
         agents = [value for name, value in request.headers if name == _USER_AGENT]
-        forwarded = [value for name, value in request.headers if name == _FORWARDED_FOR]
-        forwarded_for = b",".join(forwarded).decode("latin-1")
+        address = nearest_stranger(peer.address, _forwarded_for(request), self._trusted_proxies)
         return answer.answered._replace(
-            address=nearest_stranger(peer.address, forwarded_for, self._trusted_proxies),
+            address=address,
             user_agent=agents[0] if agents else None,
         )
 
@@ -358,14 +360,18 @@ class HotAnswers:
         self._bytes -= answer.size_bytes
 
 
+def _forwarded_for(request: PlainRequest) -> str:
+    forwarded = [value for name, value in request.headers if name == _FORWARDED_FOR]
+    return b",".join(forwarded).decode("latin-1")
+
+
 def _what_matters(request: PlainRequest) -> bytes:
     """All of a request that its answer may depend on, in the order in which it was said.
 
     The parts of it have no line feeds in them.
     """
     said = [b"%b:%b" % header for header in request.headers if header[0] not in SAYS_NOTHING]
-    # For whom a proxy speaks says nothing; that it speaks for somebody does: it may send the file.
-    if any(name == _FORWARDED_FOR for name, _ in request.headers):
+    if is_forwarded(_forwarded_for(request)):
         said.append(_FORWARDED_FOR)
     return b"%b\n%b\n%b" % (request.method.encode(), request.target, b"\n".join(said))
 

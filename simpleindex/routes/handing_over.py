@@ -7,7 +7,7 @@ from starlette.requests import Request
 from simpleindex.config import Config, HandOver, Network
 from simpleindex.routes.asking import joined
 from simpleindex.wire.hand_over import Shelf, check_hand_over, hand_over_header
-from simpleindex.wire.origin import is_trusted
+from simpleindex.wire.origin import is_forwarded, is_trusted
 from simpleindex_storage.names import FilePlace
 
 _JUDGED_BY_THE_FILE = ("if-match", "if-modified-since", "if-unmodified-since")
@@ -58,4 +58,4 @@ class HandingOver:
         client = request.scope.get("client")
         if client is None or not is_trusted(client[0], self.trusted_proxies):
             return False
-        return bool((joined(request, "x-forwarded-for") or "").strip(", \t"))
+        return is_forwarded(joined(request, "x-forwarded-for"))

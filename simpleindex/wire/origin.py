@@ -87,7 +87,12 @@ def client_address(
     address = nearest_stranger(peer, forwarded_for, trusted)
     if is_trusted(peer, trusted) or peer is None or not is_loopback(peer):
         return address
-    return f"by way of {peer}" if _hops(forwarded_for) else address
+    return f"by way of {peer}" if is_forwarded(forwarded_for) else address
+
+
+def is_forwarded(forwarded_for: str | None) -> bool:
+    """Whether `X-Forwarded-For`, all of it, names anybody for whom a request was passed on."""
+    return bool(_hops(forwarded_for))
 
 
 def is_from_elsewhere(headers: Mapping[str, str], root_url: str) -> bool:

@@ -75,11 +75,18 @@ def test_an_answer_for_the_proxy_is_given_again_to_it_alone(server: RunningServe
         moved.rename(stored)
 
 
-def test_who_asks_beside_the_proxy_on_its_computer_gets_the_file(server: RunningServer) -> None:
+@pytest.mark.parametrize(
+    "beside",
+    ["", "X-Forwarded-For:\r\n", "X-Forwarded-For: ,\r\n", "X-Forwarded-For: , \r\n" * 2],
+    ids=["nothing", "nobody", "a comma", "twice nobody"],
+)
+def test_who_asks_beside_the_proxy_on_its_computer_gets_the_file(
+    server: RunningServer, beside: str
+) -> None:
     more = "X-Beside: 1\r\n"
     for _ in range(3):
         assert ask(server, more=more) == (NAMED, b"")
-        assert ask(server, more=more, forwarded="") == ("", LARGE.content)
+        assert ask(server, more=more, forwarded=beside) == ("", LARGE.content)
 
 
 @needs_more_addresses
