@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from simpleindex.cli.options import as_typed
+from simpleindex.cli.telling import say
 from simpleindex.config import ConfigError
 from simpleindex.version import __version__
 from simpleindex_storage.errors import StoreError
@@ -112,5 +113,5 @@ def _with_help(error: click.UsageError) -> str:
 
 
 def _fail(line: str) -> int:
-    click.echo(f"simpleindex-server: {' '.join(line.split())}", err=True)
+    say(f"simpleindex-server: {' '.join(line.split())}", err=True)
     return 1

@@ -12,6 +12,7 @@ from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.packages import PACKAGES, find_packages
+from simpleindex.cli.telling import say
 from simpleindex_storage import faults
 from simpleindex_storage.errors import NotStored, Refused, StoreError
 from simpleindex_storage.model import Index, MirrorSettings, Outcome, StageSettings, Upload
@@ -141,9 +142,9 @@ def _below(path: Path, sentence: str) -> str:
 def _report(results: Sequence[_Result], index: IndexName) -> None:
     for result in results:
         if result.refused:
-            click.echo(f"refused  {result.path}: {result.refused}", err=True)
+            say(f"refused  {result.path}: {result.refused}", err=True)
         for remark in result.remarks:
-            click.echo(f"odd      {result.path}: {remark}", err=True)
+            say(f"odd      {result.path}: {remark}", err=True)
     counts = {outcome: 0 for outcome in Outcome}
     for result in results:
         if result.outcome is not None:

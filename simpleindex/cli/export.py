@@ -7,6 +7,7 @@ import click
 
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.telling import say
 from simpleindex.devpi_dump.exporting import Exported, write_dump
 from simpleindex_storage.names import parse_index_name
 
@@ -75,9 +76,7 @@ def command(
             progress=tell,
         )
     for relpath in done.missing:
-        click.echo(
-            f"left out {relpath}: its file is gone; it was removed meanwhile, or is lost", err=True
-        )
+        say(f"left out {relpath}: its file is gone; it was removed meanwhile, or is lost", err=True)
     more = f" and {done.attachments_count} with docs or test results"
     click.echo(
         f"{folder}: {done.files_count} files{more if done.attachments_count else ''}; "

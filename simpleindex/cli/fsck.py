@@ -11,7 +11,7 @@ import click
 
 from simpleindex.cli.directory import require_ours
 from simpleindex.cli.options import as_typed, config_from, setting_options
-from simpleindex.cli.telling import count_text, json_option, printable, size_text, tell
+from simpleindex.cli.telling import count_text, json_option, say, size_text, tell
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.fsck.check import Check
 from simpleindex_storage.fsck.codes import Code, Fault
@@ -67,7 +67,7 @@ def command(
             found.append(each)
             if not as_json:
                 for line in each.lines():
-                    click.echo(printable(line))
+                    say(line)
     report = _Report(check.file_count, check.size_bytes, monotonic() - began, quick, found)
     # Where the catalog can tell of no file, there is nothing to sum up.
     is_blind = not report.files and any(it.fault.code is Code.CATALOG_PAGES for it in found)

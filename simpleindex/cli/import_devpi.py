@@ -1,6 +1,5 @@
 """`import-devpi`: take over what a devpi-server had."""
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import click
 from simpleindex.access import ROOT, verify_password
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options, this_command
+from simpleindex.cli.telling import say, tell
 from simpleindex.devpi_dump.folder import (
     export_with,
     indexes_with_files,
@@ -91,7 +91,7 @@ def command(
         report = take_over(store, dump, options, advance)
         _forget_first_password(store, config.serverdir / PASSWORD_FILE)
     if as_json:
-        click.echo(json.dumps(_json(report, dry_run), indent=2, ensure_ascii=False))
+        tell(_json(report, dry_run), [], as_json=True)
     else:
         _tell(report, dry_run)
     if not report.is_complete:
@@ -163,7 +163,7 @@ def _progress(files_count: int) -> Iterator[Callable[[], None]]:
 def _tell(report: Report, dry_run: bool) -> None:
     for note in report.notes:
         word = "not taken" if note.is_lost else "note     "
-        click.echo(f"{word} {note.subject}: {note.text}", err=True)
+        say(f"{word} {note.subject}: {note.text}", err=True)
     counts = report.counts
     of_what = {
         "users": counts.users,
@@ -172,7 +172,7 @@ def _tell(report: Report, dry_run: bool) -> None:
         "docs and test results": counts.attachments,
         "releases without files": counts.releases,
     }
-    click.echo(f"From {report.source}{' (dry run: nothing was changed)' if dry_run else ''}:")
+    say(f"From {report.source}{' (dry run: nothing was changed)' if dry_run else ''}:")
     for what, counted in of_what.items():
         if counted:
             click.echo(

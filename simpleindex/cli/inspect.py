@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from simpleindex.cli.packages import find_packages
+from simpleindex.cli.telling import say
 from simpleindex_storage.errors import StoreError
 from simpleindex_storage.inspection import inspect
 from simpleindex_storage.names import parse_filename
@@ -28,7 +29,7 @@ def command(paths: tuple[Path, ...]) -> None:
     reports += map(_look_through, found)
     for report in reports:
         for line in report.lines():
-            click.echo(line)
+            say(line)
     bad = sum(report.bad is not None for report in reports)
     odd = sum(bool(report.odd) for report in reports)
     click.echo(f"{len(reports)} files: {len(reports) - bad - odd} good, {odd} odd, {bad} bad")

@@ -27,7 +27,12 @@ def tell(document: JsonValue, lines: Iterable[str], *, as_json: bool) -> None:
         click.echo(_encodable(json.dumps(document, indent=2, ensure_ascii=False)))
         return
     for line in lines:
-        click.echo(printable(line))
+        say(line)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line in which there may be names that somebody else has chosen; `err`: to stderr."""
+    click.echo(printable(line), err=err)
 
 
 def printable(text: str) -> str:

@@ -11,6 +11,8 @@ from tests.builders import BuiltFile, a_wheel, an_egg, an_sdist
 from tests.cli.asking import shown_filenames
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody
 from tests.cli.directories import (
+    ANY_NAMES,
+    UNPRINTABLE_NAMES,
     index_of,
     make_index,
     make_newer,
@@ -155,6 +157,22 @@ def test_damaged_files_are_named_with_the_reason_and_the_others_taken(
     for built, reason in broken.items():
         assert reason in lines[f"refused  {wheelhouse / built.filename}"]
     assert set(stored(data)) == {good.name}
+
+
+@ANY_NAMES
+@pytest.mark.parametrize(("name", "shown"), UNPRINTABLE_NAMES.items())
+def test_no_name_of_a_file_forges_a_line(
+    name: bytes, shown: str, cli: Cli, data: Path, wheelhouse: Path
+) -> None:
+    folder = wheelhouse / os.fsdecode(name)
+    folder.mkdir()
+    (folder / "demo-1.0-py3-none-any.whl").write_bytes(b"no wheel")
+    called = cli("add", folder, f"--serverdir={data}")
+    assert called.exit_code == 1
+    (line,) = [each for each in called.err.splitlines() if each]
+    assert line.startswith("refused  ") and f"/{shown}/demo-1.0-py3-none-any.whl: " in line
+    missing = cli("add", folder / "missing.whl", f"--serverdir={data}")
+    assert missing.exit_code != 0 and "Traceback" not in missing.err
 
 
 def test_what_is_old_or_sloppy_is_refused_with_a_word_of_how_to_take_it(

@@ -1,9 +1,13 @@
 """`inspect`: what is bad, what is odd, and that nothing is changed."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from tests.builders import BuiltFile, a_wheel, an_sdist
 from tests.cli.commands import Cli, listing
+from tests.cli.directories import ANY_NAMES, UNPRINTABLE_NAMES
 
 
 def test_good_files_are_counted_and_not_named(cli: Cli, wheelhouse: Path) -> None:
@@ -27,6 +31,21 @@ def test_what_would_hurt_is_named_with_the_reason(cli: Cli, wheelhouse: Path) ->
     ]
     assert good.name not in called.out
     assert listing(wheelhouse) == before
+
+
+@ANY_NAMES
+@pytest.mark.parametrize(("name", "shown"), UNPRINTABLE_NAMES.items())
+def test_no_name_of_a_file_forges_a_line(
+    name: bytes, shown: str, cli: Cli, wheelhouse: Path
+) -> None:
+    folder = wheelhouse / os.fsdecode(name)
+    folder.mkdir()
+    (folder / "demo-1.0-py3-none-any.whl").write_bytes(b"no wheel")
+    called = cli("inspect", folder)
+    assert (called.exit_code, called.err) == (1, "")
+    first, last = called.out.splitlines()
+    assert f"/{shown}/demo-1.0-py3-none-any.whl" in first
+    assert last.endswith(" 1 bad")
 
 
 def test_what_is_merely_sloppy_is_no_failure(cli: Cli, wheelhouse: Path) -> None:
