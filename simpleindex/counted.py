@@ -34,7 +34,7 @@ _SERIES: Mapping[str, tuple[str, str]] = {
     "mirror_files": ("result", "Files and metadata of mirrors asked for: kept here, or missing."),
     "mirror_file_fetches": ("result", "Files that were fetched from upstreams."),
     "mirror_file_received_bytes": ("", "Bytes of files that came from upstreams."),
-    "protocol_refusals": ("reason", "Connections and requests refused before any URL was read."),
+    "protocol_refusals": ("reason", "Connections and requests refused or ended by how they came."),
     "log_lines_dropped": ("", "Lines that whoever reads the log was too slow for."),
 }
 """The label and the help of what `Event` counts; no label where there is one figure."""
