@@ -16,7 +16,7 @@ BIG_FILE_PROJECT = "bench-big"
 _REQUIRES_PYTHON = ">=3.8"
 
 # A project of thousands of files has that many because of its platforms.
-_PLATFORM_TAGS = tuple(
+PLATFORM_TAGS = tuple(
     f"cp3{minor}-cp3{minor}-{platform}"
     for minor in range(10, 15)
     for platform in (
@@ -66,9 +66,9 @@ def build_corpus(
         [small_wheel(f"bench-{number:04}", f"1.{minor}") for minor in range(files_per_project)]
         for number in range(small_projects)
     ]
-    platforms = len(_PLATFORM_TAGS)
+    platforms = len(PLATFORM_TAGS)
     large = [
-        small_wheel(LARGE_PROJECT, f"1.{number // platforms}", _PLATFORM_TAGS[number % platforms])
+        small_wheel(LARGE_PROJECT, f"1.{number // platforms}", PLATFORM_TAGS[number % platforms])
         for number in range(large_project_files)
     ]
     return Corpus(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.corpus import PLATFORM_TAGS
 from simpleindex.initialise import initialise
 from simpleindex_storage import catalog_sql as sql
 from simpleindex_storage import records
@@ -26,18 +27,6 @@ FILES_PER_PROJECT = 5
 
 _BEGUN_AT = datetime(2024, 1, 1, tzinfo=UTC)
 _UPLOADER = "root"
-
-# A project has thousands of files because each of its releases comes for each platform.
-_TAGS = tuple(
-    f"cp3{minor}-cp3{minor}-{platform}"
-    for minor in range(10, 15)
-    for platform in (
-        "macosx_11_0_arm64",
-        "manylinux_2_28_aarch64",
-        "manylinux_2_28_x86_64",
-        "win_amd64",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +107,8 @@ def _fill(connection: sqlite3.Connection, growth: Growth) -> None:
 
 def _large(name: ProjectName, files: int, first: int) -> Iterator[_Row]:
     for n in range(files):
-        version = f"1.{n // len(_TAGS)}"
-        yield _Row(name, version, _TAGS[n % len(_TAGS)], first + n)
+        version = f"1.{n // len(PLATFORM_TAGS)}"
+        yield _Row(name, version, PLATFORM_TAGS[n % len(PLATFORM_TAGS)], first + n)
 
 
 def _put(connection: sqlite3.Connection, name: ProjectName, rows: list[_Row]) -> None:

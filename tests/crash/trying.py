@@ -8,7 +8,7 @@ all of it.
 import errno
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -78,25 +78,8 @@ class Trial:
 
         Or only in front of those that are named by their number.
         """
-        tried: Tried | None = None
-        for number in count() if moments is None else [*moments, len(self.calls) + 100]:
-            with self._restarted(tried) as server, client_of(server) as client:
-                if tried is not None:
-                    self._judge_death(server, client, tried)
-                word = f"kill-{number}"
-                self._prepare(client, word)
-                self._shim.kill_at(number)
-                answer = self._act(client, word)
-                if not self._shim.has_hit:
-                    self._shim.disarm()
-                    self.tally.points += self._shim.passed
-                    self._judge_peace(client, Tried(word, "no call", answer))
-                    break
-                assert server.process.wait(STOP_SECONDS_MAX) == -signal.SIGKILL
-                self.tally.kills += 1
-                tried = Tried(word, f"killed at {number}: {self._shim.calls()[number]}", answer)
-                self._shim.disarm()
-        self._judge_in_the_end()
+        numbers = count() if moments is None else [*moments, len(self.calls) + 100]
+        self._die_each_time(numbers, ("kill", "killed"), self._shim.kill_at, lambda _: None)
 
     def fail_every_call(self, error: int, *, for_good: bool = False) -> None:
         """Let each call fail that can fail so, once or from then on; the server must live on."""
@@ -128,27 +111,46 @@ class Trial:
         So nothing that it has put off till later is done, and what it had written, and was told
         that it had not, is found by the next start. `only` chooses among the calls.
         """
+        name, before = errno.errorcode[error], self.tally.kills
+        self._die_each_time(
+            count(),
+            (f"{name.lower()}-killed", f"killed after {name}"),
+            lambda number: self._shim.fail(error, number, only=only),
+            lambda server: server.process.kill(),
+        )
+        self.tally.failures += self.tally.kills - before
+
+    def _die_each_time(
+        self,
+        numbers: Iterable[int],
+        names: tuple[str, str],
+        arm: Callable[[int], None],
+        end: Callable[[RunningServer], None],
+    ) -> None:
+        """Let one call after the other be the last of a server, and start it again.
+
+        `names`: in words, and of what happened. `arm` chooses the call. `end` kills a server that
+        has lived through it.
+        """
+        word_name, how = names
         tried: Tried | None = None
-        for number in count():
+        for number in numbers:
             with self._restarted(tried) as server, client_of(server) as client:
                 if tried is not None:
                     self._judge_death(server, client, tried)
-                word = f"{errno.errorcode[error].lower()}-{number}-killed"
+                word = f"{word_name}-{number}"
                 self._prepare(client, word)
-                self._shim.fail(error, number, only=only)
+                arm(number)
                 answer = self._act(client, word)
                 if not self._shim.has_hit:
                     self._shim.disarm()
                     self.tally.points += self._shim.passed
                     self._judge_peace(client, Tried(word, "no call", answer))
                     break
-                server.process.kill()
-                server.process.wait(STOP_SECONDS_MAX)
-                self.tally.failures += 1
+                end(server)
+                assert server.process.wait(STOP_SECONDS_MAX) == -signal.SIGKILL
                 self.tally.kills += 1
-                call = self._shim.calls()[number]
-                how = f"killed after {errno.errorcode[error]} at {number}: {call}"
-                tried = Tried(word, how, answer)
+                tried = Tried(word, f"{how} at {number}: {self._shim.calls()[number]}", answer)
                 self._shim.disarm()
         self._judge_in_the_end()
 

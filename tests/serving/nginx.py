@@ -6,7 +6,6 @@ with running_nginx(tmp_path / "nginx", locations) as url:
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.nginx import find_nginx, worker_user
+
 _STOP_SECONDS_MAX = 30.0
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "running.md"
 _SNIPPET = re.compile("^```nginx\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -23,8 +24,7 @@ _SNIPPET = re.compile("^```nginx\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def nginx() -> str:
     """Its program; the test is skipped where it is not installed."""
-    # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    found = find_nginx()
     if found is None:
         pytest.skip("nginx is not installed")
     return found
@@ -56,7 +56,7 @@ def running_nginx(folder: Path, locations: str) -> Iterator[str]:
         port = listener.getsockname()[1]
         settings = folder / "nginx.conf"
         settings.write_text(
-            _SETTINGS.format(user=_worker_user(), folder=folder, port=port, locations=locations)
+            _SETTINGS.format(user=worker_user(), folder=folder, port=port, locations=locations)
         )
         process = subprocess.Popen(
             [program, "-p", str(folder), "-c", str(settings), "-e", "stderr"],
@@ -76,14 +76,6 @@ def running_nginx(folder: Path, locations: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(_STOP_SECONDS_MAX)
-
-
-def _worker_user() -> str:
-    """The line of its settings that names the worker's user; nothing where it has no choice."""
-    if os.geteuid() != 0:
-        return ""
-    # Started by root, the worker would become a user who cannot read our folder.
-    return "user root;"
 
 
 _SETTINGS = """\

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from threading import Event, Lock
+from threading import Condition, Event
 
 import pytest
 
@@ -21,6 +21,8 @@ from tests.serving.clients import Answer, Root, root_of
 INDEX = "root/dev"
 PROJECTS = 3
 READERS = 4
+PATIENCE_SECONDS = 1.0
+"""Of a writer with readers, some of whom have ended when all is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class History:
     """How many reads there are at least between two writes."""
     writes: list[Write] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
-    lock: Lock = field(default_factory=Lock)
+    lock: Condition = field(default_factory=Condition)
+    """Whoever holds it may change the lists; reads are told to who waits for it."""
 
 
 @pytest.mark.parametrize(
@@ -107,9 +110,7 @@ def write_on(root: Root, history: History, over: Event) -> None:
         built = a_wheel(
             history.project, f"1.{turn % 3}", extra_files={f"{history.project}/n": b"%d" % turn}
         )
-        reads = len(history.reads) + history.reads_each
-        while len(history.reads) < reads and not over.is_set():
-            time.sleep(0.001)
+        wait_for_readers(history)
         answer = root.upload(built, INDEX)
         assert answer.status == 200, answer
         note(history, Write(answer.serial, built.filename, built.sha256))
@@ -118,6 +119,13 @@ def write_on(root: Root, history: History, over: Event) -> None:
             assert gone.status == 200, gone
             note(history, Write(gone.serial, built.filename, None))
         turn += 1
+
+
+def wait_for_readers(history: History) -> None:
+    """Until the page was read often enough, or nobody reads any more."""
+    with history.lock:
+        wanted = len(history.reads) + history.reads_each
+        history.lock.wait_for(lambda: len(history.reads) >= wanted, PATIENCE_SECONDS)
 
 
 def note(history: History, write: Write) -> None:
@@ -137,6 +145,7 @@ def read_on(
         read = Read(known, page.serial, page.files)
         with history.lock:
             history.reads.append(read)
+            history.lock.notify_all()
 
 
 def is_fresh(read: Read, writes: Sequence[Write]) -> bool:
