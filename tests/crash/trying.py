@@ -6,8 +6,10 @@ all of it.
 """
 
 import errno
+import re
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +21,13 @@ from tests.crash.harness import Answer, Client, client_of, init, launched, resta
 from tests.crash.leavings import journal_gaps, left_behind, strays
 from tests.crash.operations import SOURCE, Operation, fill_source
 from tests.crash.seeing import Seen, index_of, see_index
-from tests.crash.shim import CHANGES, Kind, Shim, a_shim
+from tests.crash.shim import CHANGES, FAILING, LASTING, Kind, Shim, a_shim
 from tests.crash.tally import Harm, Tally, tally_of
 from tests.server import STOP_SECONDS_MAX, RunningServer
 
 _OPTIONS = ("--private-upstreams=127.0.0.1",)
+_DIFFERS = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
+"""Numbers of processes and drafts, and what else stands in names for once."""
 _QUIET_SECONDS = 0.3
 _QUIET_SECONDS_MAX = 20.0
 
@@ -36,6 +40,27 @@ class Tried:
     call: str
     """Which call went wrong, to be shown."""
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How calls fail."""
+
+    error: int
+    for_good: bool
+
+    def __str__(self) -> str:
+        return f"{errno.errorcode[self.error]}{' for good' if self.for_good else ''}"
+
+    @property
+    def word(self) -> str:
+        """That of the operations that meet it."""
+        return f"{errno.errorcode[self.error].lower()}{'-on' if self.for_good else ''}"
+
+    @property
+    def kinds(self) -> Kind:
+        """The calls that can."""
+        return LASTING[self.error] if self.for_good else FAILING[self.error]
 
 
 class Trial:
@@ -83,27 +108,61 @@ class Trial:
 
     def fail_every_call(self, error: int, *, for_good: bool = False) -> None:
         """Let each call fail that can fail so, once or from then on; the server must live on."""
+        way = _Way(error, for_good)
         with self._server() as server, client_of(server) as client:
             for number in count():
-                word = f"{errno.errorcode[error].lower()}-{number}{'-on' if for_good else ''}"
-                self._prepare(client, word)
-                self._shim.fail(error, number, for_good=for_good)
-                answer = self._act(client, word)
-                if not self._shim.has_hit:
-                    self._shim.disarm()
-                    self.tally.points += self._shim.passed
-                    self._judge_peace(client, Tried(word, "no call", answer))
+                if not self._fail_once(server, client, way, number):
                     break
-                call = self._shim.calls()[number]
-                how = f"{errno.errorcode[error]}{' for good' if for_good else ''}"
-                tried = Tried(word, f"{how} at {number}: {call}", answer)
-                self.tally.failures += 1
-                if for_good:
-                    self._judge_reading(client, tried)
-                self._shim.disarm()
-                self._judge_failure(server, client, tried)
+            usual = self._masked_calls()
             self._judge_all(server, client)
+        for number in self._calls_of_a_new_process(way, usual):
+            with self._server() as server, client_of(server) as client:
+                assert self._fail_once(server, client, way, number, "-new")
         self._judge_in_the_end()
+
+    def _fail_once(
+        self, server: RunningServer, client: Client, way: "_Way", number: int, mark: str = ""
+    ) -> bool:
+        """False: the operation has no such call, and came to its end in peace."""
+        word = f"{way.word}-{number}{mark}"
+        self._prepare(client, word)
+        self._shim.fail(way.error, number, for_good=way.for_good)
+        answer = self._act(client, word)
+        if not self._shim.has_hit:
+            self._shim.disarm()
+            self.tally.points += self._shim.passed
+            self._judge_peace(client, Tried(word, "no call", answer))
+            return False
+        tried = Tried(word, f"{way} at {number}: {self._shim.calls()[number]}", answer)
+        self.tally.failures += 1
+        if way.for_good:
+            self._judge_reading(client, tried)
+        self._shim.disarm()
+        self._judge_failure(server, client, tried)
+        return True
+
+    def _calls_of_a_new_process(self, way: "_Way", usual: Sequence[str]) -> list[int]:
+        """The numbers of those that a server makes which has not done the like before."""
+        with self._server() as server, client_of(server) as client:
+            word = f"{way.word}-new"
+            self._prepare(client, word)
+            self._shim.count(way.kinds)
+            answer = self._act(client, word)
+            self._shim.disarm()
+            self._judge_peace(client, Tried(word, "no call", answer))
+        left, numbers = Counter(usual), []
+        for number, call in enumerate(self._masked_calls()):
+            left[call] -= 1
+            if left[call] < 0:
+                numbers.append(number)
+        self.tally.points += len(numbers)
+        return numbers
+
+    def _masked_calls(self) -> list[str]:
+        """What was counted last, without what differs from time to time."""
+        return [
+            _DIFFERS.sub("N", call.replace(self._words[-1], "WORD")) for call in self._shim.calls()
+        ]
 
     def die_of_every_failure(self, error: int, only: Kind | None = None) -> None:
         """Let each call fail that can fail so, once, and kill the server when it has answered.
@@ -132,27 +191,40 @@ class Trial:
         `names`: in words, and of what happened. `arm` chooses the call. `end` kills a server that
         has lived through it.
         """
-        word_name, how = names
-        tried: Tried | None = None
         for number in numbers:
+            tried = self._die_once(number, names, arm, end)
+            if tried is None:
+                break
             with self._restarted(tried) as server, client_of(server) as client:
-                if tried is not None:
-                    self._judge_death(server, client, tried)
-                word = f"{word_name}-{number}"
-                self._prepare(client, word)
-                arm(number)
-                answer = self._act(client, word)
-                if not self._shim.has_hit:
-                    self._shim.disarm()
-                    self.tally.points += self._shim.passed
-                    self._judge_peace(client, Tried(word, "no call", answer))
-                    break
-                end(server)
-                assert server.process.wait(STOP_SECONDS_MAX) == -signal.SIGKILL
-                self.tally.kills += 1
-                tried = Tried(word, f"{how} at {number}: {self._shim.calls()[number]}", answer)
-                self._shim.disarm()
+                self._judge_death(server, client, tried)
         self._judge_in_the_end()
+
+    def _die_once(
+        self,
+        number: int,
+        names: tuple[str, str],
+        arm: Callable[[int], None],
+        end: Callable[[RunningServer], None],
+    ) -> Tried | None:
+        """None: the operation has no such call, and came to its end in peace."""
+        word_name, how = names
+        # Started for this alone: one that has done the like before makes fewer calls.
+        with self._server() as server, client_of(server) as client:
+            word = f"{word_name}-{number}"
+            self._prepare(client, word)
+            arm(number)
+            answer = self._act(client, word)
+            if not self._shim.has_hit:
+                self._shim.disarm()
+                self.tally.points += self._shim.passed
+                self._judge_peace(client, Tried(word, "no call", answer))
+                return None
+            end(server)
+            assert server.process.wait(STOP_SECONDS_MAX) == -signal.SIGKILL
+            self.tally.kills += 1
+            call = self._shim.calls()[number]
+            self._shim.disarm()
+            return Tried(word, f"{how} at {number}: {call}", answer)
 
     @contextmanager
     def _server(self) -> Iterator[RunningServer]:
@@ -163,6 +235,7 @@ class Trial:
 
     @contextmanager
     def _restarted(self, tried: Tried | None) -> Iterator[RunningServer]:
+        """As a server is started after a death: nothing else has to be done."""
         broken: list[str] = []
         with restarted(
             self._serverdir, broken, *_OPTIONS, shim=self._shim, sabotage=self._sabotage
