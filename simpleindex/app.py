@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from simpleindex.access import Authenticator, Logins, Rules
 from simpleindex.config import Config, read_config
 from simpleindex.counted import Counted
-from simpleindex.hot import HotAnswers
+from simpleindex.hot import Agreed, HotAnswers
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
 from simpleindex.limits import FailureLimits
 from simpleindex.mirror.forgetting import forget_gone_if_possible
@@ -257,7 +257,8 @@ def _open(config: Config, server: _Server, now: Callable[[], datetime]) -> _Open
         logins = Logins(secret, config.login_seconds, now)
         authenticator = Authenticator(store.catalog, logins, limits, count=counted.count)
         doorkeeper = Doorkeeper(authenticator, config.trusted_proxy)
-        parts = _Parts(config, server, store, mirroring, doorkeeper, counted, now)
+        agreed = _agreed_by(store, mirroring)
+        parts = _Parts(config, server, store, mirroring, doorkeeper, counted, now, agreed)
         access_log = server.access_log if config.access_log else None
         observer = Observer(counted, access_log, config.trusted_proxy)
         return _Opened(parts, _join(parts), observer, opened.pop_all())
@@ -274,11 +275,18 @@ class _Parts:
     doorkeeper: Doorkeeper
     counted: Counted
     now: Callable[[], datetime]
+    agreed: Agreed
 
-    def agreed(self) -> tuple[int, int] | None:
-        """The serials of all that answers show, if nothing of it is being changed."""
-        stored, kept = self.store.catalog.agreed_serial(), self.mirroring.cache.agreed_serial()
+
+def _agreed_by(store: Store, mirroring: Mirroring) -> Agreed:
+    # Asked at each request: what leads there is looked up once.
+    stored_serial, kept_serial = store.catalog.agreed_serial, mirroring.cache.agreed_serial
+
+    def agreed() -> tuple[int, int] | None:
+        stored, kept = stored_serial(), kept_serial()
         return None if stored is None or kept is None else (stored, kept)
+
+    return agreed
 
 
 def _join(parts: _Parts) -> Front:

@@ -191,6 +191,10 @@ class Phase(Enum):
         self.meaning = meaning
 
 
+_IDLE = Phase.IDLE
+"""Members of an enumeration take their time to be looked up."""
+
+
 class End(Protocol):
     """Our end of a connection: what the bounds ask of a protocol."""
 
@@ -264,7 +268,8 @@ class Connection:
 
     def answered(self) -> None:
         """It has sent a request and got its answer, both at once."""
-        self.turn(Phase.IDLE)
+        if self.phase is not _IDLE:
+            self.turn(_IDLE)
         now = self.end.loop.time()
         if now - self.since >= _ORDER_SECONDS:
             self.since = now

@@ -5,9 +5,10 @@ a request needs no parsing: if its bytes are equal to an earlier one's, on a con
 else is equal, so is the answer, but for its `Date`. What an answer depends on besides those bytes
 is said by the door that gave it (`Standing`), and an answer without that is never kept.
 
-Others ask for the same in nearly the same words: what differs is who they say they are. So an
-answer to a plain request is kept for all requests that are equal but for that, and found by what
-has been read of them; the raw bytes of those that came more than once lead to it at once.
+Others ask for the same in other words: what differs is who they say they are, or something that no
+answer which is kept depends on. So an answer to a plain request is kept for all requests that are
+equal in what matters, and found by what has been read of them; the raw bytes of those that came
+more than once lead to it at once.
 
 The protocol asks here before it parses, and again when it has parsed, and lets a request that
 comes for the second time carry a `Recording` through the application.
@@ -25,14 +26,15 @@ from typing import Protocol
 
 from simpleindex.config import Network
 from simpleindex.events import Answered, Event, Line
+from simpleindex.wire.hops import HOPS_HEADER
 from simpleindex.wire.origin import is_forwarded, is_trusted, nearest_stranger
 from simpleindex.wire.plain_request import PlainRequest
 
 RECORDING_KEY = "simpleindex.recording"
 """Where a request's scope has its `Recording`, if it has one."""
 
-ANSWER_BYTES_MAX = 256 << 10
-"""Of an answer that is kept, with its head. It is sent in one piece, whoever reads it."""
+ANSWER_BYTES_MAX = 4 << 20
+"""Of an answer that is kept, with its head."""
 REQUEST_BYTES_MAX = 4 << 10
 
 _ENTRY_BYTES = 600
@@ -47,6 +49,7 @@ _COUNT_SECONDS = 0.25
 
 _END_OF_HEAD = b"\r\n\r\n"
 _NO_ADDRESS = ""
+_NO_SECOND = -1
 _LINE_END = b"\r\n"
 _DATE = b"\r\ndate: "
 _NEVER = frozenset(
@@ -60,18 +63,24 @@ _NEVER = frozenset(
 """Headers of requests whose answers are not kept."""
 
 
+_CONNECTION, _USUAL_CONNECTION = b"connection", b"keep-alive"
 _FORWARDED_FOR = b"x-forwarded-for"
 _USER_AGENT = b"user-agent"
-SAYS_NOTHING = frozenset(
+MATTERS = frozenset(
     {
-        _FORWARDED_FOR, _USER_AGENT, b"x-real-ip",
-        # By which proxies and their owners find a request again.
-        b"traceparent", b"tracestate", b"x-correlation-id", b"x-request-id",
+        b"accept", b"accept-encoding",
+        # What the client has already, and how much it wants of the rest.
+        b"if-match", b"if-modified-since", b"if-none-match", b"if-range", b"if-unmodified-since",
+        b"range",
+        # Under which URL it sees this server, and by way of which others it asks.
+        b"host", b"x-forwarded-host", b"x-forwarded-proto", b"x-outside-url",
+        HOPS_HEADER.encode(),
     }
 )  # fmt: skip
-"""Headers that no answer which is kept may depend on: they are logged at most.
+"""Headers that an answer which is kept may depend on, besides those for which none is kept.
 
-For whom a proxy speaks says nothing; that it speaks for anybody does: it may send the file.
+And on whether a proxy speaks for anybody: to it, a header may stand for a file. For whom it does
+so is logged at most, as is what a client calls itself.
 """
 
 
@@ -100,7 +109,7 @@ class Standing:
     """What a door says of an answer that everybody gets who asks in the same words.
 
     It holds as long as the serials stand that were agreed before anything was read for it, and
-    would be the same without the headers that are said to say nothing.
+    depends on no header besides those that matter.
     """
 
     valid_until: datetime | None = None
@@ -115,8 +124,8 @@ class HotAnswer:
     """An answer as it is sent."""
 
     __slots__ = (
-        "after_date", "answered", "before_date", "event", "hits", "key", "serials", "size_bytes",
-        "valid_from", "valid_until", "words",
+        "_date_ends_at", "_date_starts_at", "_output", "_second", "answered", "event", "hits",
+        "key", "serials", "size_bytes", "valid_from", "valid_until", "words",
     )  # fmt: skip
 
     def __init__(
@@ -128,9 +137,10 @@ class HotAnswer:
         answered: Answered,
     ) -> None:
         self.key = key
-        head, date, rest = output.partition(_DATE)
-        self.before_date = head + date
-        self.after_date = rest[rest.index(_LINE_END) :]
+        self._output = output
+        self._date_starts_at = output.index(_DATE) + len(_DATE)
+        self._date_ends_at = output.index(_LINE_END, self._date_starts_at)
+        self._second = _NO_SECOND
         self.size_bytes = len(output) + len(key[1]) + _ENTRY_BYTES
         """What it costs to keep it, with all words for it."""
         self.serials = serials
@@ -143,6 +153,15 @@ class HotAnswer:
         """The requests that are known to ask for it; the oldest first."""
         self.hits = 0
         """How often it was given and not counted yet."""
+
+    def output(self, second: int, date: bytes) -> bytes:
+        """All of it as it is sent in this second. Copied once for all who ask in it."""
+        if second != self._second:
+            before, after = self._date_starts_at, self._date_ends_at
+            view = memoryview(self._output)
+            self._output = b"".join((view[:before], date, view[after:]))
+            self._second, self._date_ends_at = second, before + len(date)
+        return self._output
 
 
 class Words:
@@ -187,6 +206,9 @@ class Recording:
 
 class Watcher(Protocol):
     """Takes note of what is answered from here."""
+
+    is_logging: bool
+    """Whether it matters who has asked for what."""
 
     def line_of(self, answered: Answered) -> Line | None:
         """What the access log has to say of a request; None: nothing."""
@@ -233,40 +255,28 @@ class HotAnswers:
         kind = f"{scheme} {server} {address if is_proxy else ''}"
         return Peer(kind, address, is_proxy)
 
-    def find(self, peer: Peer, sent: bytes) -> Words | None:
-        """A request that has just come, if it is known, and its answer holds."""
-        words = self._words.get((peer.kind, sent))
-        return None if words is None or not self._holds(words.answer) else words
+    def answer_to(self, peer: Peer, sent: bytes, loop: asyncio.AbstractEventLoop) -> bytes | None:
+        """All that is sent now to a request that has just come; None where that is not known.
 
-    def find_like(self, peer: Peer, sent: bytes, request: PlainRequest) -> Words | None:
-        """The same, if one is known that says all the same but for what says nothing."""
-        answer = self._answers.get((peer.kind, _what_matters(request)))
-        if answer is None or not self._holds(answer):
+        It is counted and logged.
+        """
+        words = self._words.get((peer.kind, sent))
+        return None if words is None else self._give(words, peer, loop)
+
+    def answer_to_like(
+        self, peer: Peer, sent: bytes, request: PlainRequest, loop: asyncio.AbstractEventLoop
+    ) -> bytes | None:
+        """The same, if a request is known in which all is equal that matters."""
+        matters = _what_matters(request)
+        answer = None if matters is None else self._answers.get((peer.kind, matters))
+        if answer is None:
             return None
-        words = Words(answer, self._answered(answer, peer, request))
+        is_logging = self._watcher.is_logging
+        answered = self._answered(answer, peer, request) if is_logging else answer.answered
+        words = Words(answer, answered)
         if len(sent) <= REQUEST_BYTES_MAX and self._is_seen((peer.kind, sent)):
             self._learn((peer.kind, sent), words)
-        return words
-
-    def give(self, words: Words, peer: Peer, loop: asyncio.AbstractEventLoop) -> bytes:
-        """The answer as it is sent now; it is counted and logged."""
-        answer = words.answer
-        if not answer.hits:
-            if not self._uncounted:
-                loop.call_later(_COUNT_SECONDS, self.count)
-            self._uncounted.append(answer)
-        answer.hits += 1
-        if peer.address != words.address:
-            words.address, answered = peer.address, words.answered
-            if not peer.is_proxy:
-                answered = answered._replace(address=peer.address)
-            words.line = self._watcher.line_of(answered)
-        if words.line is not None:
-            self._watcher.log_again(words.line)
-        now = int(self._clock())
-        if now != self._second:
-            self._second, self._date = now, formatdate(now, usegmt=True).encode()
-        return b"%b%b%b" % (answer.before_date, self._date, answer.after_date)
+        return self._give(words, peer, loop)
 
     def record(self, peer: Peer, sent: bytes, request: PlainRequest | None) -> Recording | None:
         """A recording for a request that has just come; None if nobody has asked for that before.
@@ -279,9 +289,11 @@ class HotAnswers:
             or sent.find(_END_OF_HEAD) != len(sent) - len(_END_OF_HEAD)
         ):
             return None
-        raw = (peer.kind, sent)
-        key = raw if request is None else (peer.kind, _what_matters(request))
-        return Recording(self, key, raw) if self._is_seen(key) else None
+        matters = sent if request is None else _what_matters(request)
+        if matters is None:
+            return None
+        key = (peer.kind, matters)
+        return Recording(self, key, (peer.kind, sent)) if self._is_seen(key) else None
 
     def keep(self, answer: HotAnswer, sent: Key) -> None:
         """Remember an answer, and the request that it was given to."""
@@ -303,16 +315,33 @@ class HotAnswers:
             if self._answers.get(answer.key) is answer:
                 self._answers.move_to_end(answer.key)
 
-    def _holds(self, answer: HotAnswer) -> bool:
-        """Whether an answer is still right; it is dropped otherwise."""
-        if answer.serials == self._agreed() and (
-            answer.valid_until == inf or answer.valid_from <= self._clock() < answer.valid_until
-        ):
-            return True
-        # It was worth keeping before, so it is now, as soon as it is known anew.
-        self._once_seen.add(hash(answer.key))
-        self._drop(answer)
-        return False
+    def _give(self, words: Words, peer: Peer, loop: asyncio.AbstractEventLoop) -> bytes | None:
+        answer, now = words.answer, self._clock()
+        if answer.serials != self._agreed() or not answer.valid_from <= now < answer.valid_until:
+            self._drop_for_now(answer)
+            return None
+        if not answer.hits:
+            if not self._uncounted:
+                loop.call_later(_COUNT_SECONDS, self.count)
+            self._uncounted.append(answer)
+        answer.hits += 1
+        if peer.address != words.address:
+            words.address, answered = peer.address, words.answered
+            if not peer.is_proxy:
+                answered = answered._replace(address=peer.address)
+            words.line = self._watcher.line_of(answered)
+        if words.line is not None:
+            self._watcher.log_again(words.line)
+        second = int(now)
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True).encode()
+        return answer.output(second, self._date)
+
+    def _drop_for_now(self, answer: HotAnswer) -> None:
+        """It was worth keeping before, so it is now, as soon as it is known anew."""
+        if self._answers.get(answer.key) is answer:
+            self._once_seen.add(hash(answer.key))
+            self._drop(answer)
 
     def _is_seen(self, key: Key) -> bool:
         """Whether this came before; if so, it is forgotten, else remembered."""
@@ -365,20 +394,28 @@ def _forwarded_for(request: PlainRequest) -> str:
     return b",".join(forwarded).decode("latin-1")
 
 
-def _what_matters(request: PlainRequest) -> bytes:
+def _what_matters(request: PlainRequest) -> bytes | None:
     """All of a request that its answer may depend on, in the order in which it was said.
 
-    The parts of it have no line feeds in them.
+    The parts of it have no line feeds in them. None: no answer to it is kept.
     """
-    said = [b"%b:%b" % header for header in request.headers if header[0] not in SAYS_NOTHING]
-    if is_forwarded(_forwarded_for(request)):
+    said = [request.method.encode(), request.target]
+    is_passed_on = False
+    for name, value in request.headers:
+        if name in MATTERS:
+            said.append(b"%b:%b" % (name, value))
+        elif name in _NEVER or (name == _CONNECTION and value.lower() != _USUAL_CONNECTION):
+            return None
+        elif name == _FORWARDED_FOR:
+            is_passed_on = True
+    if is_passed_on and is_forwarded(_forwarded_for(request)):
         said.append(_FORWARDED_FOR)
-    return b"%b\n%b\n%b" % (request.method.encode(), request.target, b"\n".join(said))
+    return b"\n".join(said)
 
 
 def may_be_kept(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bool:
     """Whether an answer to a request with such headers, names in lower case, is one for all."""
     return http_version == "1.1" and not any(
-        name in _NEVER or (name == b"connection" and value.lower() != b"keep-alive")
+        name in _NEVER or (name == _CONNECTION and value.lower() != _USUAL_CONNECTION)
         for name, value in headers
     )

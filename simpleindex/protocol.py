@@ -12,7 +12,7 @@ once (`hot`); a plain request that has come in one piece goes to the application
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
@@ -23,9 +23,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from simpleindex.connections import Bounds, Connection, Connections, Phase, Refusal
-from simpleindex.hot import RECORDING_KEY, HotAnswers, Peer, Recording, Words, may_be_kept
+from simpleindex.hot import RECORDING_KEY, HotAnswers, Peer, Recording, may_be_kept
 from simpleindex.protocol_h11 import SpeakingConnection
 from simpleindex.protocol_output import (
+    SLICE_BYTES,
     Output,
     PatientFlow,
     bound_kernel_memory,
@@ -42,6 +43,9 @@ _Hot: TypeAlias = Callable[[], "HotAnswers | None"]
 
 _ReadPlain: TypeAlias = Callable[[bytes], PlainRequest | None]
 """Tells the request that has come, if it is a plain one."""
+
+_IDLE, _SILENT = Phase.IDLE, Phase.SILENT
+"""Members of an enumeration take their time to be looked up."""
 
 
 def nothing_is_hot() -> None:
@@ -109,14 +113,16 @@ class IndexProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what a client sends."""
-        phase = self._connection.phase
+        connection = self._connection
+        phase = connection.phase
+        if phase is _IDLE or phase is _SILENT:
+            connection.received_bytes += len(data)
+            self._take_first_part(data)
+            return
         # RFC 9112, 9.6: after `Connection: close` there is no further request.
         if phase is Phase.LEAVING or (phase is Phase.ANSWERING and self._was_last()):
             return
-        self._connection.received_bytes += len(data)
-        if phase is Phase.IDLE or phase is Phase.SILENT:
-            self._take_first_part(data)
-            return
+        connection.received_bytes += len(data)
         self.conn.may_be_too_large = True
         if self._plain is None:
             super().data_received(data)
@@ -246,25 +252,28 @@ class IndexProtocol(H11Protocol):
 
     def _take_first_part(self, data: bytes) -> None:
         """Take what comes between two requests, when nothing is left of the one before."""
-        hot, peer = self._hot(), None
+        hot = self._hot()
         if hot is not None:
             if self._peer is None or self._peer[0] is not hot:  # there are other settings
                 self._peer = (hot, hot.peer(self.scheme, self.server, self._address))
-            peer = self._peer[1]
-            if self._is_answered_at_once(hot, peer, hot.find(peer, data)):
-                return
+            if self._is_read_at_once():
+                answer = hot.answer_to(self._peer[1], data, self.loop)
+                if answer is not None:
+                    self._answer_at_once(answer)
+                    return
         bounds = self._connections.bounds
         is_small = len(data) <= bounds.header_bytes
         plain = self._read_plain(data) if is_small else None
         if plain is not None and len(plain.headers) > bounds.header_count:
             plain = None
         recording = None
-        if hot is not None and peer is not None:
-            if plain is not None:
-                like = hot.find_like(peer, data, plain)
-                if self._is_answered_at_once(hot, peer, like):
+        if hot is not None and self._peer is not None:
+            if plain is not None and self._is_read_at_once():
+                answer = hot.answer_to_like(self._peer[1], data, plain, self.loop)
+                if answer is not None:
+                    self._answer_at_once(answer)
                     return
-            recording = hot.record(peer, data, plain)
+            recording = hot.record(self._peer[1], data, plain)
         if plain is not None:
             self._answer_plain(plain, recording)
             return
@@ -293,7 +302,12 @@ class IndexProtocol(H11Protocol):
         }
         if recording is not None:
             self._begin_recording(recording, scope)
-        self.cycle = self._plain = PlainCycle(
+        plain = self._answer_with(scope, is_last=request.is_last)
+        self._begin_task(plain.run_asgi(self._plain_app))
+
+    def _answer_with(self, scope: dict[str, Any], *, is_last: bool) -> PlainCycle:
+        """Begin to answer a request that h11 has not seen."""
+        self.cycle = self._plain = plain = PlainCycle(
             scope=scope,
             conn=self.conn,
             transport=self.transport,
@@ -306,25 +320,30 @@ class IndexProtocol(H11Protocol):
             on_response=self.on_response_complete,
             output=self._output,
             later=self.loop.call_soon,
-            is_last=request.is_last,
+            is_last=is_last,
         )
-        task = self.loop.create_task(self.cycle.run_asgi(self._plain_app))
+        self._connection.turn(Phase.ANSWERING)
+        return plain
+
+    def _begin_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
-        self._connection.turn(Phase.ANSWERING)
 
-    def _is_answered_at_once(self, hot: HotAnswers, peer: Peer, words: Words | None) -> bool:
-        """Whether the answer to all that has come is known, and is sent."""
-        transport = self.transport
-        # Who does not read what it asks for has to do with flow control.
-        if words is None or transport.get_write_buffer_size() or transport.is_closing():
-            return False
-        output = hot.give(words, peer, self.loop)
-        self._output.add(output)
+    def _is_read_at_once(self) -> bool:
+        """Whether the client has taken all so far. Who does not has to do with flow control."""
+        return not (self.transport.get_write_buffer_size() or self.transport.is_closing())
+
+    def _answer_at_once(self, answer: bytes) -> None:
+        """Send an answer that is known."""
+        if len(answer) > SLICE_BYTES:
+            plain = self._answer_with({"type": "http", "method": "GET"}, is_last=False)
+            self._begin_task(plain.send_whole(answer))
+            return
+        self._output.produced_bytes += len(answer)  # nothing is recorded between two requests
         self.server_state.total_requests += 1
-        transport.write(output)
+        self.transport.write(answer)
         self._connection.answered()
-        return True
 
     def _record(self, recording: Recording) -> None:
         """Let the request that has just come carry a recording, if all of it is understood."""

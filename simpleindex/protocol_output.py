@@ -38,10 +38,10 @@ class Output:
 
     def __init__(self) -> None:
         self.produced_bytes = 0
-        self._record: list[bytes] | None = None
+        self._record: list[bytes | memoryview] | None = None
         self._recorded_bytes = 0
 
-    def add(self, output: bytes) -> None:
+    def add(self, output: bytes | memoryview) -> None:
         """This goes out now."""
         self.produced_bytes += len(output)
         if self._record is not None:

@@ -65,6 +65,18 @@ class PlainCycle(RequestResponseCycle):
         else:
             raise RuntimeError(f"{message['type']} came in the middle of an answer")
 
+    async def send_whole(self, output: bytes) -> None:
+        """Send an answer that is known from its first byte to its last."""
+        self.response_started = True
+        view = memoryview(output)
+        for start in range(0, len(output), SLICE_BYTES):
+            if self.flow.write_paused and not self.disconnected:
+                await self.flow.drain()
+            if self.disconnected:
+                return
+            self._write(view[start : start + SLICE_BYTES])
+        self._finish()
+
     def _begin(self, message: HTTPResponseStartEvent) -> None:
         self.response_started = True
         status, phrase = message["status"], STATUS_PHRASES[message["status"]]
@@ -108,13 +120,16 @@ class PlainCycle(RequestResponseCycle):
         if head or body:
             self._write(head + body if head else body)
         if is_end:
-            self.response_complete = True
-            self.message_event.set()
-            if self._closes or not self.keep_alive:
-                self.transport.close()
-            self.on_response()
+            self._finish()
 
-    def _write(self, output: bytes) -> None:
+    def _finish(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if self._closes or not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _write(self, output: bytes | memoryview) -> None:
         self._output.add(output)
         self.transport.write(output)
 

@@ -1,5 +1,6 @@
 """Answers that are given again without asking the application."""
 
+import random
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,6 +9,7 @@ import pytest
 
 from simpleindex.events import Event
 from simpleindex.hot import Standing
+from simpleindex.protocol_output import SLICE_BYTES
 from tests.hot_site import (
     EARLIER,
     HEAD,
@@ -274,8 +276,47 @@ def test_what_was_asked_for_longest_ago_goes_when_the_memory_is_full(
     assert site.calls == 23
 
 
-def test_what_is_too_large_to_be_sent_in_one_piece_is_made_anew(desk: Desk, site: Site) -> None:
-    site.body = bytes(256 << 10)
+def test_what_is_too_large_to_be_kept_is_made_anew(desk: Desk, site: Site) -> None:
+    site.body = bytes(1 << 20)
     line = heated(desk)
     ask(line, REQUEST)
     assert site.calls == 3
+
+
+def test_a_large_answer_goes_out_as_fast_as_it_is_read(desk: Desk, site: Site) -> None:
+    site.body = random.Random(1).randbytes(700 << 10)
+    line = heated(desk)
+    line.reads = False
+    line.heard.clear()
+    line.send(REQUEST)
+    assert line.get_write_buffer_size() == SLICE_BYTES
+    line.send(REQUEST)  # its turn is when the first is done
+    for _ in range(30):
+        assert line.get_write_buffer_size() <= SLICE_BYTES + (16 << 10)
+        line.read(50_000)
+    assert site.calls == 3
+    _, *answers = line.heard.split(b"HTTP/1.1 200 OK\r\n")
+    assert [answer.partition(b"\r\n\r\n")[2] == site.body for answer in answers] == [True, True]
+    line.reads = True
+    assert ask(line, REQUEST).endswith(site.body)
+    assert site.calls == 3
+
+
+def test_who_hangs_up_in_the_middle_of_a_large_answer_is_forgotten(desk: Desk, site: Site) -> None:
+    site.body = bytes(700 << 10)
+    line = heated(desk)
+    line.reads = False
+    line.send(REQUEST)
+    assert line.is_open
+    line.hang_up()
+    assert site.calls == 2
+    assert ask(desk.connect(), REQUEST).endswith(site.body)
+
+
+def test_who_does_not_read_a_large_answer_is_hung_up_on(desk: Desk, site: Site) -> None:
+    site.body = bytes(700 << 10)
+    line = heated(desk)
+    line.reads = False
+    line.send(REQUEST)
+    desk.clock.pass_time(desk.connections.bounds.unread_seconds + 2)
+    assert not line.is_open

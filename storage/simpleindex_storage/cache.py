@@ -91,6 +91,8 @@ class Cache:
                 self._parts = Parts(folder / "parts")
                 if_it_fails.callback(self._parts.close)
                 self._records = CacheSqlite(folder)
+                self.agreed_serial = self._records.agreed_serial
+                """The serial that everybody sees, if no change is on its way."""
                 if_it_fails.pop_all()
         self._upkeep = Upkeep(folder, self._records, self._files, self._parts)
         self._evicting = Lock()
@@ -101,10 +103,6 @@ class Cache:
         self._uses = Uses(self._write_uses)
 
     # Pages
-
-    def agreed_serial(self) -> int | None:
-        """The serial that everybody sees, if no change is on its way."""
-        return self._records.agreed_serial()
 
     def settled_serial(self) -> int:
         """The serial of the last change that was announced."""

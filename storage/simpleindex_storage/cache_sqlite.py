@@ -36,6 +36,8 @@ class CacheSqlite:
             _make_private(folder / name)
         self._turnstile = FileLock(folder / "lock")
         self._generation = Generation(folder / "generation")
+        self.agreed_serial = self._generation.agreed
+        """The serial that everybody sees, if no change is on its way."""
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._is_closed = False
         try:
@@ -46,10 +48,6 @@ class CacheSqlite:
             self._turnstile.close()
             self._generation.close()
             raise
-
-    def agreed_serial(self) -> int | None:
-        """The serial that everybody sees, if no change is on its way."""
-        return self._generation.agreed()
 
     def settled_serial(self) -> int:
         """The serial of the last commit that was announced."""

@@ -52,6 +52,9 @@ class SqliteCatalog:
         self._turnstile = FileLock(folder / "lock")
         self._journal = journal
         self._generation = generation
+        self.agreed_serial = self._generation.agreed
+        """The serial that everybody sees, if no change is on its way. (Asked for at each request,
+        so that another call in between would show.)"""
         self._now = now
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         # Opened first, and for writing: a reader alone could not replay what a crash has left.
@@ -106,10 +109,6 @@ class SqliteCatalog:
         job = _Job(lambda _: None, Actor(""), "begin segment", begins_segment=True)
         self._submit(job)
         job.done.result()
-
-    def agreed_serial(self) -> int | None:
-        """The serial that everybody sees, if no change is on its way."""
-        return self._generation.agreed()
 
     def settled_serial(self) -> int:
         """The serial of the last commit that was announced."""
