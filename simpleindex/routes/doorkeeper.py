@@ -43,17 +43,26 @@ class Doorkeeper:
 
         Raises TooManyFailures.
         """
-        address = address_of(request, self._trusted_proxies)
-        credentials = credentials_of(request)
+        known = await in_thread(lambda: self.recognise(request))
+        if known is not None:
+            return known
+        address, credentials = self._claim(request)
+        assert credentials is not None  # who sends none is anybody, and known as that
+        return _told(
+            request,
+            address,
+            await self._in_turn(
+                lambda: self._authenticator.identify(credentials, address), credentials, address
+            ),
+        )
+
+    def recognise(self, request: Request) -> Principal | None:
+        """As `identify`, in a thread of the caller's; None where a password has to be hashed."""
+        address, credentials = self._claim(request)
         if credentials is None:
             return replace(ANYBODY, address=address)
-        known = await in_thread(lambda: self._authenticator.recognise(credentials, address))
-        if known is None:
-            known = await self._in_turn(
-                lambda: self._authenticator.identify(credentials, address), credentials, address
-            )
-        say_user(request.scope, known.name)
-        return replace(known, address=address, is_unproven=known.name is None)
+        known = self._authenticator.recognise(credentials, address)
+        return None if known is None else _told(request, address, known)
 
     async def identify_reader(self, request: Request) -> Principal:
         """As `identify`; but whoever was wrong too often is anybody, who may read as before."""
@@ -81,6 +90,10 @@ class Doorkeeper:
         """The hash of a new password."""
         return await _run(self._for_known, lambda: hash_password(password))
 
+    def _claim(self, request: Request) -> tuple[str | None, Credentials | None]:
+        """Where a request comes from, and who it says that it is from."""
+        return address_of(request, self._trusted_proxies), credentials_of(request)
+
     async def _in_turn(
         self, job: Callable[[], T], credentials: Credentials, address: str | None
     ) -> T:
@@ -91,6 +104,12 @@ class Doorkeeper:
     def login_seconds(self) -> int:
         """How long a token is good for."""
         return self._authenticator.logins.valid_seconds
+
+
+def _told(request: Request, address: str | None, known: Principal) -> Principal:
+    """Who was found to have sent a request, as the rest of it is told."""
+    say_user(request.scope, known.name)
+    return replace(known, address=address, is_unproven=known.name is None)
 
 
 async def _run(executor: ThreadPoolExecutor, job: Callable[[], T]) -> T:

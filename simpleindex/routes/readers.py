@@ -60,8 +60,18 @@ class Readers:
     async def _read(self, request: Request, work: Callable[[Reader], T]) -> T:
         if credentials_of(request) is None:
             return await self._as(ANYBODY, work)
+
+        def read_if_known() -> T:
+            try:
+                return work(Reader(self._rules, None))
+            except WhoIsAsking:
+                known = self._doorkeeper.recognise(request)
+                if known is None:
+                    raise
+                return work(Reader(self._rules, known))
+
         try:
-            return await in_thread(lambda: work(Reader(self._rules, None)))
+            return await in_thread(read_if_known)
         except WhoIsAsking:
             pass
         return await self._as(await self._doorkeeper.identify(request), work)

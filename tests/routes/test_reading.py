@@ -4,13 +4,14 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from simpleindex.access import Authenticator
+from simpleindex.routes.asking import in_thread
 from simpleindex.wire.credentials import Credentials
 from simpleindex_storage.model import Index, StageSettings, User
 from simpleindex_storage.names import IndexName, UserName
@@ -20,6 +21,8 @@ from tests.asgi import Answer
 from tests.builders import BuiltFile, a_wheel, a_zip
 from tests.documents import send_documentation, send_result
 from tests.routes.sites import DEVPI, NOW, V1_HTML, V1_JSON, MakeSite, Site, a_site, basic
+
+T = TypeVar("T")
 
 # A word that no answer has by chance; whatever has it, has leaked.
 SECRET = "hushhush"
@@ -402,6 +405,22 @@ def test_a_file_of_an_open_index_costs_no_look_at_the_index(
     monkeypatch.setattr(SqliteSnapshot, "index", lambda _, name: looks.append(name))
     assert site.get(f"{target}/{OPEN_WHEEL.filename}").status == 200
     assert looks == []
+
+
+@pytest.mark.parametrize("below", [f"/+simple/{SECRET}/", FILE, f"{FILE}.metadata"])
+def test_who_need_not_be_hashed_is_shown_what_is_closed_in_one_hop(
+    below: str, guarded: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops: list[object] = []
+
+    async def counted(job: Callable[[], T]) -> T:
+        hops.append(job)
+        return await in_thread(job)
+
+    for room in ("readers", "doorkeeper"):
+        monkeypatch.setattr(f"simpleindex.routes.{room}.in_thread", counted)
+    assert get(guarded, f"/alice/secret{below}", by="alice").status == 200
+    assert len(hops) == 1
 
 
 # Tokens
