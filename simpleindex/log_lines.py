@@ -65,15 +65,13 @@ class LineWriter:
             if self._waiting_bytes + len(line) > _WAITING_BYTES_MAX:
                 self._dropped += 1
                 return False
+            before_bytes = self._waiting_bytes
             self._waiting.append(line)
-            self._waiting_bytes += len(line)
-            if self._thread is None or not self._thread.is_alive():  # also after a fork
-                self._thread = Thread(target=self._write_on, name="log", daemon=True)
-                self._thread.start()
-        if urgent or self._waiting_bytes >= _BATCH_BYTES:
+            self._waiting_bytes = after_bytes = before_bytes + len(line)
+        if not before_bytes:
+            self._wake()
+        if urgent or before_bytes < _BATCH_BYTES <= after_bytes:
             self._urgent.set()
-        if not self._some.is_set():
-            self._some.set()
         return True
 
     def close(self) -> None:
@@ -84,6 +82,14 @@ class LineWriter:
         self._some.set()
         if self._thread is not None:
             self._thread.join(_CLOSE_SECONDS_MAX)
+
+    def _wake(self) -> None:
+        """Let the thread take what waits; it is begun if there is none."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():  # also after a fork
+                self._thread = Thread(target=self._write_on, name="log", daemon=True)
+                self._thread.start()
+        self._some.set()
 
     def _write_on(self) -> None:
         while True:
