@@ -1,13 +1,15 @@
-"""Load on a server: wrk for reads, and a driver of our own for uploads."""
+"""Load on a server: wrk for reads, and a driver of our own for uploads, as lean as Python can."""
 
 import base64
 import http.client
 import json
 import re
+import selectors
 import shutil
-import threading
+import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from tests.builders import an_upload_body
 
 WRK_CONNECTIONS = 16
 _MB = 1_000_000
+_ANSWER_BYTES_MAX = 64 << 10
+_CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 
 
 class LoadFailed(Exception):
@@ -128,18 +132,12 @@ def run_uploads(
 
     Raises LoadFailed at the first answer other than 200.
     """
-    stream = _SharedUploads(uploads, seconds_max)
-    threads = [
-        threading.Thread(target=_send_uploads, args=(served, stream, headers))
-        for _ in range(connections)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if stream.failures:
-        raise LoadFailed(stream.failures[0])
-    return stream.rate
+    assert served.upload_path is not None
+    path = served.upload_path
+    # Whole requests, made before the clock starts: what is measured is the server.
+    requests = [_upload_request(path, upload, headers) for upload in uploads]
+    with _Uploading(requests, served.port, connections) as uploading:
+        return uploading.rate(seconds_max)
 
 
 def login_headers(served: Served) -> dict[str, str]:
@@ -161,54 +159,121 @@ def login_headers(served: Served) -> dict[str, str]:
     return {"X-Devpi-Auth": credentials, "User-Agent": FILE_HEADERS["User-Agent"]}
 
 
-class _SharedUploads:
-    """What several connections take their next upload from."""
+def _upload_request(path: str, upload: Upload, headers: Mapping[str, str]) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Accept-Encoding: identity"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Type: {upload.content_type}", f"Content-Length: {len(upload.body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + upload.body
 
-    def __init__(self, uploads: Sequence[Upload], seconds_max: float) -> None:
-        self.failures: list[str] = []
-        self._uploads = iter(uploads)
-        self._lock = threading.Lock()
-        self._started = time.perf_counter()
-        self._last_done = self._started
-        self._deadline = self._started + seconds_max
+
+class _Uploading:
+    """One thread that sends from all connections: several would wait for each other."""
+
+    def __init__(self, requests: Sequence[bytes], port: int, connections: int) -> None:
+        self._requests = iter(requests)
         self._done = 0
+        self._selector = selectors.DefaultSelector()
+        with ExitStack() as if_it_fails:
+            if_it_fails.callback(self._selector.close)
+            self._uploaders = [
+                _Uploader(if_it_fails.enter_context(_connected(port))) for _ in range(connections)
+            ]
+            self._to_close = if_it_fails.pop_all()
 
-    def __iter__(self) -> Iterator[Upload]:
-        while True:
-            with self._lock:
-                if self.failures or time.perf_counter() > self._deadline:
-                    return
-                upload = next(self._uploads, None)
-            if upload is None:
-                return
-            yield upload
+    def __enter__(self) -> "_Uploading":
+        return self
 
-    def count_done(self) -> None:
-        with self._lock:
-            self._done += 1
-            self._last_done = time.perf_counter()
+    def __exit__(self, *_: object) -> None:
+        self._to_close.close()
 
-    @property
-    def rate(self) -> float:
-        return self._done / (self._last_done - self._started)
+    def rate(self, seconds_max: float) -> float:
+        """Send until time or requests run out, read all answers; how many there were a second."""
+        started = last_done = time.perf_counter()
+        for uploader in self._uploaders:
+            self._selector.register(uploader.connection, selectors.EVENT_READ, uploader)
+            self._send_next(uploader)
+        while any(uploader.is_waiting for uploader in self._uploaders):
+            ready = self._selector.select(ANSWER_SECONDS_MAX)
+            if not ready:
+                raise LoadFailed(f"upload: no answer in {ANSWER_SECONDS_MAX:.0f} seconds")
+            for key, events in ready:
+                if not self._go_on(key.data, events):
+                    continue
+                self._done += 1
+                last_done = time.perf_counter()
+                if last_done - started < seconds_max:
+                    self._send_next(key.data)
+        return self._done / (last_done - started)
+
+    def _send_next(self, uploader: "_Uploader") -> None:
+        request = next(self._requests, None)
+        if request is not None:
+            uploader.begin(request)
+            self._send(uploader)
+
+    def _go_on(self, uploader: "_Uploader", events: int) -> bool:
+        """Send and read as far as that goes; whether the answer has come. Raises LoadFailed."""
+        if events & selectors.EVENT_WRITE:
+            self._send(uploader)
+        return bool(events & selectors.EVENT_READ) and uploader.has_read_all()
+
+    def _send(self, uploader: "_Uploader") -> None:
+        events = selectors.EVENT_READ
+        if not uploader.has_sent_all():
+            events |= selectors.EVENT_WRITE
+        if self._selector.get_key(uploader.connection).events != events:
+            self._selector.modify(uploader.connection, events, uploader)
 
 
-def _send_uploads(served: Served, stream: _SharedUploads, headers: Mapping[str, str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=ANSWER_SECONDS_MAX)
-    assert served.upload_path is not None
-    try:
-        for upload in stream:
-            content_type = {"Content-Type": upload.content_type}
-            connection.request("POST", served.upload_path, upload.body, {**headers, **content_type})
-            answer = read_answer(connection)
-            if answer.status != 200:
-                stream.failures.append(f"upload: {answer.status} {answer.body[:200]!r}")
-                return
-            stream.count_done()
-    except (OSError, http.client.HTTPException) as error:
-        stream.failures.append(f"upload: {error!r}")
-    finally:
-        connection.close()
+class _Uploader:
+    """One connection, and where its request and the answer to it have got to."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.is_waiting = False
+        """Whether an answer is to come."""
+        self._rest = memoryview(b"")
+        self._answer = b""
+
+    def begin(self, request: bytes) -> None:
+        """Let a request be the next that is sent."""
+        self._rest, self._answer, self.is_waiting = memoryview(request), b"", True
+
+    def has_sent_all(self) -> bool:
+        """Send on, as far as that goes at once; whether nothing is left. Raises LoadFailed."""
+        try:
+            while self._rest:
+                self._rest = self._rest[self.connection.send(self._rest) :]
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise LoadFailed(f"upload: {error!r}") from error
+        return True
+
+    def has_read_all(self) -> bool:
+        """Read on; whether the answer is whole. Raises LoadFailed for any but 200."""
+        try:
+            received = self.connection.recv(_ANSWER_BYTES_MAX)
+        except OSError as error:
+            raise LoadFailed(f"upload: {error!r}") from error
+        self._answer += received
+        head, is_whole, body = self._answer.partition(b"\r\n\r\n")
+        if not received or (is_whole and not head.startswith(b"HTTP/1.1 200 ")):
+            raise LoadFailed(f"upload: {self._answer[:200]!r}")
+        if not is_whole:
+            return False
+        length = _CONTENT_LENGTH.search(head)
+        if length is None:
+            raise LoadFailed(f"upload: an answer without a length: {head!r}")
+        self.is_waiting = len(body) < int(length[1])
+        return not self.is_waiting
+
+
+def _connected(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), ANSWER_SECONDS_MAX)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setblocking(False)
+    return connection
 
 
 # The requests are made before the clock starts; braces are doubled for str.format.
