@@ -4,6 +4,7 @@
     root/files/<user>/<index>/+f/<3 hex>/<13 hex>/<filename>.metadata   its core metadata, ...
     root/incoming/<process>.lock                                        held while the process lives
     root/incoming/<process>/<number>                                    drafts being received
+    root/incoming/<process>/<number>.metadata                           what is to lie beside one
     root/incoming/<process>/<user>+<index>/<16 hex>+<number>+<filename> drafts being published
 
 A draft is renamed to say where it goes before it is linked there, so that the next start can
@@ -14,20 +15,26 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 from .draft_names import noted_name, noted_place
-from .durable import link, sync_file, sync_folder, unavailable_on_failure
+from .durable import SyncingTogether, link, sync_file, sync_folder, unavailable_on_failure
 from .errors import NotStored
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace
 from .plain_files import files_below, open_plainly
 from .processes import folder_of, marks, new_mark
+
+_SIDECARS = tuple(Sidecar)
 
 
 class DiskFiles:
@@ -48,8 +55,9 @@ class DiskFiles:
         self._numbers = count()
         self._lasting = {self._files}
         """Folders whose names are known to be on the disk, not just in its cache."""
-        self._noted: dict[Path, Path] = {}
-        """Where drafts that are being published lie now, by where they were received."""
+        self._syncing = SyncingTogether()
+        self._noted: dict[Path, _Noted] = {}
+        """The drafts that are being published, by where they were received."""
         self._unfinished: set[Path] = set()
         """Drafts whose name tells what could not be taken back."""
         self._in_the_way: set[Path] = set()
@@ -87,10 +95,9 @@ class DiskFiles:
     def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Put staged bytes at their place, to stay. Raises Unavailable."""
         with unavailable_on_failure(f"{place.filename} cannot be stored"):
-            sync_file(staged.path)
-            noted = self._note(staged, place)
+            noted = self._note(staged, place, sidecars)
             final = self._files / place.path
-            while not self._link_all(noted, sidecars, final):
+            while not self._link_all(noted, final):
                 pass  # a removal took the folder away; it holds nothing else, so it cannot go on
 
     def confirm(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
@@ -101,13 +108,11 @@ class DiskFiles:
         """
         if staged.path not in self._noted:  # it was there already, and has been removed just now
             self.publish(staged, place, sidecars)
-        final = self._files / place.path
+        noted, final = self._noted[staged.path], self._files / place.path
         with unavailable_on_failure(f"{place.filename} cannot be stored"):
-            changed = self._put_right(self._noted[staged.path], final)
-            for sidecar, content in sidecars.items():
-                if not _holds(_beside(final, sidecar), content):
-                    with self._sidecar_draft(content) as draft:
-                        changed |= self._put_right(draft, _beside(final, sidecar))
+            changed = self._put_right(noted.path, final)
+            for sidecar in sidecars:
+                changed |= self._put_right(noted.beside[sidecar], _beside(final, sidecar))
             if changed:
                 sync_folder(final.parent)
 
@@ -123,7 +128,9 @@ class DiskFiles:
         """Keep the draft, whose name tells `finish`, or the next start, what was going on."""
         noted = self._noted.pop(staged.path, None)
         if noted is not None:
-            self._unfinished.add(noted)
+            self._unfinished.add(noted.path)
+            for draft in noted.beside.values():
+                self._drop(draft)
 
     def finish(self, is_recorded: Callable[[FilePlace], bool]) -> None:
         """Take back what could not be taken back before. Raises Unavailable."""
@@ -164,6 +171,7 @@ class DiskFiles:
 
     def close(self) -> None:
         """Remove this process's folder of drafts, and its mark, unless a draft is to be found."""
+        self._syncing.close()
         if not self._unfinished:
             with suppress(OSError):
                 shutil.rmtree(self._own)
@@ -171,7 +179,8 @@ class DiskFiles:
 
     def _drop_draft(self, path: Path) -> None:
         """Remove what is left of a draft, wherever it lies now."""
-        for left in {path, self._noted.pop(path, path)}:
+        noted = self._noted.pop(path, None)
+        for left in (path,) if noted is None else (noted.path, *noted.beside.values()):
             self._drop(left)
 
     def _drop(self, draft: Path) -> None:
@@ -188,23 +197,33 @@ class DiskFiles:
                 draft.unlink(missing_ok=True)
                 self._in_the_way.discard(draft)
 
-    def _note(self, staged: Staged, place: FilePlace) -> Path:
-        """Rename the draft so that its name tells its place."""
-        noted = self._own / noted_name(place, next(self._numbers))
-        noted.parent.mkdir(exist_ok=True)
-        staged.path.rename(noted)
+    def _note(
+        self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]
+    ) -> "_Noted":
+        """Let the bytes be on the disk, and then the draft's name tell its place."""
+        beside: dict[Sidecar, Path] = {}
+        syncs: list[Callable[[], None]] = [partial(sync_file, staged.path)]
+        try:
+            for sidecar, content in sidecars.items():
+                beside[sidecar] = self._own / f"{next(self._numbers)}{sidecar}"
+                syncs.append(partial(_write_synced, beside[sidecar], content))
+            self._syncing.sync(syncs)
+            noted = _Noted(self._own / noted_name(place, next(self._numbers)), beside)
+            _rename(staged.path, noted.path)
+        except BaseException:
+            for draft in beside.values():
+                self._drop(draft)
+            raise
         self._noted[staged.path] = noted
         return noted
 
-    def _link_all(self, noted: Path, sidecars: Mapping[Sidecar, bytes], final: Path) -> bool:
+    def _link_all(self, noted: "_Noted", final: Path) -> bool:
         """Link a file and what lies beside it; False if the folder vanished meanwhile."""
         try:
-            self._make_place(final.parent)
-            for sidecar, content in sidecars.items():
-                with self._sidecar_draft(content) as draft:
+            with self._place(final.parent):
+                for sidecar, draft in noted.beside.items():
                     _link(draft, _beside(final, sidecar))
-            _link(noted, final)
-            sync_folder(final.parent)
+                _link(noted.path, final)
         except (FileNotFoundError, FileExistsError):
             # mkdir says that the folder exists, too, if it vanishes before it is looked at.
             if os.path.lexists(final.parent) or not final.parent.parent.is_dir():
@@ -212,44 +231,46 @@ class DiskFiles:
             return False
         return True
 
-    def _make_place(self, folder: Path) -> None:
-        """Create the folder of one file, its name as lasting as the file that will lie in it."""
-        self._make_lasting(folder.parent)
-        if not folder.parent.is_dir():  # somebody has taken away what had been there to stay
-            self._lasting = {self._files}
-            self._make_lasting(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-
-    def _make_lasting(self, folder: Path) -> None:
-        """Create a folder that many files share, and its parents.
+    @contextmanager
+    def _place(self, folder: Path) -> Iterator[None]:
+        """Create the folder of one file; all names are synced when the block has put it there.
 
         A folder that is there already may have been made a moment ago, by a process that has not
         synced it yet; so only what this process has synced itself counts as lasting.
         """
-        if folder in self._lasting:
-            return
-        self._make_lasting(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-        self._lasting.add(folder)
+        parents = self._make_folder(folder)
+        yield
+        changed = dict.fromkeys([*(parent.parent for parent in parents), folder.parent, folder])
+        self._syncing.sync(partial(sync_folder, each) for each in changed)
+        self._lasting.update(parents)
 
-    @contextmanager
-    def _sidecar_draft(self, content: bytes) -> Iterator[Path]:
-        path = self._own / str(next(self._numbers))
+    def _make_folder(self, folder: Path) -> Sequence[Path]:
+        """Create the folder of one file; the folders above that are not known to last."""
+        parents = self._not_lasting(folder.parent)
+        for parent in parents:
+            parent.mkdir(exist_ok=True)
         try:
-            path.write_bytes(content)
-            sync_file(path)
-            yield path
-        finally:
-            self._drop(path)
+            folder.mkdir(exist_ok=True)
+        except FileNotFoundError:  # somebody has taken away what had been there to stay
+            if parents:
+                raise
+            self._lasting = {self._files}
+            return self._make_folder(folder)
+        return parents
+
+    def _not_lasting(self, folder: Path) -> Sequence[Path]:
+        """A folder that many files share, and its parents, the outermost first."""
+        if folder in self._lasting:
+            return ()
+        return (*self._not_lasting(folder.parent), folder)
 
     def _put_right(self, source: Path, final: Path) -> bool:
         """Let `final` have the bytes of `source`; whether anything had to be done."""
         if _same_bytes(source, final):
             return False
         if not final.parent.is_dir():
-            self._make_place(final.parent)
+            with self._place(final.parent):
+                pass
         # Over what is there: whoever reads it goes on reading the old bytes, and nobody ever
         # sees the name missing.
         between = self._own / str(next(self._numbers))
@@ -276,7 +297,7 @@ class DiskFiles:
             self._take_back(draft, folder, is_recorded)
         if folder.is_dir():
             shutil.rmtree(folder)
-        return len(drafts)
+        return sum(not draft.name.endswith(_SIDECARS) for draft in drafts)
 
     def _take_back(
         self, draft: Path, folder: Path, is_recorded: Callable[[FilePlace], bool]
@@ -285,6 +306,16 @@ class DiskFiles:
         place = noted_place(draft.relative_to(folder))
         if place is not None and not is_recorded(place):
             self.remove(place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """A draft that is being published."""
+
+    path: Path
+    """Where it lies now; the name tells its place."""
+    beside: Mapping[Sidecar, Path]
+    """Drafts of what is to lie beside it. They stay as long as it does."""
 
 
 class DiskDraft:
@@ -304,9 +335,7 @@ class DiskDraft:
             digest.update(chunk)
         self._size_bytes += len(chunk)
         with unavailable_on_failure("the file cannot be received"):
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[self._file.write(rest) or 0 :]
+            _write_all(self._file, chunk)
 
     def finish(self) -> Staged:
         """All bytes are there."""
@@ -342,6 +371,26 @@ def _link(source: Path, target: Path) -> None:
             _copy(source, target)
 
 
+def _write_all(file: FileIO, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("xb", buffering=0) as file:
+        _write_all(file, content)
+        os.fsync(file.fileno())
+
+
+def _rename(draft: Path, noted: Path) -> None:
+    try:
+        draft.rename(noted)
+    except FileNotFoundError:  # the first of its index
+        noted.parent.mkdir(exist_ok=True)
+        draft.rename(noted)
+
+
 def _copy(source: Path, target: Path) -> None:
     """For disks without hard links. Half a copy is a left-over: no record names it."""
     with source.open("rb") as reading, target.open("xb") as writing:
@@ -357,11 +406,12 @@ def _beside(final: Path, sidecar: Sidecar) -> Path:
 def _same_bytes(source: Path, final: Path) -> bool:
     """Whether a plain file with the bytes of `source` lies there."""
     try:
-        return not final.is_symlink() and (
-            final.samefile(source) or filecmp.cmp(source, final, shallow=False)
-        )
-    except FileNotFoundError:
+        there = final.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    if not stat.S_ISREG(there.st_mode):  # a link, or what the comparison would have to wait for
+        return False
+    return os.path.samestat(there, source.lstat()) or filecmp.cmp(source, final, shallow=False)
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -65,6 +65,7 @@ class Files(Protocol):
     def confirm(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Publish again if a removal of the same bytes has just taken the place away.
 
+        `sidecars` are those that were published, or some of them.
         Called inside the catalog's change, which removals respect too; cheap when all is well.
         """
         ...

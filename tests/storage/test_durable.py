@@ -1,11 +1,12 @@
 import errno
+import threading
 from pathlib import Path
 
 import pytest
 
-from simpleindex_storage.durable import unavailable_on_failure, write_file
+from simpleindex_storage.durable import SyncingTogether, unavailable_on_failure, write_file
 from simpleindex_storage.errors import Unavailable
-from tests.storage.stores import FailingDisk, files_no_larger_than
+from tests.storage.stores import WAIT_SECONDS_MAX, FailingDisk, files_no_larger_than
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,28 @@ def test_what_a_disk_raises_is_told_in_words(error: OSError, sentence: str, full
     assert str(raised.value) == sentence
     assert raised.value.full is full
     assert raised.value.__cause__ is error
+
+
+def test_one_sync_that_fails_is_told_when_all_have_ended() -> None:
+    order: list[str] = []
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    def go_on() -> None:
+        assert failed.wait(WAIT_SECONDS_MAX)
+        order.append("the other one")
+
+    syncing = SyncingTogether()
+    for jobs in ([fail, go_on], [go_on, fail]):
+        failed.clear()
+        with pytest.raises(OSError, match="Input/output error"):
+            syncing.sync(jobs)
+        order.append("told")
+    assert order == ["the other one", "told"] * 2
+    syncing.close()
 
 
 def test_other_errors_are_not_the_disks() -> None:
