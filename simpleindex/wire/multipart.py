@@ -8,6 +8,7 @@ Only the file may be large; it is passed on as it comes. All the rest is bounded
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
@@ -40,11 +41,24 @@ _FILE = "content"
 _SIGNATURE = "gpg_signature"
 """A second, small file: `FILE.asc`, which twine 6 and older send."""
 
+# What nearly all parts begin with, whoever sends them. It leaves nothing to interpret.
+_PLAIN_HEAD = re.compile(
+    rb'Content-Disposition: form-data; name="([0-9A-Za-z_:]{1,80})"'
+    rb'(?:; filename="([0-9A-Za-z_.+!-]{1,200})")?'
+    rb"(?:\r\nContent-Type: [0-9A-Za-z/+.-]{1,80})?"
+)
+
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, 5.1.1
 _PARAMETER = re.compile(
     r"[ \t]*;[ \t]*([0-9A-Za-z!#$%&'*+.^_`|~-]+)[ \t]*=[ \t]*"
     r'(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))'
 )
+
+
+_LINE_END = b"\r\n"
+
+_NO_PREAMBLE = _LINE_END
+"""In front of the first boundary, which may lack it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,13 @@ class Signature:
 Event: TypeAlias = Field | FileStart | FileChunk | FileEnd | Signature
 
 
+@dataclass(frozen=True, slots=True)
+class _PlainPart:
+    name: str
+    filename: str | None
+    content: bytes
+
+
 class _Kind(Enum):
     FIELD = auto()
     FILE = auto()
@@ -101,7 +122,7 @@ class MultipartParser:
         """`content_type` is the request's header, empty if there was none."""
         boundary = _boundary(content_type).encode("ascii")
         self._delimiter = b"\r\n--" + boundary
-        self._preamble: bytes | None = b"\r\n"  # the first boundary may lack it
+        self._preamble: bytes | None = _NO_PREAMBLE
         self._before = b""
         self._ended = False
         self._epilogue_bytes = 0
@@ -130,6 +151,9 @@ class MultipartParser:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """What the next bytes of the body complete or continue."""
+        if self._preamble == _NO_PREAMBLE and (parts := self._plain_parts(chunk)) is not None:
+            self._preamble, self._ended = None, True
+            return self._events_of(parts)
         if self._preamble is not None:
             chunk = self._after_preamble(self._preamble + chunk)
         if self._ended:
@@ -147,6 +171,35 @@ class MultipartParser:
         """The body has ended: was that its end?"""
         if not self._ended:
             raise _refused("it ends before its final boundary, so it was cut off; send it again")
+
+    def _plain_parts(self, chunk: bytes) -> "list[_PlainPart] | None":
+        """The parts of a body that has come whole and has nothing unusual; else None.
+
+        Small uploads are so. To take them apart byte by byte takes ten times as long.
+        """
+        before, *pieces = (_NO_PREAMBLE + chunk).split(self._delimiter)
+        if before or not pieces or pieces.pop() not in (b"--", b"--\r\n"):
+            return None
+        parts = []
+        for piece in pieces:
+            head, blank_line, content = piece.partition(b"\r\n\r\n")
+            match = _PLAIN_HEAD.fullmatch(head, len(_LINE_END))
+            if match is None or not blank_line or not head.startswith(_LINE_END):
+                return None
+            name, filename = match.groups()
+            told = None if filename is None else filename.decode("ascii")
+            parts.append(_PlainPart(name.decode("ascii"), told, content))
+        return parts
+
+    def _events_of(self, parts: "Iterable[_PlainPart]") -> list[Event]:
+        for part in parts:
+            self._text = bytearray()
+            self._begin_part(part.name, part.filename)
+            if part.content:
+                self._on_part_data(part.content, 0, len(part.content))
+            self._on_part_end()
+        events, self._events = self._events, []
+        return events
 
     def _after_preamble(self, seen: bytes) -> bytes:
         # python-multipart skips a preamble too, but which ones depends on how they are cut up.
@@ -194,7 +247,10 @@ class MultipartParser:
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        self._name, filename = _disposition(self._headers)
+        self._begin_part(*_disposition(self._headers))
+
+    def _begin_part(self, name: str, filename: str | None) -> None:
+        self._name = name
         if self._name == _FILE:
             self._kind = _Kind.FILE
             self._begin_file(filename)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 import pytest
+import python_multipart
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,33 @@ def refusal(body: bytes, content_type: str = CONTENT_TYPE) -> str:
 
 END = b"--b--\r\n"
 
+UNUSUAL = [
+    a_part() + b"--b",
+    a_part() + b"--b--x",
+    a_part() + b"--b--\r\n\r\n",
+    a_part() + b"--b-\r\n" + END,
+    a_part() + b"--bb\r\n" + END,
+    a_part() + b"--b \r\n" + END,
+    a_part() + b"--b\n" + END,
+    b"\r\n" + a_part() + END,
+    b"\n" + a_part() + END,
+    a_part() + END + END,
+    a_part(b"v\r\n--b\r\n") + END,
+    a_part(b"v\r\n--bx") + END,
+    a_part(b"\xff") + END,
+    a_part(disposition=b'form-data; name="content"') + END,
+    a_part(disposition=b'form-data; name="n"; filename="a.whl"') + END,
+    a_part(disposition=b'form-data; name="content"; filename=""') + END,
+    a_part(disposition=b'form-data; name="content"; filename="a b.whl"') + END,
+    a_part(disposition=b'form-data; name="n"; name="n"') + END,
+    a_part(disposition=b"form-data; name=n") + END,
+    b"--b\r\nContent-Type: text/plain\r\n\r\nv\r\n" + END,
+    b'--b\r\nContent-Disposition: form-data; name="n"\r\nv\r\n' + END,
+    b"--b\r\n\r\nv\r\n" + END,
+    END,
+    b"",
+]
+
 
 def test_a_form_becomes_its_fields_and_its_file() -> None:
     content = bytes(range(256)) + b"\r\n--b\r\n--bx--\r\n--b-\r\n"
@@ -94,6 +122,45 @@ def test_a_form_becomes_its_fields_and_its_file() -> None:
     ]
     for step in (0, 1, 2, 3, 5, 64):
         assert events_of(body, content_type, step=step) == wanted
+
+
+def test_a_plain_body_that_has_come_whole_is_not_taken_apart_byte_by_byte(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> int:
+        raise AssertionError("byte by byte")
+
+    content = b"\r\n\r\n--b\r\n" + bytes(range(256))
+    content_type, body = a_multipart_body(
+        [(":action", "file_upload"), ("description", "a\r\n\r\nb"), ("empty", "")],
+        ("content", FILENAME, content),
+    )
+    monkeypatch.setattr(python_multipart.MultipartParser, "write", fail)
+    wanted = [
+        Field(":action", "file_upload"),
+        Field("description", "a\r\n\r\nb"),
+        Field("empty", ""),
+        FileStart("content", FILENAME),
+        FileChunk(content),
+        FileEnd(),
+    ]
+    assert events_of(body, content_type) == wanted
+    parser = MultipartParser(content_type)
+    assert parser.feed(body) == wanted
+    parser.finish()
+    with pytest.raises(Refused, match="goes on behind the final boundary"):
+        parser.feed(bytes(5000))
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL)
+def test_what_is_unusual_means_the_same_however_it_comes(unusual: bytes) -> None:
+    def told(step: int) -> list[Event] | str:
+        try:
+            return events_of(unusual, step=step)
+        except Refused as refused:
+            return str(refused).partition(" (")[0]
+
+    assert told(0) == told(1)
 
 
 def test_the_file_may_come_first_and_be_empty() -> None:
