@@ -86,18 +86,20 @@ class UploadDoor:
         Who is asking is settled before anything is read: an unknown sender gets 401 whatever the
         URL names, so that names of indexes cannot be tried out.
         """
-        principal = await self.doorkeeper.identify(request)
         came_with_some = credentials_of(request) is not None
-        permit = await in_thread(lambda: self._permit(principal, at, came_with_some))
+        permit = await self.doorkeeper.identify_and(
+            request, lambda principal: self._permit(principal, at, came_with_some)
+        )
         declared = request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared[:20]) > self.upload_bytes_max + _FORM_BYTES_MAX:
             raise self._too_large()
         reception = _Reception(self.store, self.upload_bytes_max)
         try:
             await self._read(request, reception)
-            taken = await in_thread(lambda: reception.admit(permit, self.now))
+            taken = await in_thread(lambda: reception.store(permit, self.now))
         finally:
-            await in_thread(reception.close)
+            if not reception.is_closed:
+                await in_thread(reception.close)
         for remark in taken.remarks:
             _log.warning("%s took an odd file from %s: %s", permit.index, permit.by.name, remark)
         return taken
@@ -216,6 +218,7 @@ class _Reception:
         self.signature: bytes | None = None
         self.size_bytes = 0
         self.waiting_bytes = 0
+        self.is_closed = False
         self._store = store
         self._waiting: list[bytes] = []
         self._drafts = ExitStack()
@@ -235,8 +238,15 @@ class _Reception:
         self._waiting.clear()
         self.waiting_bytes = 0
 
+    def store(self, permit: _Permit, now: Callable[[], datetime]) -> "_Taken":
+        """All is there: check and store it, and close. Waits for the disk."""
+        try:
+            return self.admit(permit, now)
+        finally:
+            self.close()
+
     def admit(self, permit: _Permit, now: Callable[[], datetime]) -> "_Taken":
-        """All is there: check and store it. Waits for the disk."""
+        """Check and store what is there. Waits for the disk."""
         action = upload_form.action_of(self.fields)
         if action is upload_form.Action.SUBMIT:
             if self.filename is not None:
@@ -254,6 +264,7 @@ class _Reception:
 
     def close(self) -> None:
         """Remove what was not stored. Waits for the disk."""
+        self.is_closed = True
         self._drafts.close()
 
     def _register(self, permit: _Permit) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from threading import Event, current_thread
+from contextlib import contextmanager
+from threading import Event, Thread, current_thread
 
 import pytest
 from starlette.requests import Request
@@ -47,6 +48,43 @@ def a_doorkeeper(catalog: FakeCatalog) -> Doorkeeper:
 def from_(user: str, secret: str) -> Request:
     headers = [(b"authorization", basic(user, secret).encode())]
     return Request({"type": "http", "headers": headers})
+
+
+def test_who_is_recognised_leaves_the_loop_once_for_that_and_for_what_is_to_be_done() -> None:
+    threads: list[Thread] = []
+
+    class WatchedCatalog(FakeCatalog):
+        @contextmanager
+        def snapshot(self) -> Iterator[FakeCatalog]:
+            threads.append(current_thread())
+            with super().snapshot() as seen:
+                yield seen
+
+    def work(principal: Principal) -> Principal:
+        threads.append(current_thread())
+        return principal
+
+    async def ask() -> Principal:
+        catalog = WatchedCatalog()
+        token = LOGINS.issue(catalog.put_user("root", "a hash"))
+        request = from_("root", token)
+        return await a_doorkeeper(catalog).identify_and(request, work)
+
+    assert asyncio.run(ask()) == Principal(UserName("root"))
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+    assert threads[0] is not current_thread()
+
+
+def test_what_is_to_be_done_is_told_of_those_who_prove_nothing_too(stuck: Event) -> None:
+    stuck.set()
+
+    async def ask(request: Request) -> bool:
+        keeper = a_doorkeeper(FakeCatalog())
+        return await keeper.identify_and(request, lambda principal: principal.is_unproven)
+
+    assert asyncio.run(ask(from_("root", "wrong")))
+    assert not asyncio.run(ask(Request({"type": "http", "headers": []})))
 
 
 @pytest.mark.parametrize("user", ["root", "nobody"])

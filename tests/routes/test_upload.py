@@ -3,10 +3,12 @@
 import base64
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
+from simpleindex.routes import doorkeeper, upload
+from simpleindex.routes.asking import in_thread
 from simpleindex_storage.errors import Unavailable
 from simpleindex_storage.model import Index, MirrorSettings
 from simpleindex_storage.names import IndexName
@@ -27,6 +29,7 @@ UV = "application/json;q=0.9, text/plain;q=0.8, text/html;q=0.7"
 CHANGED = a_wheel(extra_files={"demo/changed.py": b"changed"})
 LARGE = a_wheel(extra_files={"demo/data.bin": random.Random(1).randbytes(30_000)})
 
+T = TypeVar("T")
 Body: TypeAlias = tuple[str, bytes]
 """Content-Type, and the bytes."""
 
@@ -47,6 +50,23 @@ def shown(site: Site, index: str = "/root/local/") -> dict[str, str]:
 
 
 # What is taken
+
+
+def test_a_small_upload_leaves_the_event_loop_twice(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops: list[object] = []
+
+    async def counted(job: Callable[[], T]) -> T:
+        hops.append(job)
+        return await in_thread(job)
+
+    site = make_site()
+    for module in (doorkeeper, upload):
+        monkeypatch.setattr(module, "in_thread", counted)
+    assert post(site, an_upload_body(WHEEL)).status == 200
+    assert len(hops) == 2  # who may send it; and all that comes of it
+    assert shown(site) == {WHEEL.filename: WHEEL.sha256}
 
 
 @pytest.mark.parametrize(
