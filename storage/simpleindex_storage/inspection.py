@@ -6,6 +6,7 @@ tell what the others must be.
 """
 
 import io
+import os
 import stat
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -54,12 +55,20 @@ def inspect(path: Path, filename: DistFilename) -> tuple[CoreMetadata, tuple[Fin
     """
     faults = Faults(filename)
     try:
-        with path.open("rb", buffering=_BUFFER_BYTES) as file:
-            size_bytes = file.seek(0, io.SEEK_END)
-            metadata = _INSPECT[filename.kind](file, size_bytes, filename, faults)
+        with path.open("rb", buffering=0) as raw:
+            size_bytes = os.fstat(raw.fileno()).st_size
+            with _buffered(raw, size_bytes) as file:
+                metadata = _INSPECT[filename.kind](file, size_bytes, filename, faults)
     except OSError as error:
         raise Unavailable(f"{filename.text} cannot be read back: {error.strerror}") from error
     return metadata, faults.findings()
+
+
+def _buffered(raw: io.FileIO, size_bytes: int) -> BinaryIO:
+    """The file, to be read here and there: one that fits into the buffer is read once and whole."""
+    if size_bytes > _BUFFER_BYTES:
+        return io.BufferedReader(raw, _BUFFER_BYTES)
+    return io.BytesIO(raw.readall())
 
 
 # Wheels
