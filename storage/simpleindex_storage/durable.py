@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
+from threading import Lock
 
 from .errors import Unavailable
 
@@ -54,14 +55,31 @@ def sync_folder(folder: Path) -> None:
 class SyncingTogether:
     """Lets a disk have several syncs at once: of what waits, it writes all in the same go.
 
-    So two take hardly longer than one. May be used from any thread.
+    So two take hardly longer than one. But where several threads sync, there is enough to write at
+    once, and still more threads would be in each other's way. May be used from any thread.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_SYNCS_MAX, "syncing")  # begins none by itself
+        self._inside = 0
+        self._lock = Lock()
 
     def sync(self, jobs: Iterable[Callable[[], None]]) -> None:
         """Do them all, in no order. Raises what the first of those that fail raises."""
+        with self._lock:
+            self._inside += 1
+            is_alone = self._inside == 1
+        try:
+            if is_alone:
+                self._do_at_once(jobs)
+            else:
+                for job in jobs:
+                    job()
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+    def _do_at_once(self, jobs: Iterable[Callable[[], None]]) -> None:
         own, *others = jobs
         promised = [self._threads.submit(job) for job in others]
         try:

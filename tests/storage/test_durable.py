@@ -50,6 +50,31 @@ def test_one_sync_that_fails_is_told_when_all_have_ended() -> None:
     syncing.close()
 
 
+def test_who_syncs_while_another_does_takes_no_threads_besides() -> None:
+    began, may_end = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hold() -> None:
+        began.set()
+        assert may_end.wait(WAIT_SECONDS_MAX)
+
+    def take_note() -> None:
+        threads.append(threading.current_thread())
+
+    syncing = SyncingTogether()
+    first = threading.Thread(target=syncing.sync, args=([hold, take_note],))
+    first.start()
+    assert began.wait(WAIT_SECONDS_MAX)
+    syncing.sync([take_note, take_note])
+    may_end.set()
+    first.join()
+    syncing.sync([take_note, take_note])
+    syncing.close()
+    mine = [thread is threading.current_thread() for thread in threads]
+    assert sorted(mine) == [False, False, True, True, True]
+    assert threads.count(first) == 0
+
+
 def test_other_errors_are_not_the_disks() -> None:
     with pytest.raises(ValueError, match="a mistake"), unavailable_on_failure("it failed"):
         raise ValueError("a mistake")
