@@ -43,16 +43,10 @@ types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/installed-test
-	$(BIN)/python -m benchmarks.first_table
-	$(BIN)/python -m benchmarks.footprint
-	$(BIN)/python -m benchmarks.growth
-	$(BIN)/python -m benchmarks.inspection
-	$(BIN)/python -m benchmarks.mirror
-	$(BIN)/python -m benchmarks.mirror_warm
+	$(BIN)/python -m benchmarks.everything
 
 bench-check: $(VENV)/installed-test
-	$(BIN)/python -m benchmarks.first_table --peers=nginx --check --minutes-max=10
-	$(BIN)/python -m benchmarks.footprint
+	$(BIN)/python -m benchmarks.everything --check
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,12 @@ from tests.builders import BuiltFile, a_big_wheel, a_wheel, core_metadata
 LARGE_PROJECT = "bench-many"
 BIG_FILE_PROJECT = "bench-big"
 
+CHAIN_PROJECTS = 60
+CHAIN_VERSIONS = 5
+NEWEST_OF_CHAIN = f"1.{CHAIN_VERSIONS - 1}"
+
 _REQUIRES_PYTHON = ">=3.8"
+_PAYLOAD_BYTES = 100_000
 
 # A project of thousands of files has that many because of its platforms.
 PLATFORM_TAGS = tuple(
@@ -82,6 +89,46 @@ def build_corpus(
     )
 
 
+def build_chain_corpus(wheels: Path, names: Sequence[str]) -> Corpus:
+    """Write a chain of wheels, as `chain_wheels` makes them, into a new folder."""
+    wheels.mkdir(parents=True)
+    by_project: dict[str, list[BuiltFile]] = {}
+    for built in chain_wheels(names):
+        project = built.filename.partition("-")[0].replace("_", "-")
+        by_project.setdefault(project, []).append(built)
+    return Corpus(
+        wheels=wheels,
+        small_projects=tuple(
+            _write_project(wheels, name, each) for name, each in by_project.items()
+        ),
+        large_project=Project(name=LARGE_PROJECT, filenames=()),
+        big_file_project=Project(name=BIG_FILE_PROJECT, filenames=()),
+    )
+
+
+def chain_wheels(names: Sequence[str]) -> Iterator[BuiltFile]:
+    """Projects each of which needs the next, in five versions; the newest wheel weighs 100 KB."""
+    for name, needed in zip(names, [*names[1:], None], strict=True):
+        for minor in range(CHAIN_VERSIONS):
+            version = f"1.{minor}"
+            payload = random.Random(name).randbytes(_PAYLOAD_BYTES)
+            yield a_wheel(
+                name,
+                version,
+                metadata=core_metadata(
+                    name,
+                    version,
+                    requires_python=_REQUIRES_PYTHON,
+                    requires_dist=[] if needed is None else [f"{needed}>=1.0"],
+                ),
+                extra_files=(
+                    {f"{name.replace('-', '_')}/payload.bin": payload}
+                    if version == NEWEST_OF_CHAIN
+                    else {}
+                ),
+            )
+
+
 def small_wheel(name: str, version: str, tag: str = "py3-none-any") -> BuiltFile:
     """A wheel of about 1 KB, as a site's own small packages are."""
     metadata = core_metadata(
@@ -92,6 +139,14 @@ def small_wheel(name: str, version: str, tag: str = "py3-none-any") -> BuiltFile
         headers=(("Summary", "One of many"), ("Author-email", "Somebody <somebody@example.com>")),
     )
     return a_wheel(name, version, metadata=metadata, tag=tag)
+
+
+def stored_wheel(name: str, version: str, size_bytes: int) -> BuiltFile:
+    """A wheel of this size and a bit; what it holds is not compressed, so it is quick to make."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+        a_big_wheel(path, size_bytes)
+        return BuiltFile(path.name, path.read_bytes())
 
 
 def write_devpi_dump(corpus: Corpus, folder: Path, index: str) -> None:

@@ -1,469 +1,304 @@
-"""How many answers a second does each server give on one core? Run with --help for options."""
+"""How many answers a second does each server give on one core, how soon does it begin to, and
+how much memory does it take? Run with --help for options."""
 
 import argparse
 import http.client
-import os
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
-from benchmarks.asking import FILE_HEADERS, HTML_PAGE_HEADERS, JSON_PAGE_HEADERS, ask, file_paths
-from benchmarks.corpus import Corpus, Project, build_corpus
-from benchmarks.load import (
-    Answers,
-    LoadFailed,
-    Target,
-    login_headers,
-    missing_wrk,
-    prepare_uploads,
-    run_uploads,
-    run_wrk,
+from benchmarks.asking import JSON_PAGE_HEADERS, ask
+from benchmarks.corpus import build_corpus
+from benchmarks.findings import Findings, Line, Report
+from benchmarks.lineup import (
+    LOGGING,
+    NGINX,
+    Entrant,
+    LineUp,
+    Options,
+    add_common_arguments,
+    common_options,
+    cores_for_load,
+    line_up,
+    pinning_note,
+    working_folder,
 )
-from benchmarks.machine import describe_machine, speedups
-from benchmarks.peers import DevpiPeer, NginxPeer, Peer, Served, SimpleindexPeer
-from benchmarks.processes import Cores, PeerFailed, choose_cores
-from benchmarks.tables import aligned, ratio_text, say
-from benchmarks.usage import processor_seconds
+from benchmarks.load import LoadFailed, missing_wrk
+from benchmarks.machine import describe_machine
+from benchmarks.peers import OURS, OURS_WITH_SPEED, Served
+from benchmarks.processes import PeerFailed
+from benchmarks.promises import PROMISES
+from benchmarks.report import missed, table
+from benchmarks.rivals import SYNCS
+from benchmarks.rows import ROWS, Measured, Row, Run
+from benchmarks.tables import say
+from benchmarks.usage import MB, resident_bytes
 
-PEERS = ("simpleindex", "nginx", "devpi")
+START, IDLE_MEMORY, LOADED_MEMORY = (
+    "start to the first page",
+    "memory when idle",
+    "memory after all of this load",
+)
+WITH_LOG = "{}: with the access log"
+"""The title of a line that says what is left of the figure of another one."""
 
-# More than any of the peers takes in a second and on one core.
-_UPLOADS_PER_SECOND_MAX = 1_500
-_WARM_UP_SECONDS = 1
+_STARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says."""
+class Choice:
+    """What the command line says of the rows."""
 
+    common: Options
     seconds: int
-    rounds: int
-    peers: tuple[str, ...]
-    minutes_max: float
+    rows: tuple[Row, ...]
     per_core: bool
     is_check: bool
-    workdir: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class Least:
-    """What a figure has to be at least, in times of what nginx does with the same bytes."""
-
-    plain: float | None = None
-    """Without the extra `[speed]`."""
-    with_speed: float | None = None
-
-    @property
-    def here(self) -> float | None:
-        """What is promised under the interpreter that runs this."""
-        return self.with_speed if speedups() else self.plain
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a row needs, besides a peer, to measure once."""
-
-    corpus: Corpus
-    folder: Path
-    seconds: int
-    cores: Cores
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A figure, and how much of a core the server used the while.
-
-    Less than all of it: something else held the figure down, the load, the disk or a neighbour.
-    """
-
-    figure: float
-    core_share: float
-
-    @property
-    def per_core(self) -> "Measured":
-        """The figure for a second of processor time instead of one on the wall."""
-        return replace(self, figure=self.figure / self.core_share)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. `measure` gives None where a peer cannot do this at all."""
-
-    title: str
-    unit: str
-    measure: Callable[[Served, Run, int], Measured | None]
-    least: Least = Least()
+    with_starts: bool
 
 
 @dataclass(slots=True)
 class Results:
-    """The figures of all rounds, by row and peer."""
+    """The figures of all rounds, by title and server."""
 
-    rounds: int = 0
     measured: dict[tuple[str, str], list[Measured]] = field(default_factory=dict)
+    standing: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """Of starts and memory, which are no load."""
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    rounds: int = 0
 
-    def add(self, row: Row, peer: str, measured: Measured) -> None:
-        self.measured.setdefault((row.title, peer), []).append(measured)
+    def add(self, title: str, server: str, measured: Measured) -> None:
+        self.measured.setdefault((title, server), []).append(measured)
 
-    def figure(self, row: Row, peer: str) -> float | None:
-        """The median; None where there is no figure for each round."""
-        if not self._complete(row, peer):
-            return None
-        return statistics.median(each.figure for each in self.measured[row.title, peer])
+    def stand(self, title: str, server: str, figure: float) -> None:
+        self.standing.setdefault((title, server), []).append(figure)
 
-    def core_share(self, row: Row, peer: str) -> float | None:
-        """The median; None where there is no figure for each round."""
-        if not self._complete(row, peer):
-            return None
-        return statistics.median(each.core_share for each in self.measured[row.title, peer])
+    def of(self, title: str) -> dict[str, list[Measured]]:
+        """By server, of those that did not fail."""
+        return {
+            server: measured
+            for (of, server), measured in self.measured.items()
+            if of == title and (of, server) not in self.failures
+        }
 
-    def ratio(self, row: Row, peer: str, other: str) -> float | None:
-        """The median of what each round says: peers of one round met the same machine."""
-        if not self._complete(row, peer) or not self._complete(row, other):
-            return None
-        ours, theirs = self.measured[row.title, peer], self.measured[row.title, other]
-        return statistics.median(
-            one.figure / two.figure for one, two in zip(ours, theirs, strict=True)
-        )
+    def failures_of(self, title: str) -> dict[str, str]:
+        return {server: why for (of, server), why in self.failures.items() if of == title}
 
-    def per_core(self) -> "Results":
-        """The same, for seconds of processor time."""
-        measured = {key: [each.per_core for each in of] for key, of in self.measured.items()}
-        return replace(self, measured=measured)
 
-    def _complete(self, row: Row, peer: str) -> bool:
-        key = (row.title, peer)
-        return key in self.measured and key not in self.failures
+def titles() -> list[str]:
+    """Of all lines that this can find."""
+    logging = [WITH_LOG.format(row.title) for row in ROWS if row.is_logging_too]
+    return [*(row.title for row in ROWS), *logging, START, IDLE_MEMORY, LOADED_MEMORY]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fill and start the peers, measure in turns, print the table. 1 when a figure failed."""
-    options = _parse(argv)
+    """Fill and start the servers, measure in turns, print the table. 1 when a figure failed."""
+    choice = _parse(argv)
     if missing_wrk():
         print(f"missing: {missing_wrk()}", file=sys.stderr)
         return 1
     try:
-        results = _run(options)
+        findings = _run(choice)
     except PeerFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    for (title, peer), failed in results.failures.items():
-        print(f"FAILED: {peer}: {title}: {failed}")
-    missed = _missed(results) if options.is_check else []
-    for line in missed:
-        print(line)
-    return 1 if results.failures or missed else 0
+    report = Report([findings])
+    print(table(report))
+    if choice.common.findings is not None:
+        findings.save(choice.common.findings)
+    failed = any(line.failures for line in findings.lines)
+    own = [promise for promise in PROMISES if promise.title in report.titles]
+    return 1 if failed or (choice.is_check and missed(report, own)) else 0
 
 
-def _run(options: Options) -> Results:
-    deadline = time.monotonic() + options.minutes_max * 60
-    cores = choose_cores()
-    if cores.load is not None:
-        # Our own threads send the uploads: they keep off the servers' core, as wrk does.
-        os.sched_setaffinity(0, {cores.load})
-    with tempfile.TemporaryDirectory(dir=options.workdir, prefix="bench-") as name:
-        folder = Path(name)
+def _run(choice: Choice) -> Findings:
+    deadline = time.monotonic() + choice.common.minutes_max * 60
+    with working_folder(choice.common.workdir) as folder:
         say("writing the wheels")
         corpus = build_corpus(folder / "wheels")
-        run = Run(corpus=corpus, folder=folder, seconds=options.seconds, cores=cores)
-        with _peers_serving(options.peers, run) as (peers, notes):
-            results = _measure(peers, run, options.rounds, deadline)
-        if options.per_core:
-            results = results.per_core()
-        print(_table([each.name for each in peers], results))
-        print()
-        print("\n".join([describe_machine(folder), *notes, *_conditions(run, results, options)]))
-    return results
+        is_logging_too = any(row.is_logging_too for row in choice.rows)
+        found = line_up(choice.common.peers, corpus, folder, is_logging_too=is_logging_too)
+        cores = cores_for_load()
+        run = Run(corpus, folder, choice.seconds, cores)
+        results = Results()
+        if choice.with_starts:
+            _measure_starts(found, run, results)
+        with ExitStack() as stack:
+            served = {
+                entrant.name: stack.enter_context(entrant.started(cores.server))
+                for entrant in found.entrants
+            }
+            _measure_rounds(choice, found, served, run=run, results=results, deadline=deadline)
+            for name, each in served.items():
+                results.stand(LOADED_MEMORY, name, resident_bytes(each.server.pid) / MB)
+        return Findings(
+            question="How many answers a second on one core?",
+            machine=describe_machine(folder),
+            lines=list(_lines(choice, results)),
+            servers={
+                entrant.name: found.versions[entrant.name]
+                for entrant in found.entrants
+                if not _is_logging(entrant)
+            },
+            missing=found.missing,
+            notes=_conditions(choice, run, results),
+        )
 
 
-@contextmanager
-def _peers_serving(wanted: Sequence[str], run: Run) -> Iterator[tuple[list[Served], list[str]]]:
-    """All peers that are installed, filled and answering; and notes on versions and the missing."""
-    notes: list[str] = []
-    with ExitStack() as stack:
-
-        def start(peer: Peer) -> list[Served]:
-            if peer.missing():
-                notes.append(f"missing: {peer.missing()}")
-                return []
-            say(f"filling and starting {peer.name}")
-            folder = run.folder / peer.name
-            folder.mkdir()
-            notes.append(f"{peer.name}: {peer.version()}")
-            serving = peer.serving(run.corpus, folder, run.cores.server)
-            return [stack.enter_context(serving)]
-
-        peers = start(SimpleindexPeer())
-        if "nginx" in wanted:
-            peers += start(NginxPeer(ours=peers[0]))
-        if "devpi" in wanted:
-            bin_folder = os.environ.get("SIMPLEINDEX_BENCH_DEVPI")
-            peers += start(DevpiPeer(bin_folder=Path(bin_folder) if bin_folder else None))
-        yield peers, notes
+def _measure_starts(found: LineUp, run: Run, results: Results) -> None:
+    """In turns. The system's file cache is warm; a start ends with a first whole page."""
+    for number in range(_STARTS):
+        say(f"start {number + 1} of {_STARTS}")
+        for entrant in found.in_turn(number):
+            if _is_logging(entrant):
+                continue
+            began = time.perf_counter()
+            with entrant.started(run.cores.server) as served:
+                path = served.json_page_path.format(project=run.corpus.small_projects[0].name)
+                status = ask(served.port, path, JSON_PAGE_HEADERS).status
+                seconds = time.perf_counter() - began
+                if status != 200:
+                    results.failures[START, entrant.name] = f"{path}: {status}"
+                results.stand(START, entrant.name, seconds)
+                resident = resident_bytes(served.server.pid)
+                results.stand(IDLE_MEMORY, entrant.name, resident / MB)
 
 
-def _measure(peers: Sequence[Served], run: Run, rounds: int, deadline: float) -> Results:
-    """Every row in every round, the peers in turn; who is first changes with the round.
+def _measure_rounds(
+    choice: Choice,
+    found: LineUp,
+    served: dict[str, Served],
+    *,
+    run: Run,
+    results: Results,
+    deadline: float,
+) -> None:
+    """Every row in every round, the servers in turn; who is first changes with the round.
 
     No round begins that would not end before the deadline, but for the first.
     """
-    results = Results()
+    rounds = choice.common.rounds
     for number in range(rounds):
-        started = time.monotonic()
-        first = number % len(peers)
-        for row in _ROWS:
+        began = time.monotonic()
+        for row in choice.rows:
             say(f"round {number + 1} of {rounds}: {row.title}")
-            for peer in (*peers[first:], *peers[:first]):
-                _measure_once(row, peer, run, number, results)
+            for entrant in found.in_turn(number):
+                if row.is_logging_too or not _is_logging(entrant):
+                    _measure_once(row, served[entrant.name], run, number, results)
         results.rounds += 1
-        if 2 * time.monotonic() - started > deadline:
+        if 2 * time.monotonic() - began > deadline:
             break
-    return results
 
 
-def _measure_once(row: Row, peer: Served, run: Run, number: int, results: Results) -> None:
-    if (row.title, peer.name) in results.failures:
+def _measure_once(row: Row, served: Served, run: Run, number: int, results: Results) -> None:
+    if (row.title, served.name) in results.failures:
         return
     try:
-        measured = row.measure(peer, run, number)
+        measured = row.measure(served, run, number)
     except (LoadFailed, PeerFailed, OSError, http.client.HTTPException) as failure:
-        results.failures[row.title, peer.name] = str(failure)
+        results.failures[row.title, served.name] = str(failure) or repr(failure)
     else:
         if measured is not None:
-            results.add(row, peer.name, measured)
+            results.add(row.title, served.name, measured)
 
 
-def _missed(results: Results) -> list[str]:
-    """What is promised and does not hold, or could not be measured."""
-    lines = []
-    for row in _ROWS:
-        least, ratio = row.least.here, results.ratio(row, "simpleindex", "nginx")
-        if least is not None and (ratio is None or ratio < least):
-            lines.append(f"MISSED: {row.title}: {ratio_text(ratio)} x nginx, promised {least}")
-    return lines
+def _lines(choice: Choice, results: Results) -> Iterator[Line]:
+    for row in choice.rows:
+        of = results.of(row.title)
+        shown = {name: each for name, each in of.items() if not name.endswith(LOGGING.format(""))}
+        yield Line(
+            title=row.title,
+            unit=row.unit,
+            more_is_better=True,
+            rounds={name: _figures(each, choice) for name, each in shown.items()},
+            server_shares=_shares(shown, lambda each: each.server_share),
+            load_shares=_shares(shown, lambda each: each.load_share),
+            failures=results.failures_of(row.title),
+        )
+    for row in choice.rows:
+        if row.is_logging_too:
+            yield _with_log(row, results.of(row.title))
+    for title, unit in ((START, "s"), (IDLE_MEMORY, "MB"), (LOADED_MEMORY, "MB")):
+        standing = {
+            name: figures
+            for (of_title, name), figures in results.standing.items()
+            if of_title == title and not name.endswith(LOGGING.format(""))
+        }
+        if standing:
+            failures = results.failures_of(title)
+            yield Line(title, unit, more_is_better=False, rounds=standing, failures=failures)
 
 
-def _small_html(peer: Served, run: Run, _: int) -> Measured:
-    return _pages(peer, run, run.corpus.small_projects[:1], peer.html_page_path, HTML_PAGE_HEADERS)
+def _with_log(row: Row, of: dict[str, list[Measured]]) -> Line:
+    """What is left of ours when it logs: pairs of one round."""
+    rounds = {
+        kind: [
+            with_log.figure / without.figure
+            for with_log, without in zip(of[LOGGING.format(kind)], of[kind], strict=True)
+        ]
+        for kind in (OURS, OURS_WITH_SPEED)
+        if kind in of and LOGGING.format(kind) in of
+    }
+    return Line(WITH_LOG.format(row.title), "x without", more_is_better=True, rounds=rounds)
 
 
-def _small_json(peer: Served, run: Run, _: int) -> Measured:
-    return _pages(peer, run, run.corpus.small_projects[:1], peer.json_page_path, JSON_PAGE_HEADERS)
+def _is_logging(entrant: Entrant) -> bool:
+    return entrant.name.endswith(LOGGING.format(""))
 
 
-def _small_json_in_turn(peer: Served, run: Run, _: int) -> Measured:
-    return _pages(peer, run, run.corpus.small_projects, peer.json_page_path, JSON_PAGE_HEADERS)
+def _figures(measured: Sequence[Measured], choice: Choice) -> list[float]:
+    return [each.per_core.figure if choice.per_core else each.figure for each in measured]
 
 
-def _unlike_json(peer: Served, run: Run, _: int) -> Measured:
-    projects = run.corpus.small_projects
-    return _pages(peer, run, projects, peer.json_page_path, JSON_PAGE_HEADERS, are_unlike=True)
+def _shares(of: dict[str, list[Measured]], share: Callable[[Measured], float]) -> dict[str, float]:
+    return {name: statistics.median(map(share, each)) for name, each in of.items()}
 
 
-def _large_html(peer: Served, run: Run, _: int) -> Measured:
-    return _pages(peer, run, [run.corpus.large_project], peer.html_page_path, HTML_PAGE_HEADERS)
-
-
-def _large_json(peer: Served, run: Run, _: int) -> Measured:
-    return _pages(peer, run, [run.corpus.large_project], peer.json_page_path, JSON_PAGE_HEADERS)
-
-
-def _pages(
-    peer: Served,
-    run: Run,
-    projects: Sequence[Project],
-    page_path: str,
-    headers: Mapping[str, str],
-    *,
-    are_unlike: bool = False,
-) -> Measured:
-    paths = tuple(page_path.format(project=project.name) for project in projects)
-    page = ask(peer.port, paths[0], headers)
-    links = file_paths(page, paths[0]) if page.status == 200 else {}
-    if set(links) != set(projects[0].filenames):
-        raise LoadFailed(f"{paths[0]}: {page.status}, {len(links)} files")
-    # The pages of the other projects differ by a few bytes at most.
-    body_bytes_min = round(len(page.body) * 0.9)
-    target = Target(peer.port, paths, headers, body_bytes_min, are_unlike)
-    return _read(peer, run, target, lambda answers: answers.per_second)
-
-
-def _not_modified(peer: Served, run: Run, _: int) -> Measured | None:
-    path = peer.json_page_path.format(project=run.corpus.small_projects[0].name)
-    etag = ask(peer.port, path, JSON_PAGE_HEADERS).headers.get("etag")
-    if etag is None:
-        return None
-    headers = {**JSON_PAGE_HEADERS, "If-None-Match": etag}
-    again = ask(peer.port, path, headers)
-    if again.status != 304:
-        raise LoadFailed(f"{path} with its own ETag: {again.status}")
-    target = Target(peer.port, (path,), headers, body_bytes_min=0)
-    return _read(peer, run, target, lambda answers: answers.per_second)
-
-
-def _small_file(peer: Served, run: Run, _: int) -> Measured:
-    project = run.corpus.small_projects[0]
-    target = _file_target(peer, run, project)
-    return _read(peer, run, target, lambda answers: answers.per_second)
-
-
-def _metadata(peer: Served, run: Run, _: int) -> Measured:
-    project = run.corpus.small_projects[0]
-    path = peer.metadata_of(project.name, project.filenames[0])
-    answer = ask(peer.port, path, FILE_HEADERS)
-    if answer.status != 200 or not answer.body.startswith(b"Metadata-Version"):
-        raise LoadFailed(f"{path}: {answer.status}")
-    target = Target(peer.port, (path,), FILE_HEADERS, body_bytes_min=len(answer.body))
-    return _read(peer, run, target, lambda answers: answers.per_second)
-
-
-def _big_file(peer: Served, run: Run, _: int) -> Measured:
-    target = _file_target(peer, run, run.corpus.big_file_project)
-    return _read(peer, run, target, lambda answers: answers.megabytes_per_second)
-
-
-def _file_target(peer: Served, run: Run, project: Project) -> Target:
-    filename = project.filenames[0]
-    path = peer.file_path(project.name, filename)
-    size_bytes = (run.corpus.wheels / filename).stat().st_size
-    file = ask(peer.port, path, FILE_HEADERS)
-    if file.status != 200 or len(file.body) != size_bytes:
-        raise LoadFailed(f"{path}: {file.status}, {len(file.body)} bytes of {size_bytes}")
-    return Target(peer.port, (path,), FILE_HEADERS, body_bytes_min=size_bytes)
-
-
-def _uploads_on_one(peer: Served, run: Run, number: int) -> Measured | None:
-    return _uploads(peer, run, connections=1, series=f"{number}-one")
-
-
-def _uploads_on_eight(peer: Served, run: Run, number: int) -> Measured | None:
-    return _uploads(peer, run, connections=8, series=f"{number}-eight")
-
-
-def _uploads(peer: Served, run: Run, *, connections: int, series: str) -> Measured | None:
-    if peer.upload_path is None:
-        return None
-    uploads = prepare_uploads(_UPLOADS_PER_SECOND_MAX * run.seconds, series=series)
-    headers = login_headers(peer)
-    with _watched(peer) as share:
-        rate = run_uploads(peer, uploads, headers, connections=connections, seconds_max=run.seconds)
-    return Measured(rate, share())
-
-
-def _read(peer: Served, run: Run, target: Target, figure: Callable[[Answers], float]) -> Measured:
-    script, core = run.folder / "turn.lua", run.cores.load
-    # What is asked for is not new to anybody: nginx opens its files, we make our pages.
-    run_wrk(target, script, seconds=_WARM_UP_SECONDS, core=core)
-    with _watched(peer) as share:
-        answers = run_wrk(target, script, seconds=run.seconds, core=core)
-    return Measured(figure(answers), share())
-
-
-@contextmanager
-def _watched(peer: Served) -> Iterator[Callable[[], float]]:
-    """Afterwards the function says how much of a core the server used in the block."""
-    share = 0.0
-    pid = peer.server.pid
-    began, used = time.perf_counter(), processor_seconds(pid)
-    yield lambda: share
-    share = (processor_seconds(pid) - used) / (time.perf_counter() - began)
-
-
-_REPEATED = Least(plain=1.3, with_speed=1.5)
-
-_ROWS = (
-    Row("page of 5 files, HTML", "answers/s", _small_html, _REPEATED),
-    Row("page of 5 files, JSON", "answers/s", _small_json, _REPEATED),
-    Row("500 such pages in turn, JSON", "answers/s", _small_json_in_turn),
-    Row("and no two requests alike, JSON", "answers/s", _unlike_json, Least(with_speed=0.35)),
-    Row("page of 2,000 files, HTML", "answers/s", _large_html, Least(0.9, 0.9)),
-    Row("page of 2,000 files, JSON", "answers/s", _large_json, Least(0.9, 0.9)),
-    Row("304 of a page, JSON", "answers/s", _not_modified, _REPEATED),
-    Row("metadata of a wheel", "answers/s", _metadata, _REPEATED),
-    Row("file of 1 KB", "answers/s", _small_file, Least(0.6, 0.6)),
-    Row("file of 100 MB", "MB/s", _big_file, Least(0.8, 0.8)),
-    Row("uploads on 1 connection", "uploads/s", _uploads_on_one),
-    Row("uploads on 8 connections", "uploads/s", _uploads_on_eight),
-)
-
-
-def _table(peers: Sequence[str], results: Results) -> str:
-    others = peers[1:]
-    head = ["", "unit", *peers, *(f"x {other}" for other in others), "promised", "of a core"]
-    lines = [head]
-    for row in _ROWS:
-        figures = [_figure(results.figure(row, peer)) for peer in peers]
-        ratios = [ratio_text(results.ratio(row, peers[0], other)) for other in others]
-        shares = "/".join(_percent(results.core_share(row, peer)) for peer in peers)
-        promised = "-" if row.least.here is None else f"{row.least.here:.2f}"
-        lines.append([row.title, row.unit, *figures, *ratios, promised, f"{shares} %"])
-    return aligned(lines)
-
-
-def _figure(figure: float | None) -> str:
-    if figure is None:
-        return "-"
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share * 100:.0f}"
-
-
-def _conditions(run: Run, results: Results, options: Options) -> list[str]:
-    pinning = (
-        f"servers on core {run.cores.server}, load on core {run.cores.load}"
-        if run.cores.load is not None
-        else "NOT pinned: servers and load share the cores"
-    )
-    per_core = ["figures are a second of the server's processor time"] if options.per_core else []
+def _conditions(choice: Choice, run: Run, results: Results) -> list[str]:
+    per_core = ["figures are a second of the server's processor time"] if choice.per_core else []
     return [
         *per_core,
-        f"median of {results.rounds} rounds of {run.seconds} s, peers in turn; {pinning}",
+        f"median of {results.rounds} rounds of {run.seconds} s, servers in turn; "
+        f"{pinning_note(run.cores)}; the access log is off unless the line says otherwise",
         "16 connections for reads; headers as pip sends them (pages with Accept-Encoding: gzip)",
-        "of a core: what the servers used, in their order; below 90 % something else was slower",
-        "nginx sends the pages that simpleindex sent, as static files; devpi-server has no ETag",
+        f"{NGINX} sends the pages that simpleindex sent, as static files, with open_file_cache",
+        *(f"{name} {told}" for name, told in SYNCS.items()),
     ]
 
 
-def _parse(argv: Sequence[str] | None) -> Options:
+def _parse(argv: Sequence[str] | None) -> Choice:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.first_table", description=__doc__)
+    add_common_arguments(parser, minutes_max=20)
     parser.add_argument("--seconds", type=int, default=2, help="for each figure in each round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--peers", default=",".join(PEERS), help="besides ours; of: nginx,devpi (default: all)"
-    )
-    parser.add_argument("--minutes-max", type=float, default=5.0, help="ends after fewer rounds")
+    parser.add_argument("--rows", help="those whose title has one of these words: page,upload")
+    parser.add_argument("--promised", action="store_true", help="rows that promise something")
+    parser.add_argument("--no-starts", action="store_true", help="leave the times of starts out")
     parser.add_argument(
         "--per-core",
         action="store_true",
         help="figures a second of processor time that the server used: for a busy machine",
     )
     parser.add_argument(
-        "--check",
-        action="store_true",
-        help="end with 1 where a figure is less than is promised, in times of nginx's",
+        "--check", action="store_true", help="end with 1 where a figure is not what is promised"
     )
-    parser.add_argument("--workdir", type=Path, help="a folder on the disk to measure")
     parsed = parser.parse_args(argv)
-    peers = tuple(parsed.peers.split(","))
-    unknown = set(peers) - set(PEERS)
-    if unknown:
-        parser.error(f"unknown peers: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
-    return Options(
+    rows: tuple[Row, ...] = ROWS
+    if parsed.promised:
+        promised = {promise.title for promise in PROMISES}
+        rows = tuple(row for row in rows if {row.title, WITH_LOG.format(row.title)} & promised)
+    if parsed.rows:
+        words = parsed.rows.split(",")
+        rows = tuple(row for row in rows if any(word in row.title for word in words))
+    return Choice(
+        common=common_options(parser, parsed),
         seconds=parsed.seconds,
-        rounds=parsed.rounds,
-        peers=peers,
-        minutes_max=parsed.minutes_max,
+        rows=rows,
         per_core=parsed.per_core,
         is_check=parsed.check,
-        workdir=parsed.workdir,
+        with_starts=not parsed.no_starts,
     )
 
 

@@ -1,27 +1,23 @@
 """One paragraph about the machine: a figure without it says nothing."""
 
-import importlib.util
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.peers import CHECKOUT
+from benchmarks.environments import CHECKOUT
+from benchmarks.peers import speedups
 
 _FSYNCS = 20
 
 
-def speedups() -> list[str]:
-    """What of the extra `[speed]` is installed."""
-    return [name for name in ("uvloop", "httptools") if importlib.util.find_spec(name)]
-
-
 def describe_machine(folder: Path) -> str:
     """Date, processor, memory, Python, and how long this disk takes for an fsync."""
-    found = speedups()
+    found = speedups(sys.executable)
     extras = " and ".join(found) or "no uvloop or httptools"
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",

@@ -16,12 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.asking import ANSWER_SECONDS_MAX, FILE_HEADERS, JSON_PAGE_HEADERS, ask, file_paths
+from benchmarks.clients import missing_uv, pip_seconds, uv_seconds
+from benchmarks.corpus import CHAIN_PROJECTS
 from benchmarks.load import LoadFailed, Target, missing_wrk, run_wrk
 from benchmarks.machine import describe_machine
 from benchmarks.mirror_peers import MirrorPeer, SimpleindexMirror, peers_besides_ours
 from benchmarks.mirror_upstream import (
     BIG_FILE_BYTES,
-    CHAIN_PROJECTS,
     FAST_PROJECT,
     INSTALLED_CHAIN,
     LARGE_PAGE_FILES,
@@ -36,10 +37,9 @@ from benchmarks.mirror_upstream import (
     upstream_serving,
 )
 from benchmarks.peers import Served
-from benchmarks.processes import Cores, PeerFailed, choose_cores, run_to_end
+from benchmarks.processes import Cores, PeerFailed, choose_cores
 from benchmarks.tables import aligned, ratio_text, say
 from benchmarks.usage import MB, peak_of
-from tests.server import clean_environment
 
 PEERS = ("devpi", "proxpi")
 CLIENTS = 20
@@ -136,7 +136,7 @@ class Results:
 def main(argv: Sequence[str] | None = None) -> int:
     """Start the upstream and each mirror in turn, measure, print the table. 1 if ours failed."""
     options = _parse(argv)
-    missing = missing_wrk() if shutil.which("uv", path=_program_path()) else "uv (pip install uv)"
+    missing = missing_uv() or missing_wrk()
     if missing:
         print(f"missing: {missing}", file=sys.stderr)
         return 1
@@ -270,51 +270,15 @@ def _warm_pages(row: Row, names: Sequence[str], served: Served, run: Run) -> Fig
 def _resolving(served: Served, run: Run) -> Iterator[Figure]:
     """Resolving with uv."""
     for row in (_COLD_RESOLUTION, _WARM_RESOLUTION):
-        direct = _uv_seconds(run.upstream.url, run)
-        yield Figure(row, _uv_seconds(_index_url(served), run), direct)
+        direct = uv_seconds(run.upstream.url, RESOLVED_CHAIN, run.folder)
+        yield Figure(row, uv_seconds(_index_url(served), RESOLVED_CHAIN, run.folder), direct)
 
 
 def _installing(served: Served, run: Run) -> Iterator[Figure]:
     """Installing with pip."""
     for row in (_COLD_INSTALL, _WARM_INSTALL):
-        direct = _pip_seconds(run.upstream.url, run)
-        yield Figure(row, _pip_seconds(_index_url(served), run), direct)
-
-
-def _uv_seconds(url: str, run: Run) -> float:
-    """The time that uv needs with an empty cache of its own. Raises PeerFailed, LoadFailed."""
-    uv = shutil.which("uv", path=_program_path()) or "uv"
-    with tempfile.TemporaryDirectory(dir=run.folder) as name:
-        wanted = Path(name) / "wanted.in"
-        wanted.write_text(f"{RESOLVED_CHAIN[0]}\n")
-        command = [
-            *(uv, "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate"),
-            *("--python", sys.executable, "--cache-dir", f"{name}/cache"),
-            *("--index-url", url, str(wanted)),
-        ]
-        started = time.perf_counter()
-        printed = run_to_end(command, clean_environment())
-        taken = time.perf_counter() - started
-    if printed.count("==1.4") != CHAIN_PROJECTS:
-        raise LoadFailed(f"uv found {printed.count('==1.4')} projects of {CHAIN_PROJECTS}")
-    return taken
-
-
-def _pip_seconds(url: str, run: Run) -> float:
-    """The time that pip needs without a cache of its own. Raises PeerFailed, LoadFailed."""
-    with tempfile.TemporaryDirectory(dir=run.folder) as name:
-        command = [
-            *(sys.executable, "-m", "pip", "--isolated", "install", "--quiet", "--no-compile"),
-            *("--disable-pip-version-check", "--no-cache-dir", "--target", f"{name}/site"),
-            *("--index-url", url, INSTALLED_CHAIN[0]),
-        ]
-        started = time.perf_counter()
-        run_to_end(command, clean_environment())
-        taken = time.perf_counter() - started
-        installed = len(list(Path(name, "site").glob("*-1.4.dist-info")))
-    if installed != CHAIN_PROJECTS:
-        raise LoadFailed(f"pip installed {installed} projects of {CHAIN_PROJECTS}")
-    return taken
+        direct = pip_seconds(run.upstream.url, INSTALLED_CHAIN, run.folder)
+        yield Figure(row, pip_seconds(_index_url(served), INSTALLED_CHAIN, run.folder), direct)
 
 
 def _slow_file(served: Served, run: Run) -> Iterator[Figure]:
@@ -469,11 +433,6 @@ def _alternating(place: int, *each: tuple[int, str]) -> Iterator[tuple[int, str]
 def _median(values: Iterable[float]) -> float | None:
     found = list(values)
     return statistics.median(found) if found else None
-
-
-def _program_path() -> str:
-    """Where programs are looked for: beside our interpreter first."""
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def _table(peers: Sequence[str], results: Results) -> str:

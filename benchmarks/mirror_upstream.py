@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import random
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +12,15 @@ from io import BytesIO
 from pathlib import Path
 
 from benchmarks.asking import FILE_HEADERS
+from benchmarks.corpus import CHAIN_PROJECTS, chain_wheels
 from benchmarks.nginx import find_nginx, worker_user
 from benchmarks.processes import free_port, pinned, run_to_end, running
-from tests.builders import BuiltFile, a_big_wheel, a_wheel, core_metadata
+from tests.builders import BuiltFile, a_big_wheel
 from tests.hostile import pages
 from tests.hostile.behaviours import ManyLinks, Rate
 from tests.hostile.pages import OfferedFile, OfferedProject
 from tests.hostile.upstream import running_upstream
 
-CHAIN_PROJECTS = 60
-CHAIN_VERSIONS = 5
-PAYLOAD_BYTES = 100_000
 SMALL_PAGES = 40
 SMALL_PAGE_FILES = 5
 LARGE_PAGES = 5
@@ -104,7 +101,7 @@ def _nginx_serving(folder: Path, core: int | None) -> Iterator[Upstream]:
 def _python_serving(_: Path, __: int | None) -> Iterator[Upstream]:
     with running_upstream() as site:
         for names in (RESOLVED_CHAIN, INSTALLED_CHAIN):
-            for built in _chain(names):
+            for built in chain_wheels(names):
                 site.add(built)
         for name, count in _pages_without_files():
             site.add_project(name)
@@ -127,7 +124,7 @@ def _write_site(folder: Path) -> None:
         (folder / kind).mkdir(parents=True)
     names: list[str] = []
     for chain in (RESOLVED_CHAIN, INSTALLED_CHAIN):
-        names += _write_projects(folder, [_offered(built, files) for built in _chain(chain)])
+        names += _write_projects(folder, [_offered(built, files) for built in chain_wheels(chain)])
     for project in (FAST_PROJECT, SLOW_PROJECT):
         names += _write_projects(folder, [_offered_big(project, files)])
     for name, count in _pages_without_files():
@@ -143,25 +140,6 @@ def _pages_without_files() -> Iterator[tuple[str, int]]:
         yield name, SMALL_PAGE_FILES
     for name in LARGE_PAGE_NAMES:
         yield name, LARGE_PAGE_FILES
-
-
-def _chain(names: Sequence[str]) -> Iterator[BuiltFile]:
-    for name, needed in zip(names, [*names[1:], None], strict=True):
-        for minor in range(CHAIN_VERSIONS):
-            is_newest = minor == CHAIN_VERSIONS - 1
-            module = name.replace("-", "_")
-            payload = random.Random(name).randbytes(PAYLOAD_BYTES)
-            yield a_wheel(
-                name,
-                f"1.{minor}",
-                metadata=core_metadata(
-                    name,
-                    f"1.{minor}",
-                    requires_python=">=3.8",
-                    requires_dist=[] if needed is None else [f"{needed}>=1.0"],
-                ),
-                extra_files={f"{module}/payload.bin": payload} if is_newest else {},
-            )
 
 
 def _offered(built: BuiltFile, files: Path) -> OfferedFile:

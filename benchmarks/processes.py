@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ START_SECONDS_MAX = 60.0
 FILL_SECONDS_MAX = 240.0
 STOP_SECONDS_MAX = 15.0
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.005
 _TAIL_LINES = 30
 _LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
@@ -38,19 +38,28 @@ class Cores:
 
 
 class Server:
-    """A server process that we started. Its output is kept, the last lines of it."""
+    """A server process that we started. Its output is kept, the last lines of it.
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None):
+    `errors` is a file that takes what it writes to stderr, where that is more than we would read.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        errors: Path | None = None,
+    ):
         self._name = Path(command[0]).name
-        self._process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        with ExitStack() as stack:
+            self._process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stack.enter_context(errors.open("ab")) if errors else subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._announced: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read_output, daemon=True)
@@ -114,10 +123,12 @@ class Server:
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    errors: Path | None = None,
 ) -> Iterator[Server]:
     """A server for the time of a `with` block."""
-    server = Server(command, environment)
+    server = Server(command, environment, errors)
     try:
         yield server
     finally:
