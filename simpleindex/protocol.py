@@ -356,7 +356,7 @@ class IndexProtocol(H11Protocol):
     def _begin_recording(self, recording: Recording, scope: dict[str, Any]) -> None:
         if may_be_kept(scope["headers"], scope["http_version"]):
             scope[RECORDING_KEY] = self._recording = recording
-            self._output.record()
+            self._output.record(recording)
 
     def _phase(self) -> Phase:
         state = self.conn.their_state

@@ -17,7 +17,7 @@ from uvicorn._types import (
 )
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from simpleindex.hot import ANSWER_BYTES_MAX
+from simpleindex.hot import ANSWER_BYTES_MAX, Recording
 
 if sys.platform == "linux":
     import fcntl
@@ -34,29 +34,34 @@ _QUEUE_FIGURE = struct.Struct("i")
 class Output:
     """What has gone out over one connection: how much it was, and a copy where one is wanted."""
 
-    __slots__ = ("_record", "_recorded_bytes", "produced_bytes")
+    __slots__ = ("_record", "_recorded_bytes", "_recording", "produced_bytes")
 
     def __init__(self) -> None:
         self.produced_bytes = 0
+        self._recording: Recording | None = None
         self._record: list[bytes | memoryview] | None = None
         self._recorded_bytes = 0
 
     def add(self, output: bytes | memoryview) -> None:
         """This goes out now."""
         self.produced_bytes += len(output)
-        if self._record is not None:
+        if self._record is not None and self._recording is not None:
             self._recorded_bytes += len(output)
             self._record.append(output)
-            if self._recorded_bytes > ANSWER_BYTES_MAX:
+            # What is known by now to be good for this once must not fill the memory.
+            if self._recorded_bytes > ANSWER_BYTES_MAX or self._recording.standing is None:
                 self._record = None
 
-    def record(self) -> None:
-        """Keep a copy of what goes out from now on."""
-        self._record, self._recorded_bytes = [], 0
+    def record(self, recording: Recording) -> None:
+        """Keep a copy of the answer that goes out from now on, if its door says that it stands.
+
+        It says so before it sends anything.
+        """
+        self._recording, self._record, self._recorded_bytes = recording, [], 0
 
     def recorded(self) -> bytes | None:
         """What has gone out since; None if that was too much."""
-        record, self._record = self._record, None
+        record, self._record, self._recording = self._record, None, None
         return None if record is None else b"".join(record)
 
 

@@ -77,7 +77,8 @@ def test_an_environment_that_cannot_be_made_says_the_last_word_of_pip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.environments.PEERS_FOLDER", tmp_path)
-    fails = [sys.executable, "-c", "print('Collecting'); raise SystemExit('ERROR: no such thing')"]
+    program = "print('Collecting', flush=True); raise SystemExit('ERROR: no such thing')"
+    fails = [sys.executable, "-c", program]
     real = subprocess.run
 
     def run(_: list[str], **settings: object) -> object:

@@ -69,7 +69,7 @@ def test_an_answer_for_the_proxy_is_given_again_to_it_alone(server: RunningServe
     moved = stored.rename(server.serverdir.with_name("moved"))
     try:
         assert ask(server) == (NAMED, b"")
-        assert b"there is no file" in ask(server, more="X-More: 1\r\n")[1]
+        assert b"there is no file" in ask(server, more='If-Range: "1"\r\n')[1]
         assert b"there is no file" in ask(server, address="127.0.0.2")[1]
     finally:
         moved.rename(stored)
