@@ -94,6 +94,12 @@ class Client:
             _scope(method, target, headers, "index.example:3141", "192.0.2.7"), [arrived, _GONE]
         )
 
+    def offer(self, extension: str, method: str, target: str, headers: Headers) -> list[Message]:
+        """Ask on a server that offers an extension of ASGI; what the application sent."""
+        scope = _scope(method, target, headers, "index.example:3141", "192.0.2.7")
+        request = {"type": "http.request", "body": b""}
+        return self.exchange({**scope, "extensions": {extension: {}}}, [request])
+
     def look_away(self, target: str, after_chunks: int) -> list[Message]:
         """Ask for a file, and go away while it is being sent; what the application sent."""
         scope = _scope("GET", target, (), "index.example:3141", "192.0.2.7")

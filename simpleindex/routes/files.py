@@ -47,6 +47,7 @@ from simpleindex_storage.store import Store
 
 _log = logging.getLogger("simpleindex")
 
+_PATHSEND = "http.response.pathsend"
 _CHUNK_BYTES = 256 << 10
 """Large enough that the hop to a thread for each does not count, small enough for many clients."""
 
@@ -302,7 +303,10 @@ def _cache_control(kind: Sidecar | AttachmentKind | None, *, is_public: bool) ->
 
 
 class _FileResponse(Response):
-    """Sends a part of an open file with constant memory, and closes it."""
+    """Sends a part of an open file with constant memory, and closes it.
+
+    A server that offers to send whole files by their paths (ASGI's extension for that) does so.
+    """
 
     def __init__(
         self, content: BinaryIO, part: ByteRange, status: int, headers: dict[str, str]
@@ -327,6 +331,8 @@ class _FileResponse(Response):
             elif isinstance(self._content, BytesIO):
                 part = self._content.getvalue()[self._part.first : self._part.last + 1]
                 await send({"type": "http.response.body", "body": part})
+            elif self.status_code == 200 and _PATHSEND in scope.get("extensions", {}):
+                await send({"type": _PATHSEND, "path": self._content.name})
             else:
                 await self._send_body(receive, send)
         finally:

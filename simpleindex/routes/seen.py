@@ -1,7 +1,7 @@
 """Around all doors: sees each request come in and its answer go out, and takes note of it."""
 
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +29,7 @@ from simpleindex.wire.origin import nearest_stranger
 from simpleindex_storage.model import Sidecar
 
 _KEY = "simpleindex.asked"
+_LENGTH = b"content-length"
 # Members of an enumeration take their time to be looked up.
 _OTHER, _DEVPI, _FILE = Door.OTHER, Door.DEVPI, Door.FILE
 
@@ -39,7 +40,9 @@ class Asked:
     No dataclass, and one object for all: this is done for every request.
     """
 
-    __slots__ = ("_receive", "_send", "door", "received_bytes", "sent_bytes", "status", "user")
+    __slots__ = (
+        "_headers", "_receive", "_send", "door", "received_bytes", "sent_bytes", "status", "user",
+    )  # fmt: skip
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.door = _OTHER
@@ -47,6 +50,8 @@ class Asked:
         self.status = 0
         self.received_bytes = 0
         self.sent_bytes = 0
+        self._headers: Iterable[tuple[bytes, bytes]] = ()
+        """Of the answer."""
         self._receive = receive
         self._send = send
 
@@ -63,6 +68,9 @@ class Asked:
             self.sent_bytes += len(message["body"])
         elif "status" in message:
             self.status = message["status"]
+            self._headers = message.get("headers", ())
+        else:  # the server sends a file by its path
+            self.sent_bytes = next(int(value) for name, value in self._headers if name == _LENGTH)
         await self._send(message)
 
 

@@ -201,6 +201,34 @@ def test_the_parts_of_a_large_file_are_the_file(site: Site) -> None:
     assert b"".join(parts) == LARGE.content
 
 
+PATHSEND = "http.response.pathsend"
+
+
+def test_a_server_that_sends_files_by_their_paths_is_told_the_path(site: Site) -> None:
+    site.add(LARGE)
+    url = url_of(LARGE.sha256, LARGE.filename)
+    start, sent = site.client.offer(PATHSEND, "GET", url, {})
+    assert dict(start["headers"])[b"content-length"] == b"%d" % len(LARGE.content)
+    assert sent == {"type": PATHSEND, "path": str(site.folder / "files" / url.lstrip("/"))}
+    assert Path(sent["path"]).read_bytes() == LARGE.content
+    counted = site.ask("GET", "/-/metrics", host="127.0.0.1:3141", peer="127.0.0.1").body.decode()
+    assert f'simpleindex_sent_bytes_total{{door="file"}} {len(LARGE.content)}' in counted
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "size_bytes"), [("GET", {"range": "bytes=9-18"}, 10), ("HEAD", {}, 0)]
+)
+def test_parts_of_files_and_nothing_of_them_are_sent_from_here(
+    method: str, headers: dict[str, str], size_bytes: int, site: Site
+) -> None:
+    site.add(LARGE, SDIST)
+    url = url_of(LARGE.sha256, LARGE.filename)
+    _, *parts = site.client.offer(PATHSEND, method, url, headers)
+    assert sum(len(part.get("body", b"")) for part in parts) == size_bytes
+    (_, part) = site.client.offer(PATHSEND, "GET", url_of(SDIST.sha256, SDIST.filename), {})
+    assert part["body"] == SDIST.content
+
+
 def test_a_file_is_not_read_on_for_a_client_that_went_away(site: Site) -> None:
     site.add(LARGE)
     start, *parts = site.client.look_away(url_of(LARGE.sha256, LARGE.filename), after_chunks=2)
