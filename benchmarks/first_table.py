@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from benchmarks.asking import JSON_PAGE_HEADERS, ask
 from benchmarks.corpus import build_corpus
 from benchmarks.findings import Findings, Line, Report
+from benchmarks.limit_peer import LIMIT
 from benchmarks.lineup import (
     LOGGING,
     NGINX,
@@ -132,8 +133,9 @@ def _run(choice: Choice) -> Findings:
                 for entrant in found.entrants
             }
             _measure_rounds(choice, found, served, run=run, results=results, deadline=deadline)
-            for name, each in served.items():
-                results.stand(LOADED_MEMORY, name, resident_bytes(each.server.pid) / MB)
+            for entrant in filter(_stands_alone, found.entrants):
+                pid = served[entrant.name].server.pid
+                results.stand(LOADED_MEMORY, entrant.name, resident_bytes(pid) / MB)
         return Findings(
             question="How many answers a second on one core?",
             machine=describe_machine(folder),
@@ -153,7 +155,7 @@ def _measure_starts(found: LineUp, run: Run, results: Results) -> None:
     for number in range(_STARTS):
         say(f"start {number + 1} of {_STARTS}")
         for entrant in found.in_turn(number):
-            if _is_logging(entrant):
+            if not _stands_alone(entrant):
                 continue
             began = time.perf_counter()
             with entrant.started(run.cores.server) as served:
@@ -225,7 +227,7 @@ def _lines(choice: Choice, results: Results) -> Iterator[Line]:
         standing = {
             name: figures
             for (of_title, name), figures in results.standing.items()
-            if of_title == title and not name.endswith(LOGGING.format(""))
+            if of_title == title
         }
         if standing:
             failures = results.failures_of(title)
@@ -249,6 +251,11 @@ def _is_logging(entrant: Entrant) -> bool:
     return entrant.name.endswith(LOGGING.format(""))
 
 
+def _stands_alone(entrant: Entrant) -> bool:
+    """Whether its start and its memory are its own, and nobody else's."""
+    return not _is_logging(entrant) and entrant.name != LIMIT
+
+
 def _figures(measured: Sequence[Measured], choice: Choice) -> list[float]:
     return [each.per_core.figure if choice.per_core else each.figure for each in measured]
 
@@ -264,6 +271,7 @@ def _conditions(choice: Choice, run: Run, results: Results) -> list[str]:
         f"median of {results.rounds} rounds of {run.seconds} s, servers in turn; "
         f"{pinning_note(run.cores)}; the access log is off unless the line says otherwise",
         "16 connections for reads; headers as pip sends them (pages with Accept-Encoding: gzip)",
+        f"{LIMIT} is an event loop that says again what ours has said, and looks at nothing",
         f"{NGINX} sends the pages that simpleindex sent, as static files, with open_file_cache",
         *(f"{name} {told}" for name, told in SYNCS.items()),
     ]

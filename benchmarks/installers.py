@@ -12,6 +12,8 @@ from pathlib import Path
 from benchmarks.clients import missing_uv, pip_seconds, uv_seconds
 from benchmarks.corpus import CHAIN_PROJECTS, Corpus, build_chain_corpus
 from benchmarks.findings import Findings, Line, Report
+from benchmarks.limit_peer import LIMIT
+from benchmarks.lineup import PEERS as ALL_PEERS
 from benchmarks.lineup import (
     Entrant,
     Options,
@@ -29,6 +31,9 @@ from benchmarks.processes import PeerFailed
 from benchmarks.promises import PROMISES
 from benchmarks.report import missed, table
 from benchmarks.tables import say
+
+# An installer is another one each time: nothing that it asks for is a repetition.
+PEERS = tuple(name for name in ALL_PEERS if name != LIMIT)
 
 CHAIN = tuple(f"bench-chain-{number:02}" for number in range(CHAIN_PROJECTS))
 """Each needs the next; see `build_chain_corpus`."""
@@ -70,7 +75,7 @@ def titles() -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure in turns, print the table. 1 when a figure failed, or a promise to be checked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.installers", description=__doc__)
-    add_common_arguments(parser, rounds=5, minutes_max=12)
+    add_common_arguments(parser, peers=PEERS, rounds=5, minutes_max=12)
     parser.add_argument("--check", action="store_true", help="end with 1 where a promise fails")
     parsed = parser.parse_args(argv)
     if missing_uv():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.corpus import Corpus
+from benchmarks.limit_peer import LIMIT, LimitPeer
 from benchmarks.nginx_peer import NginxPeer
 from benchmarks.peers import OURS, OURS_WITH_SPEED, Peer, Served, SimpleindexPeer, our_kinds
 from benchmarks.processes import Cores, PeerFailed, choose_cores
@@ -19,7 +20,7 @@ NGINX = "nginx"
 LOGGING = "{}, logging"
 """The name of ours with its access log."""
 
-PEERS = (OURS, OURS_WITH_SPEED, NGINX, *RIVALS)
+PEERS = (OURS, OURS_WITH_SPEED, NGINX, LIMIT, *RIVALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ def line_up(
     if NGINX in wanted:
         with found.entrants[0].started(None) as ours:
             found.add(NginxPeer(ours, is_nginx_whole), corpus, folder)
+    if LIMIT in wanted:
+        found.add(LimitPeer(our_kinds()[-1]), corpus, folder)
     for name, peer in rivals().items():
         if name in wanted:
             found.add(peer, corpus, folder)

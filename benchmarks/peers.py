@@ -44,6 +44,8 @@ class Served:
     """Where the metadata of files is; None: beside them."""
     upload_headers: Mapping[str, str] | None = None
     """What lets uploads in; None: what a login as devpi's client does it gives."""
+    repeats: bool = False
+    """It can do nothing but say again what it was asked before, in the same words."""
 
     def metadata_of(self, project: str, filename: str) -> str:
         """Where the metadata of this wheel is. Raises PeerFailed."""

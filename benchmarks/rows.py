@@ -82,7 +82,9 @@ def _small_json_in_turn(peer: Served, run: Run, _: int) -> Measured:
     return _pages(peer, run, run.corpus.small_projects, peer.json_page_path, JSON_PAGE_HEADERS)
 
 
-def _unlike_json(peer: Served, run: Run, _: int) -> Measured:
+def _unlike_json(peer: Served, run: Run, _: int) -> Measured | None:
+    if peer.repeats:
+        return None
     projects = run.corpus.small_projects
     return _pages(peer, run, projects, peer.json_page_path, JSON_PAGE_HEADERS, are_unlike=True)
 
@@ -146,7 +148,9 @@ def _metadata(peer: Served, run: Run, _: int) -> Measured | None:
     return _read(peer, run, target, lambda answers: answers.per_second)
 
 
-def _big_file(peer: Served, run: Run, _: int) -> Measured:
+def _big_file(peer: Served, run: Run, _: int) -> Measured | None:
+    if peer.repeats:  # from memory: no server should
+        return None
     target = _file_target(peer, run, run.corpus.big_file_project)
     return _read(peer, run, target, lambda answers: answers.megabytes_per_second)
 
