@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.asking import JSON_PAGE_HEADERS, ask
 from benchmarks.corpus import build_corpus
-from benchmarks.findings import Findings, Line, Report
+from benchmarks.findings import Findings, Line
 from benchmarks.limit_peer import LIMIT
 from benchmarks.lineup import (
     LOGGING,
@@ -32,7 +32,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.peers import OURS, OURS_WITH_SPEED, Served
 from benchmarks.processes import PeerFailed
 from benchmarks.promises import PROMISES
-from benchmarks.report import missed, table
+from benchmarks.report import conclude
 from benchmarks.rivals import SYNCS
 from benchmarks.rows import ROWS, Measured, Row, Run
 from benchmarks.tables import say
@@ -106,13 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    report = Report([findings])
-    print(table(report))
-    if choice.common.findings is not None:
-        findings.save(choice.common.findings)
-    failed = any(line.failures for line in findings.lines)
-    own = [promise for promise in PROMISES if promise.title in report.titles]
-    return 1 if failed or (choice.is_check and missed(report, own)) else 0
+    return conclude(findings, choice.common.findings, is_check=choice.is_check)
 
 
 def _run(choice: Choice) -> Findings:

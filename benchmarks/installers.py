@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.clients import missing_uv, pip_seconds, uv_seconds
 from benchmarks.corpus import CHAIN_PROJECTS, Corpus, build_chain_corpus
-from benchmarks.findings import Findings, Line, Report
+from benchmarks.findings import Findings, Line
 from benchmarks.limit_peer import LIMIT
 from benchmarks.lineup import PEERS as ALL_PEERS
 from benchmarks.lineup import (
@@ -28,8 +28,7 @@ from benchmarks.load import LoadFailed
 from benchmarks.machine import describe_machine
 from benchmarks.peers import Served
 from benchmarks.processes import PeerFailed
-from benchmarks.promises import PROMISES
-from benchmarks.report import missed, table
+from benchmarks.report import conclude
 from benchmarks.tables import say
 
 # An installer is another one each time: nothing that it asks for is a repetition.
@@ -86,13 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    report = Report([findings])
-    print(table(report))
-    if parsed.findings is not None:
-        findings.save(parsed.findings)
-    own = [promise for promise in PROMISES if promise.title in report.titles]
-    failed = any(line.failures for line in findings.lines)
-    return 1 if failed or (parsed.check and missed(report, own)) else 0
+    return conclude(findings, parsed.findings, is_check=parsed.check)
 
 
 def _run(options: Options) -> Findings:

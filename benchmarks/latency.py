@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.asking import JSON_PAGE_HEADERS
 from benchmarks.corpus import Corpus, build_corpus, small_wheel, stored_wheel
-from benchmarks.findings import Findings, Line, Report
+from benchmarks.findings import Findings, Line
 from benchmarks.lineup import (
     LineUp,
     Options,
@@ -27,8 +27,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.pace import Pace, Paced, run_paced
 from benchmarks.peers import OURS, OURS_WITH_SPEED, Served
 from benchmarks.processes import Cores, PeerFailed
-from benchmarks.promises import PROMISES
-from benchmarks.report import missed, table
+from benchmarks.report import conclude
 from benchmarks.rivals import DEVPI, PYPIRON
 from benchmarks.tables import say
 from tests.builders import an_upload_body
@@ -121,13 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PeerFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    report = Report([findings])
-    print(table(report))
-    if parsed.findings is not None:
-        findings.save(parsed.findings)
-    own = [promise for promise in PROMISES if promise.title in report.titles]
-    failed = any(line.failures for line in findings.lines)
-    return 1 if failed or (parsed.check and missed(report, own)) else 0
+    return conclude(findings, parsed.findings, is_check=parsed.check)
 
 
 def _run(options: Options, seconds: float) -> Findings:

@@ -53,6 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
+def conclude(findings: Findings, to: Path | None, *, is_check: bool) -> int:
+    """Print the table of one benchmark, and save what it found where that is wanted.
+
+    1 when a figure failed, or with `is_check` a promise does not hold.
+    """
+    report = Report([findings])
+    print(table(report))
+    if to is not None:
+        findings.save(to)
+    own = [promise for promise in PROMISES if promise.title in report.titles]
+    failed = any(line.failures for line in findings.lines)
+    return 1 if failed or (is_check and missed(report, own)) else 0
+
+
 def markdown(report: Report) -> str:
     """The table, what of the promises holds, and under which conditions."""
     return "\n".join(

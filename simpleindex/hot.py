@@ -404,7 +404,7 @@ def _what_matters(request: PlainRequest) -> bytes | None:
     for name, value in request.headers:
         if name in MATTERS:
             said.append(b"%b:%b" % (name, value))
-        elif name in _NEVER or (name == _CONNECTION and value.lower() != _USUAL_CONNECTION):
+        elif _makes_it_special(name, value):
             return None
         elif name == _FORWARDED_FOR:
             is_passed_on = True
@@ -416,6 +416,10 @@ def _what_matters(request: PlainRequest) -> bytes | None:
 def may_be_kept(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bool:
     """Whether an answer to a request with such headers, names in lower case, is one for all."""
     return http_version == "1.1" and not any(
-        name in _NEVER or (name == _CONNECTION and value.lower() != _USUAL_CONNECTION)
-        for name, value in headers
+        _makes_it_special(name, value) for name, value in headers
     )
+
+
+def _makes_it_special(name: bytes, value: bytes) -> bool:
+    """Whether no answer to a request with this header is kept."""
+    return name in _NEVER or (name == _CONNECTION and value.lower() != _USUAL_CONNECTION)
