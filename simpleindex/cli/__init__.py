@@ -47,6 +47,7 @@ _VERBS = {
     "index": "index:command",
     "passwd": "passwd:command",
     "token": "token:command",
+    "target": "target:command",
     "config": "config:command",
     "shims": "shims:command",
 }

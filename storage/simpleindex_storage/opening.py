@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 # What an interrupted initialisation, an admin who wrote the settings first, or a fresh disk leave.
 _MAY_BE_THERE = {
     "simpleindex.toml",
+    "targets.json",
     "secret",
     "secret.new",
     "root-password",

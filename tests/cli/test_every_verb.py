@@ -70,6 +70,9 @@ VERBS: Mapping[str, Verb] = {
     "token create": Verb("alice --name=ci --read --days=3"),
     "token list": Verb("alice"),
     "token revoke": Verb("{token}"),
+    "target add": Verb("cp36-win_amd64"),
+    "target list": Verb(),
+    "target remove": Verb("cp39-win_amd64"),
     "import-devpi": Verb("{dump}", exit_code=3),  # root keeps its password, which is told
     "config show": Verb(works_on_directory=False),
     # What follows tells of each file as it goes, or only whether it worked; or it does not end.
@@ -80,14 +83,15 @@ VERBS: Mapping[str, Verb] = {
     "passwd": Verb("root --password-file={password}", has_json=False),
     "inspect": Verb("{wheels}", has_json=False, works_on_directory=False),
     "shims": Verb("{room}/shims", has_json=False, works_on_directory=False),
+    "target probe": Verb(has_json=False, works_on_directory=False),
 }
-GROUPS = {"", "user", "index", "token", "config"}
+GROUPS = {"", "user", "index", "token", "target", "config"}
 
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
     "list", "show", "why", "doctor", "fsck", "log", "backup", "restore", "user list",
-    "index list", "index show", "token list", "config show",
+    "index list", "index show", "token list", "target list", "config show",
 }  # fmt: skip
 TELLS_OF_ANYTHING = {"config show", "doctor"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
@@ -141,6 +145,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Room:
         ["index", "create", "root/prod"],
         ["user", "create", "alice", f"--password-file={password}"],
         ["token", "create", "alice"],
+        ["target", "add", "cp39-win_amd64"],
     ):
         assert main([*words, f"--serverdir={data}"]) == 0
     assert main(["backup", f"{folder / 'saved'}", f"--serverdir={data}"]) == 0
@@ -229,12 +234,13 @@ def test_where_there_is_nothing_a_program_is_told_an_empty_list(
 
 
 def contents(room: Room) -> tuple[object, ...]:
-    """All that the catalog knows."""
+    """All that the catalog knows, and the list of targets."""
     with catalog_of(room.data) as seen:
         users, indexes = seen.users(), seen.indexes()
         projects = [(index.name, each) for index in indexes for each in seen.projects(index.name)]
         files = [seen.files(index, project.name) for index, project in projects]
-        return users, indexes, projects, files, [seen.tokens(user.name) for user in users]
+        tokens = [seen.tokens(user.name) for user in users]
+    return users, indexes, projects, files, tokens, (room.data / "targets.json").read_bytes()
 
 
 # Other users of the machine

@@ -1,0 +1,188 @@
+"""`target`: the kinds of hosts that a site without internet has."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from simpleindex.cli.directory import require_ours
+from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.telling import count_text, json_option, table, tell
+from simpleindex.gap.probe import SCRIPT, one_line
+from simpleindex.gap.pythons import newest_tools
+from simpleindex.gap.target_file import FILE_NAME, change_targets, parse_targets, read_targets
+from simpleindex.gap.targets import (
+    Target,
+    dump_target,
+    installer_tags,
+    parse_installer,
+    parse_target,
+    supported_tags,
+)
+from simpleindex_storage.errors import NotStored
+from simpleindex_storage.model import JsonValue
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+_PROBES_BYTES_MAX = 1 << 20
+
+
+def _places(function: _Decorated) -> _Decorated:
+    """Where the targets are: in the server directory, or in a file of their own."""
+    option = click.option(
+        "--targets",
+        "targets_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help=f"The list of targets [default: SERVERDIR/{FILE_NAME}].",
+    )
+    return option(setting_options("serverdir")(function))
+
+
+@click.group("target")
+def command() -> None:
+    """Say what kinds of hosts there are: which Python, on which platform, with which pip.
+
+    A target is named like cp39-win_amd64 (the newest known 3.9), 3.9.18-manylinux_2_17_x86_64
+    (Linux with glibc 2.17 or newer) or 3.12.1-macosx_13_0_arm64; or a host is probed.
+    """
+
+
+@command.command("add")
+@click.argument("names", nargs=-1, metavar="TARGET...")
+@click.option(
+    "--from",
+    "probes",
+    multiple=True,
+    type=click.File("rb"),
+    metavar="FILE",
+    help="What `target probe` has printed on hosts, or another list of targets; - for standard "
+    "input. Repeatable.",
+)
+@click.option(
+    "--installer",
+    "installer_text",
+    metavar="PIP",
+    help="What the hosts that are named have now, like 'pip 18.1'.",
+)
+@_places
+@json_option
+def add(
+    *,
+    names: tuple[str, ...],
+    probes: tuple[BinaryIO, ...],
+    installer_text: str | None,
+    targets_file: Path | None,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: object,
+) -> None:
+    """Add targets by their names, or as hosts have told them. One of the same name is replaced."""
+    if not names and not probes:
+        raise click.UsageError("nothing to add: give names of targets, or --from FILE")
+    path = _path(targets_file, config_file, flags)
+    installer = None if installer_text is None else parse_installer(installer_text)
+    named = [parse_target(name, installer=installer) for name in names]
+    added = {target.name: target for target in named}
+    for file in probes:
+        content = file.read(_PROBES_BYTES_MAX + 1)
+        if len(content) > _PROBES_BYTES_MAX:
+            raise click.UsageError(f"{file.name} is no list of targets: it is too long")
+        added |= {target.name: target for target in parse_targets(content, file.name)}
+    if not added:
+        raise click.UsageError("nothing to add: there is no target in what was given")
+    change_targets(path, lambda known: {**{each.name: each for each in known}, **added}.values())
+    tell(
+        {"added": [_document(target) for target in added.values()]},
+        _added_lines(added.values()),
+        as_json=as_json,
+    )
+
+
+@command.command("list")
+@_places
+@json_option
+def list_(
+    *, targets_file: Path | None, as_json: bool, config_file: Path | None, **flags: object
+) -> None:
+    """List all targets, and what is to be known about each."""
+    targets = read_targets(_path(targets_file, config_file, flags))
+    rows = table([(target.name, target.words) for target in targets]) if targets else []
+    lines: list[str] = []
+    for target, row in zip(targets, rows, strict=True):
+        lines += [row, *(f"  {note}" for note in _notes(target))]
+    if not targets:
+        lines = ["there is no target yet; `target add --help` tells how to name one"]
+    tell([_document(target) for target in targets], lines, as_json=as_json)
+
+
+@command.command("remove")
+@click.argument("names", nargs=-1, required=True, metavar="TARGET...")
+@_places
+@json_option
+def remove(
+    *,
+    names: tuple[str, ...],
+    targets_file: Path | None,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: object,
+) -> None:
+    """Remove targets, by the names that `target list` shows."""
+    path = _path(targets_file, config_file, flags)
+
+    def without(known: tuple[Target, ...]) -> tuple[Target, ...]:
+        for name in names:
+            if name not in {target.name for target in known}:
+                raise NotStored(f"target {name[:80]}", "`simpleindex-server target list` names all")
+        return tuple(target for target in known if target.name not in names)
+
+    change_targets(path, without)
+    removed = list(dict.fromkeys(names))
+    tell(
+        {"removed": list(removed)},
+        [f"{count_text(len(removed), 'target')} removed"],
+        as_json=as_json,
+    )
+
+
+@command.command("probe")
+@click.option("--script", is_flag=True, help="Print it as a script that can be read.")
+def probe(*, script: bool) -> None:
+    """Print one line to run on a host; what it prints there is for `target add --from`.
+
+    It needs a Python (2.7, or 3.6 and later) and nothing else, and changes nothing. Begin the line
+    with the Python that shall install packages: python3, py, or a path.
+    """
+    click.echo(SCRIPT.rstrip("\n") if script else one_line())
+
+
+def _path(targets_file: Path | None, config_file: Path | None, flags: dict[str, object]) -> Path:
+    if targets_file is not None:
+        return targets_file
+    root = config_from(config_file, flags).serverdir
+    require_ours(root)
+    return root / FILE_NAME
+
+
+def _document(target: Target) -> JsonValue:
+    notes: list[JsonValue] = list(_notes(target))
+    return {**dump_target(target), "description": target.words, "notes": notes}
+
+
+def _added_lines(targets: Iterable[Target]) -> Iterator[str]:
+    for target in targets:
+        yield f"{target.name}: {target.words}"
+        for note in _notes(target):
+            yield f"  {note}"
+
+
+def _notes(target: Target) -> Iterator[str]:
+    yield from target.assumptions
+    if target.installer is not None and set(installer_tags(target)) != set(supported_tags(target)):
+        newest = newest_tools(target.minor).pip
+        yield (
+            f"{target.installer} is too old for many wheels of today; such a host can install them "
+            f"after `pip install pip=={newest}`"
+        )

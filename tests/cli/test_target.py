@@ -1,0 +1,142 @@
+"""`target`: the kinds of hosts of a site, in a server directory or in a file of their own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simpleindex.gap.probe import SCRIPT, one_line
+from tests.cli.commands import Cli, run
+from tests.gap.interpreters import output_of, python_of
+
+SHOWN = """\
+cp36-manylinux_2_17_x86_64  Python 3.6.15, Linux x86_64, glibc 2.17, pip 18.1
+  Python 3.6.15 is taken, the newest 3.6 known on 2026-11-23; a host with an older one may take other files
+  manylinux_2_17_x86_64 is taken (Linux x86_64, glibc 2.17); a host with an older one cannot run such files
+  pip 18.1 is too old for many wheels of today; such a host can install them after `pip install pip==21.3.1`
+3.9.18-win_amd64            Python 3.9.18, Windows amd64
+"""  # noqa: E501  as it is printed
+
+
+def listed(cli: Cli, *where: str | Path) -> Any:
+    return json.loads(cli.must("target", "list", "--json", *where))
+
+
+def names(cli: Cli, *where: str | Path) -> list[str]:
+    return [each["name"] for each in listed(cli, *where)]
+
+
+def test_targets_lie_in_the_server_directory_and_are_told_with_what_is_assumed(
+    cli: Cli, data: Path
+) -> None:
+    where = f"--serverdir={data}"
+    assert cli.must("target", "list", where).startswith("there is no target yet")
+    told = cli.must("target", "add", "cp36-linux_x86_64", "3.9.18-windows", where)
+    assert told.splitlines()[0] == (
+        "cp36-manylinux_2_17_x86_64: Python 3.6.15, Linux x86_64, glibc 2.17, pip 18.1"
+    )
+    assert len(told.splitlines()) == 5
+    assert cli.must("target", "list", where) == SHOWN
+    kept = json.loads((data / "targets.json").read_text())
+    assert [each["name"] for each in kept] == ["cp36-manylinux_2_17_x86_64", "3.9.18-win_amd64"]
+
+
+def test_without_a_server_directory_a_file_is_named(cli: Cli, tmp_path: Path) -> None:
+    where = f"--targets={tmp_path / 'site.json'}"
+    cli.must("target", "add", "cp39-win_amd64", where)
+    cli.must("target", "add", "cp312-alpine", where)
+    assert names(cli, where) == ["cp39-win_amd64", "cp312-musllinux_1_2_x86_64"]
+    assert cli.must("target", "remove", "cp39-win_amd64", where) == "1 target removed\n"
+    assert names(cli, where) == ["cp312-musllinux_1_2_x86_64"]
+    assert not (tmp_path / ".simpleindex").exists()
+
+
+def test_a_target_of_the_same_name_is_replaced_where_it_stands(cli: Cli, tmp_path: Path) -> None:
+    where = f"--targets={tmp_path / 'site.json'}"
+    cli.must("target", "add", "cp39-win_amd64", "cp310-win_amd64", where)
+    cli.must("target", "add", "cp39-win_amd64", "--installer=pip 20.2.3", where)
+    first, second = listed(cli, where)
+    assert (first["name"], first["installer"]) == (
+        "cp39-win_amd64", {"name": "pip", "version": "20.2.3"},
+    )  # fmt: skip
+    assert second["name"] == "cp310-win_amd64"
+
+
+def test_what_hosts_have_told_is_taken_as_it_was_printed(cli: Cli, tmp_path: Path) -> None:
+    # Several hosts, each a line, as a loop over them collects it.
+    told = output_of([python_of("this"), "-c", SCRIPT]) + output_of(
+        [python_of("3.8"), "-c", SCRIPT]
+    )
+    (tmp_path / "hosts.txt").write_text(told)
+    where = f"--targets={tmp_path / 'site.json'}"
+    cli.must("target", "add", f"--from={tmp_path / 'hosts.txt'}", where)
+    found = listed(cli, where)
+    assert len(found) == 2
+    assert found[1]["python"].startswith("3.8.")
+    assert found[1]["installer"]["name"] == "pip"
+
+
+def test_a_probe_can_be_piped_in(tmp_path: Path) -> None:
+    told = output_of([python_of("this"), "-c", SCRIPT])
+    called = run("target", "add", "--from=-", f"--targets={tmp_path / 'site.json'}", stdin=told)
+    assert (called.exit_code, called.err) == (0, "")
+    assert (
+        json.loads((tmp_path / "site.json").read_text())[0]["python"] == json.loads(told)["python"]
+    )
+
+
+def test_a_list_can_be_carried_to_the_other_side(cli: Cli, data: Path, tmp_path: Path) -> None:
+    inside, outside = f"--serverdir={data}", f"--targets={tmp_path / 'site.json'}"
+    cli.must("target", "add", "cp39-win_amd64", "cp36-linux", inside)
+    cli.must("target", "add", f"--from={data / 'targets.json'}", outside)
+    assert listed(cli, outside) == listed(cli, inside)
+
+
+def test_the_probe_is_a_line_or_a_script_that_can_be_read(cli: Cli) -> None:
+    assert cli.must("target", "probe") == one_line() + "\n"
+    assert cli.must("target", "probe", "--script") == SCRIPT
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["add"], "nothing to add: give names of targets, or --from FILE."),
+        (["add", "cp39"], "a target is named like cp39-win_amd64"),
+        (["add", "cp39-win_amd64", "--installer=x"], "an installer is named like 'pip 18.1'"),
+        (["remove"], "Missing argument 'TARGET...'."),
+        (["remove", "cp39-win_amd64"], "there is no target cp39-win_amd64 here; `"),
+        (["list", "--targets=/"], "'/' is a directory"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line(
+    arguments: list[str], why: str, cli: Cli, tmp_path: Path
+) -> None:
+    where = [] if "--targets=/" in arguments else [f"--targets={tmp_path / 'site.json'}"]
+    assert why in cli("target", *arguments, *where).complaint
+    assert not (tmp_path / "site.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '[{"python": "3.9.18"}]', "\0", "\xff"])
+def test_nothing_is_added_from_what_is_no_list(content: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "hosts.txt").write_bytes(content.encode("latin-1"))
+    where = f"--targets={tmp_path / 'site.json'}"
+    added = cli("target", "add", f"--from={tmp_path / 'hosts.txt'}", where)
+    assert added.complaint
+    assert not (tmp_path / "site.json").exists()
+
+
+def test_a_backup_has_the_targets(cli: Cli, data: Path, tmp_path: Path) -> None:
+    where = f"--serverdir={data}"
+    cli.must("target", "add", "cp39-win_amd64", where)
+    cli.must("backup", tmp_path / "backups", where)
+    (backup,) = (tmp_path / "backups").glob("*Z")
+    cli.must("restore", backup, f"--serverdir={tmp_path / 'restored'}")
+    assert names(cli, f"--serverdir={tmp_path / 'restored'}") == ["cp39-win_amd64"]
+
+
+def test_targets_may_be_there_before_the_server_directory_is_made(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "targets.json").write_text('["cp39-win_amd64"]')
+    cli.init(tmp_path / "data")
+    assert names(cli, f"--serverdir={tmp_path / 'data'}") == ["cp39-win_amd64"]
