@@ -1,0 +1,371 @@
+"""What each target has to be given so that it can install what is wanted; and what it cannot have.
+
+Every line gets a verdict of its own on every target. Nothing is asked but the source that is
+given; the clock is passed in.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeAlias
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Resolver
+from resolvelib.resolvers import ResolutionTooDeep
+from resolvelib.structs import RequirementInformation
+
+from simpleindex.gap.needs import Budget, Candidate, GaveUp, Need, Needs
+from simpleindex.gap.pythons import BOOTSTRAP_PROJECTS
+from simpleindex.gap.releases import Source, SourceTrouble
+from simpleindex.gap.targets import Target
+from simpleindex.gap.wishes import Line, Wishes, parse_line
+from simpleindex.wire.simple_page import PageFile
+from simpleindex_storage.names import ProjectName
+
+ROUNDS_MAX = 5000
+SECONDS_MAX = 120.0
+"""For one target."""
+AT_ONCE = 8
+_CAUSES_SHOWN_MAX = 6
+
+_Key: TypeAlias = tuple[ProjectName, str]
+_Information: TypeAlias = RequirementInformation[Need, Candidate]
+
+
+class Kind(StrEnum):
+    """What becomes of a line on a target."""
+
+    MET = "met"
+    ALONE = "alone"
+    """It can be installed, but not beside the others: they exclude each other."""
+    UNMET = "unmet"
+    NOT_WANTED = "not-wanted"
+    """Its marker says that it is not for such a host."""
+    REFUSED = "refused"
+    """It is no line that an index can serve."""
+    UNKNOWN = "unknown"
+    """The index did not tell what would have been needed to know."""
+    GAVE_UP = "gave-up"
+    """The search took more than it may."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether `pip install` of the line succeeds, or is not wanted."""
+        return self in {Kind.MET, Kind.ALONE, Kind.NOT_WANTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A line on a target."""
+
+    line: Line
+    kind: Kind
+    chain: tuple[str, ...] = ()
+    """Why, each because of the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A file that a target needs."""
+
+    project: ProjectName
+    version: Version
+    file: PageFile
+    extras: tuple[str, ...]
+    needed_by: tuple[str, ...]
+    """Lines, and releases that are picked, too."""
+    pip_needed: str | None
+    """The oldest pip that takes it, if the target's own is older."""
+    is_proven: bool
+    """False: its metadata was read without a digest; the file has to confirm it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that is to be said of one target."""
+
+    target: Target
+    verdicts: tuple[Verdict, ...]
+    """One for each line, in their order."""
+    bootstrap: tuple[Verdict, ...]
+    """Likewise for pip, setuptools and wheel."""
+    picks: tuple[Pick, ...]
+    """Each file once, by name and version."""
+    notes: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that is wanted can be installed."""
+        return all(verdict.kind.is_good for verdict in self.verdicts)
+
+
+def resolve_all(
+    targets: Sequence[Target],
+    wishes: Wishes,
+    source: Source,
+    *,
+    at_once: int = AT_ONCE,
+    seconds_max: float = SECONDS_MAX,
+    now: Callable[[], float] = time.monotonic,
+) -> list[Outcome]:
+    """The outcome for each target, in their order; several are worked on at the same time."""
+    source.expect(line.project for line in wishes.lines if line.project is not None)
+    with ThreadPoolExecutor(at_once, "resolving") as threads:
+        return list(
+            threads.map(
+                lambda target: resolve(target, wishes, source, seconds_max=seconds_max, now=now),
+                targets,
+            )
+        )
+
+
+def resolve(
+    target: Target,
+    wishes: Wishes,
+    source: Source,
+    *,
+    seconds_max: float = SECONDS_MAX,
+    rounds_max: int = ROUNDS_MAX,
+    now: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """The outcome for one target. Raises nothing that an index can cause."""
+    budget = Budget(seconds_max, now)
+    search = _Search(Needs(target, wishes, source, budget), rounds_max)
+    verdicts = search.verdicts(wishes.lines)
+    # By themselves, and whatever is constrained: the newest that fits is what old hosts need.
+    plain = Wishes((), held=wishes.held)
+    tools = _Search(Needs(target, plain, source, budget), rounds_max)
+    bootstrap = tools.verdicts([parse_line(project) for project in BOOTSTRAP_PROJECTS])
+    picks = {**tools.picks, **search.picks}
+    for key in tools.picks.keys() & search.picks.keys():
+        picks[key] = _merged(tools.picks[key], search.picks[key])
+    return Outcome(
+        target,
+        tuple(verdicts),
+        tuple(bootstrap),
+        tuple(picks[key] for key in sorted(picks)),
+        tuple({**search.needs.notes, **tools.needs.notes}),
+    )
+
+
+class _Search:
+    """Finds verdicts for lines, and keeps the files that they take."""
+
+    def __init__(self, needs: Needs, rounds_max: int) -> None:
+        self.needs = needs
+        self.picks: dict[tuple[ProjectName, Version], Pick] = {}
+        self._rounds_max = rounds_max
+
+    def verdicts(self, lines: Sequence[Line]) -> list[Verdict]:
+        """A verdict for each line."""
+        found: dict[int, Verdict] = {}
+        hopeful: list[int] = []
+        for place, line in enumerate(lines):
+            verdict = self._at_first_sight(line)
+            if verdict is None:
+                hopeful.append(place)
+            else:
+                found[place] = verdict
+        together = self._try([lines[place] for place in hopeful])
+        if isinstance(together, _Solution):
+            self._keep(together)
+            found |= {place: Verdict(lines[place], Kind.MET) for place in hopeful}
+        else:
+            found |= self._one_by_one({place: lines[place] for place in hopeful})
+        return [found[place] for place in range(len(lines))]
+
+    def _at_first_sight(self, line: Line) -> Verdict | None:
+        """The verdict that needs no search; None: there is hope."""
+        if line.requirement is None:
+            return Verdict(line, Kind.REFUSED, (line.refusal or "it cannot be read",))
+        if not self.needs.applies(line.requirement.marker):
+            return Verdict(line, Kind.NOT_WANTED, (f"its marker is {line.requirement.marker}",))
+        try:
+            for need in self.needs.of_requirement(line.requirement):
+                chain = self.needs.why_not(need)
+                if chain is not None:
+                    return Verdict(line, Kind.UNMET, chain)
+        except SourceTrouble as trouble:
+            return Verdict(line, Kind.UNKNOWN, (str(trouble),))
+        except GaveUp:
+            return _gave_up(line)
+        return None
+
+    def _one_by_one(self, lines: Mapping[int, Line]) -> dict[int, Verdict]:
+        """Verdicts where not all lines can be met together: the earlier ones come first."""
+        found: dict[int, Verdict] = {}
+        accepted: list[Line] = []
+        solution: _Solution | None = None
+        for place, line in lines.items():
+            with_it = self._try([*accepted, line])
+            if isinstance(with_it, _Solution):
+                accepted.append(line)
+                solution = with_it
+                found[place] = Verdict(line, Kind.MET)
+                continue
+            alone = self._try([line]) if accepted else with_it
+            if isinstance(alone, _Solution):
+                self._keep(alone)
+                found[place] = Verdict(line, Kind.ALONE, with_it.chain)
+            else:
+                found[place] = replace(alone, line=line)
+        if solution is not None:
+            self._keep(solution)
+        return found
+
+    def _try(self, lines: Sequence[Line]) -> "_Solution | Verdict":
+        """A solution for all of these lines, or a verdict that tells why there is none."""
+        roots = [
+            need
+            for line in lines
+            if line.requirement is not None
+            for need in self.needs.of_requirement(line.requirement)
+        ]
+        resolver = Resolver(_Provider(self.needs), BaseReporter[Need, Candidate, _Key]())
+        stands_for = lines[0] if lines else Line("", None)
+        try:
+            result = resolver.resolve(roots, self._rounds_max)
+        except ResolutionImpossible as impossible:
+            return Verdict(stands_for, Kind.UNMET, _conflict(impossible.causes))
+        except SourceTrouble as trouble:
+            return Verdict(stands_for, Kind.UNKNOWN, (str(trouble),))
+        except (GaveUp, ResolutionTooDeep):
+            return _gave_up(stands_for)
+        graph = result.graph
+        parents = {key: [each for each in graph.iter_parents(key)] for key in result.mapping}
+        return _Solution(dict(result.mapping), parents, tuple(lines))
+
+    def _keep(self, solution: "_Solution") -> None:
+        for pick in solution.picks(self.needs):
+            key = pick.project, pick.version
+            known = self.picks.get(key)
+            self.picks[key] = pick if known is None else _merged(known, pick)
+
+
+@dataclass(frozen=True, slots=True)
+class _Solution:
+    """Releases that go together."""
+
+    mapping: Mapping[_Key, Candidate]
+    parents: Mapping[_Key, Sequence[_Key | None]]
+    lines: tuple[Line, ...]
+
+    def picks(self, needs: Needs) -> Iterator[Pick]:
+        """The files, with who needs each of them."""
+        for (project, extra), candidate in self.mapping.items():
+            if extra:
+                continue
+            extras = sorted(name for other, name in self.mapping if other == project and name)
+            keys = [(project, ""), *((project, name) for name in extras)]
+            parents = {parent for key in keys for parent in self.parents.get(key, ())}
+            yield Pick(
+                project,
+                candidate.version,
+                candidate.file,
+                tuple(extras),
+                tuple(self._wanting(project, parents)),
+                needs.fitting.pip_needed(candidate.file),
+                needs.is_proven(candidate),
+            )
+
+    def _wanting(self, project: ProjectName, parents: set[_Key | None]) -> Iterator[str]:
+        if None in parents:
+            wanted = (line.text for line in self.lines if line.project == project)
+            yield from dict.fromkeys(wanted)
+        others = {parent[0] for parent in parents if parent is not None} - {project}
+        yield from (f"{name} {self.mapping[name, ''].version}" for name in sorted(others))
+
+
+class _Provider(AbstractProvider[Need, Candidate, _Key]):
+    """What resolvelib asks. Candidates are looked at ahead, so that it seldom has to turn back."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        self._order: dict[_Key, int] = {}
+
+    def identify(self, requirement_or_candidate: Need | Candidate) -> _Key:
+        key = requirement_or_candidate.project, requirement_or_candidate.extra or ""
+        self._order.setdefault(key, len(self._order))
+        return key
+
+    def find_matches(
+        self,
+        identifier: _Key,
+        requirements: Mapping[_Key, Iterator[Need]],
+        incompatibilities: Mapping[_Key, Iterator[Candidate]],
+    ) -> Callable[[], Iterator[Candidate]]:
+        wanted = list(requirements[identifier])
+        excluded = {candidate.version for candidate in incompatibilities[identifier]}
+        together = SpecifierSet()
+        for need in wanted:
+            together &= need.specifier
+
+        def matches() -> Iterator[Candidate]:
+            for candidate in self._needs.candidates(wanted[0], together):
+                if candidate.version in excluded:
+                    continue
+                if self._needs.why_not_candidate(candidate) is None:
+                    yield candidate
+
+        return matches
+
+    def is_satisfied_by(self, requirement: Need, candidate: Candidate) -> bool:
+        # Whether a pre-release or a yanked one may be taken was decided when it was found.
+        return requirement.specifier.contains(candidate.version, prereleases=True)
+
+    def get_dependencies(self, candidate: Candidate) -> Iterable[Need]:
+        return self._needs.of_candidate(candidate)
+
+    def narrow_requirement_selection(
+        self,
+        identifiers: Iterable[_Key],
+        resolutions: Mapping[_Key, Candidate],
+        candidates: Mapping[_Key, Iterator[Candidate]],
+        information: Mapping[_Key, Iterator[_Information]],
+        backtrack_causes: Sequence[_Information],
+    ) -> Iterable[_Key]:
+        waiting = list(identifiers)
+        to_blame = {self.identify(cause.requirement) for cause in backtrack_causes}
+        to_blame |= {self.identify(each.parent) for each in backtrack_causes if each.parent}
+        return [key for key in waiting if key in to_blame] or waiting
+
+    def get_preference(
+        self,
+        identifier: _Key,
+        resolutions: Mapping[_Key, Candidate],
+        candidates: Mapping[_Key, Iterator[Candidate]],
+        information: Mapping[_Key, Iterator[_Information]],
+        backtrack_causes: Sequence[_Information],
+    ) -> tuple[bool, bool, int]:
+        operators = {
+            each.operator
+            for known in information[identifier]
+            for each in known.requirement.specifier
+        }
+        is_pinned = bool(operators & {"==", "==="})
+        is_bounded = bool(operators & {"<", "<=", "~="})
+        return not is_pinned, not is_bounded, self._order.get(identifier, 0)
+
+
+def _conflict(causes: Iterable[_Information]) -> tuple[str, ...]:
+    lines: set[str] = set()
+    for cause in causes:
+        wanted = "is wanted" if cause.parent is None else f"is needed by {cause.parent}"
+        lines.add(f"{cause.requirement.text} {wanted}")
+    told = sorted(lines)[:_CAUSES_SHOWN_MAX]
+    return (*told, "these exclude each other")
+
+
+def _gave_up(line: Line) -> Verdict:
+    return Verdict(line, Kind.GAVE_UP, ("the search took longer than it may",))
+
+
+def _merged(one: Pick, other: Pick) -> Pick:
+    return replace(
+        one,
+        extras=tuple(sorted({*one.extras, *other.extras})),
+        needed_by=tuple(dict.fromkeys((*one.needed_by, *other.needed_by))),
+    )
