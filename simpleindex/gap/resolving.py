@@ -135,9 +135,10 @@ def resolve(
     budget = Budget(seconds_max, now)
     search = _Search(Needs(target, wishes, source, budget), rounds_max)
     verdicts = search.verdicts(wishes.lines)
-    # By themselves, and whatever is constrained: the newest that fits is what old hosts need.
-    plain = Wishes((), held=wishes.held)
-    tools = _Search(Needs(target, plain, source, budget), rounds_max)
+    # By themselves, whatever is constrained; and pip in its newest release, whatever is held: files
+    # are picked that older ones may not know.
+    held = {project: held for project, held in wishes.held.items() if project != "pip"}
+    tools = _Search(Needs(target, Wishes((), held=held), source, budget), rounds_max)
     bootstrap = tools.verdicts([parse_line(project) for project in BOOTSTRAP_PROJECTS])
     picks = {**tools.picks, **search.picks}
     for key in tools.picks.keys() & search.picks.keys():

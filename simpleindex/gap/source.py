@@ -6,7 +6,15 @@ read by ranges; else from the whole wheel. What has a digest is compared with it
 
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager, contextmanager
 from threading import Lock
@@ -22,6 +30,7 @@ from simpleindex.mirror.wheel_ranges import fetch_metadata, metadata_in
 from simpleindex.upstream import client
 from simpleindex.upstream.addresses import Addresses
 from simpleindex.upstream.client import NoRanges, Patience, Upstream, UpstreamTrouble
+from simpleindex.upstream.pip_index import find_pip_index
 from simpleindex.wire.simple_page import PageFile
 from simpleindex.wire.upstream_page import BadPage, parse_page
 from simpleindex_storage.errors import Refused
@@ -198,6 +207,20 @@ class IndexSource:
                 raise SourceTrouble(str(error)) from None
             except OSError as error:  # of the draft
                 raise SourceTrouble(f"{what} cannot be kept: {error.strerror}") from None
+
+
+def usual_url(environment: Mapping[str, str]) -> str:
+    """The index to ask where none is named: the one of the pip here. It takes up to a second.
+
+    It may hold a user and a password. Raises Refused if there is none.
+    """
+    found = find_pip_index(environment)
+    if found is None:
+        raise Refused(
+            "the index to ask",
+            "pip on this computer uses none that can be asked over http or https; name one",
+        )
+    return found.url
 
 
 @contextmanager

@@ -282,6 +282,14 @@ def test_the_newest_tools_that_fit_come_along() -> None:
     assert without.is_complete  # it is the lines that count
 
 
+def test_the_newest_pip_comes_along_whatever_is_held() -> None:
+    tools = [offer(name, version) for name in ("pip", "wheel") for version in ("1.0", "2.0")]
+    one = frozenset({Version("1.0")})
+    held = {canonicalize_name(name): one for name in ("pip", "wheel")}
+    found = resolve(parse_target(LINUX), Wishes((), held=held), Said(*tools))
+    assert picked(found) == {"pip": "2.0", "wheel": "1.0"}
+
+
 def test_a_file_that_the_hosts_own_pip_does_not_know_is_told() -> None:
     target = parse_target("cp36-linux", installer=Installer("pip", "18.1"))
     offers = [

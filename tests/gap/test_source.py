@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from simpleindex.gap.releases import Described, SourceTrouble, describe, releases_of
-from simpleindex.gap.source import IndexSource, open_source
+from simpleindex.gap.source import IndexSource, open_source, usual_url
 from simpleindex.upstream.client import Patience
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.errors import Refused
@@ -28,7 +28,7 @@ from tests.hostile.behaviours import (
     WrongBytes,
 )
 from tests.hostile.upstream import Upstream, running_upstream
-from tests.server import running_server
+from tests.server import clean_environment, running_server
 
 DEMO = canonicalize_name("demo")
 WHEEL = a_wheel(
@@ -246,6 +246,17 @@ def test_what_is_no_url_is_refused_without_showing_it(url: str) -> None:
     why = "the URL of the index: it is none of http or https"
     with pytest.raises(Refused, match=why), open_source(url):
         pass
+
+
+def test_where_no_index_is_named_it_is_that_of_pip(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.add(WHEEL)
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nindex-url = {upstream.url}\n")
+    with open_source(usual_url(clean_environment(PIP_CONFIG_FILE=str(settings)))) as source:
+        assert_as_built(read(source))
+    settings.write_text("[global]\nno-index = true\n")
+    with pytest.raises(Refused, match="pip on this computer uses none"):
+        usual_url(clean_environment(PIP_CONFIG_FILE=str(settings)))
 
 
 def test_requests_under_way_are_given_up_at_the_end(upstream: Upstream) -> None:
