@@ -1,0 +1,1 @@
+"""Bundles: what is carried across the gap, how it is written, checked and taken in."""
