@@ -94,7 +94,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex_storage.model",),
     ("simpleindex_storage.mirrored",),
     ("simpleindex_storage.names",),
-    ("simpleindex_storage.errors", "simpleindex_storage.version"),
+    (
+        "simpleindex_storage.errors",
+        "simpleindex_storage.giving_way",
+        "simpleindex_storage.version",
+    ),
     ("simpleindex_storage",),
 )
 """The highest first. A folder is one room, in which modules may import each other; so are several

@@ -28,6 +28,7 @@ from typing import BinaryIO
 from .draft_names import noted_name, noted_place
 from .durable import SyncingTogether, link, sync_file, sync_folder, unavailable_on_failure
 from .errors import NotStored
+from .giving_way import pieces
 from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace
@@ -331,11 +332,12 @@ class DiskDraft:
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes. Raises Unavailable."""
-        for digest in (self._sha256, self._md5, self._blake2b):
-            digest.update(chunk)
-        self._size_bytes += len(chunk)
         with unavailable_on_failure("the file cannot be received"):
-            _write_all(self._file, chunk)
+            for piece in pieces(chunk):
+                for digest in (self._sha256, self._md5, self._blake2b):
+                    digest.update(piece)
+                _write_all(self._file, piece)
+        self._size_bytes += len(chunk)
 
     def finish(self) -> Staged:
         """All bytes are there."""
@@ -371,7 +373,7 @@ def _link(source: Path, target: Path) -> None:
             _copy(source, target)
 
 
-def _write_all(file: FileIO, content: bytes) -> None:
+def _write_all(file: FileIO, content: bytes | memoryview) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) or 0 :]

@@ -12,10 +12,10 @@ from typing import BinaryIO, NamedTuple
 
 from .errors import Refused
 from .faults import Faults, shown
+from .giving_way import PIECE_BYTES, give_way
 from .zip_walk import inflated_bytes_max, too_large, too_much
 
 _READ_BYTES = 64 << 10
-_INFLATED_BLOCK_BYTES = 256 << 10
 
 TAR_BLOCK_BYTES = 512
 _EXTENSION_BYTES_MAX = 256 << 10
@@ -154,7 +154,7 @@ class TarWalk:
     def _read_end(self) -> None:
         """What follows a block of zeros: another one, and then only more of them."""
         padding_bytes = 0
-        while block := self._stream.read(_INFLATED_BLOCK_BYTES):
+        while block := self._stream.read(PIECE_BYTES):
             if block.strip(b"\0"):
                 raise self._faults.fatal(
                     "tar-trailing-data", "there is more behind the end of the tar in it"
@@ -336,6 +336,8 @@ class _Gunzipped:
 
     def _fill(self) -> bool:
         """Have the next block. False at the end."""
+        if self._inflated_bytes:
+            give_way()
         self._block, self._at = b"", 0
         while not self._block:
             if self._inflater.eof:
@@ -343,7 +345,7 @@ class _Gunzipped:
                 return False
             packed = self._inflater.unconsumed_tail or self._file.read(_READ_BYTES)
             try:
-                self._block = self._inflater.decompress(packed, _INFLATED_BLOCK_BYTES)
+                self._block = self._inflater.decompress(packed, PIECE_BYTES)
             except zlib.error:
                 raise self._faults.fatal(
                     "gzip-damaged", "its bytes cannot be inflated, or are not those promised"

@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeAlias
 
 from .errors import Refused
 from .faults import Faults, shown
+from .giving_way import PIECE_BYTES, give_way
 from .zip_directory import (
     DEFLATED,
     FLAG_DESCRIPTOR,
@@ -32,7 +33,6 @@ INFLATED_BYTES_FLOOR = 64 << 20
 INFLATED_RATIO_MAX = 50
 
 _READ_BYTES = 64 << 10
-_INFLATED_BLOCK_BYTES = 256 << 10
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _LOCAL_SIGNATURE = b"PK\3\4"
@@ -135,13 +135,15 @@ class ZipWalk:
         crc, left = 0, entry.packed_bytes
         self._count(left)
         while left:
-            block = self._file.read(min(left, _INFLATED_BLOCK_BYTES))
+            block = self._file.read(min(left, PIECE_BYTES))
             if not block:
                 raise self._faults.fatal("truncated", "it ends before it should")
             left -= len(block)
             crc = zlib.crc32(block, crc)
             if take is not None:
                 take(block)
+            if left:
+                give_way()
         return crc
 
     def _inflate(self, entry: ZipEntry, take: Take | None) -> int:
@@ -153,7 +155,7 @@ class ZipWalk:
                 packed = self._file.read(min(left, _READ_BYTES))
                 left -= len(packed)
             try:
-                block = inflater.decompress(packed, _INFLATED_BLOCK_BYTES)
+                block = inflater.decompress(packed, PIECE_BYTES)
             except zlib.error:
                 raise self._no_deflate(entry) from None
             if not block and not packed and not inflater.eof:
@@ -165,6 +167,8 @@ class ZipWalk:
             crc = zlib.crc32(block, crc)
             if take is not None:
                 take(block)
+            if missing:
+                give_way()
         if missing:
             raise self._wrong_size(entry)
         if left or inflater.unused_data:
