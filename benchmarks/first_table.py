@@ -17,6 +17,8 @@ from benchmarks.limit_peer import LIMIT
 from benchmarks.lineup import (
     LOGGING,
     NGINX,
+    SYNCING_ONCE,
+    VARIANTS,
     Entrant,
     LineUp,
     Options,
@@ -25,6 +27,7 @@ from benchmarks.lineup import (
     cores_for_load,
     line_up,
     pinning_note,
+    variant_of,
     working_folder,
 )
 from benchmarks.load import LoadFailed, missing_wrk
@@ -33,7 +36,7 @@ from benchmarks.peers import OURS, OURS_WITH_SPEED, Served
 from benchmarks.processes import PeerFailed
 from benchmarks.promises import PROMISES
 from benchmarks.report import conclude
-from benchmarks.rivals import SYNCS
+from benchmarks.rivals import PYPIRON, SYNCS
 from benchmarks.rows import ROWS, Measured, Row, Run
 from benchmarks.tables import say
 from benchmarks.usage import MB, resident_bytes
@@ -45,6 +48,8 @@ START, IDLE_MEMORY, LOADED_MEMORY = (
 )
 WITH_LOG = "{}: with the access log"
 """The title of a line that says what is left of the figure of another one."""
+WITH_ONE_SYNC = "{}, ours too with one sync only"
+"""The title of a line that has what another one has, where all sync as little as the fastest."""
 
 _STARTS = 5
 
@@ -91,8 +96,8 @@ class Results:
 
 def titles() -> list[str]:
     """Of all lines that this can find."""
-    logging = [WITH_LOG.format(row.title) for row in ROWS if row.is_logging_too]
-    return [*(row.title for row in ROWS), *logging, START, IDLE_MEMORY, LOADED_MEMORY]
+    variants = [title for row in ROWS if (title := _variant_title(row)) is not None]
+    return [*(row.title for row in ROWS), *variants, START, IDLE_MEMORY, LOADED_MEMORY]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,8 +119,8 @@ def _run(choice: Choice) -> Findings:
     with working_folder(choice.common.workdir) as folder:
         say("writing the wheels")
         corpus = build_corpus(folder / "wheels")
-        is_logging_too = any(row.is_logging_too for row in choice.rows)
-        found = line_up(choice.common.peers, corpus, folder, is_logging_too=is_logging_too)
+        variants = [each for each in VARIANTS if any(row.variant == each for row in choice.rows)]
+        found = line_up(choice.common.peers, corpus, folder, variants=variants)
         cores = cores_for_load()
         run = Run(corpus, folder, choice.seconds, cores)
         results = Results()
@@ -137,7 +142,7 @@ def _run(choice: Choice) -> Findings:
             servers={
                 entrant.name: found.versions[entrant.name]
                 for entrant in found.entrants
-                if not _is_logging(entrant)
+                if variant_of(entrant.name) is None
             },
             missing=found.missing,
             notes=_conditions(choice, run, results),
@@ -182,7 +187,7 @@ def _measure_rounds(
         for row in choice.rows:
             say(f"round {number + 1} of {rounds}: {row.title}")
             for entrant in found.in_turn(number):
-                if row.is_logging_too or not _is_logging(entrant):
+                if variant_of(entrant.name) in {None, row.variant}:
                     _measure_once(row, served[entrant.name], run, number, results)
         results.rounds += 1
         if 2 * time.monotonic() - began > deadline:
@@ -204,7 +209,7 @@ def _measure_once(row: Row, served: Served, run: Run, number: int, results: Resu
 def _lines(choice: Choice, results: Results) -> Iterator[Line]:
     for row in choice.rows:
         of = results.of(row.title)
-        shown = {name: each for name, each in of.items() if not name.endswith(LOGGING.format(""))}
+        shown = {name: each for name, each in of.items() if variant_of(name) is None}
         yield Line(
             title=row.title,
             unit=row.unit,
@@ -215,8 +220,10 @@ def _lines(choice: Choice, results: Results) -> Iterator[Line]:
             failures=results.failures_of(row.title),
         )
     for row in choice.rows:
-        if row.is_logging_too:
+        if row.variant == LOGGING:
             yield _with_log(row, results.of(row.title))
+        elif row.variant == SYNCING_ONCE:
+            yield _with_one_sync(row, results.of(row.title), choice)
     for title, unit in ((START, "s"), (IDLE_MEMORY, "MB"), (LOADED_MEMORY, "MB")):
         standing = {
             name: figures
@@ -241,13 +248,28 @@ def _with_log(row: Row, of: dict[str, list[Measured]]) -> Line:
     return Line(WITH_LOG.format(row.title), "x without", more_is_better=True, rounds=rounds)
 
 
-def _is_logging(entrant: Entrant) -> bool:
-    return entrant.name.endswith(LOGGING.format(""))
+def _with_one_sync(row: Row, of: dict[str, list[Measured]], choice: Choice) -> Line:
+    """Ours with one sync an upload, beside the rival that has no more."""
+    names = {kind: SYNCING_ONCE.format(kind) for kind in (OURS, OURS_WITH_SPEED)}
+    measured = {
+        name: of[shown] for name, shown in {**names, PYPIRON: PYPIRON}.items() if shown in of
+    }
+    return Line(
+        WITH_ONE_SYNC.format(row.title),
+        row.unit,
+        more_is_better=True,
+        rounds={name: _figures(each, choice) for name, each in measured.items()},
+    )
+
+
+def _variant_title(row: Row) -> str | None:
+    titles = {LOGGING: WITH_LOG, SYNCING_ONCE: WITH_ONE_SYNC}
+    return None if row.variant is None else titles[row.variant].format(row.title)
 
 
 def _stands_alone(entrant: Entrant) -> bool:
     """Whether its start and its memory are its own, and nobody else's."""
-    return not _is_logging(entrant) and entrant.name != LIMIT
+    return variant_of(entrant.name) is None and entrant.name != LIMIT
 
 
 def _figures(measured: Sequence[Measured], choice: Choice) -> list[float]:
@@ -290,7 +312,7 @@ def _parse(argv: Sequence[str] | None) -> Choice:
     rows: tuple[Row, ...] = ROWS
     if parsed.promised:
         promised = {promise.title for promise in PROMISES}
-        rows = tuple(row for row in rows if {row.title, WITH_LOG.format(row.title)} & promised)
+        rows = tuple(row for row in rows if {row.title, _variant_title(row)} & promised)
     if parsed.rows:
         words = parsed.rows.split(",")
         rows = tuple(row for row in rows if any(word in row.title for word in words))

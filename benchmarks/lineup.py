@@ -3,7 +3,7 @@
 import argparse
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,9 @@ from benchmarks.tables import say
 NGINX = "nginx"
 LOGGING = "{}, logging"
 """The name of ours with its access log."""
+SYNCING_ONCE = "{}, one sync"
+"""The name of ours with no more syncs than the fastest rival has."""
+VARIANTS = (LOGGING, SYNCING_ONCE)
 
 PEERS = (OURS, OURS_WITH_SPEED, NGINX, LIMIT, *RIVALS)
 
@@ -89,15 +92,18 @@ def line_up(
     folder: Path,
     *,
     is_nginx_whole: bool = False,
-    is_logging_too: bool = False,
+    variants: Collection[str] = (),
 ) -> LineUp:
-    """Fill all that are wanted and can be measured. Raises PeerFailed where ours cannot."""
+    """Fill all that are wanted and can be measured, and these of VARIANTS.
+
+    Raises PeerFailed where ours cannot be.
+    """
     found = LineUp()
     for kind in our_kinds():
         if kind.name in wanted:
             found.add(kind, corpus, folder)
-            if is_logging_too:
-                found.add(_logging(kind), corpus, folder)
+            for variant in variants:
+                found.add(_variant(kind, variant), corpus, folder)
     if not found.entrants:
         raise PeerFailed(f"no server of ours: {found.missing}")
     if NGINX in wanted:
@@ -111,8 +117,18 @@ def line_up(
     return found
 
 
-def _logging(kind: SimpleindexPeer) -> SimpleindexPeer:
-    return replace(kind, name=LOGGING.format(kind.name), has_access_log=True)
+def variant_of(name: str) -> str | None:
+    """Which of VARIANTS a server is; None: it is what users have."""
+    return next((each for each in VARIANTS if name.endswith(each.format(""))), None)
+
+
+def _variant(kind: SimpleindexPeer, variant: str) -> SimpleindexPeer:
+    return replace(
+        kind,
+        name=variant.format(kind.name),
+        has_access_log=variant == LOGGING,
+        syncs_once=variant == SYNCING_ONCE,
+    )
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ OURS, OURS_WITH_SPEED = "simpleindex", "simpleindex[speed]"
 
 SPEEDUPS = ("uvloop", "httptools")
 """What makes our server faster where it can be imported."""
+
+ONE_SYNC = Path(__file__).with_name("one_sync.py")
 
 _UNPACKED = "filled-once"
 
@@ -101,6 +103,8 @@ class SimpleindexPeer:
     name: str = OURS
     environment: Environment | None = None
     has_access_log: bool = False
+    syncs_once: bool = False
+    """Whether it forces onto the disk only what the fastest rival does."""
 
     @property
     def python(self) -> str:
@@ -124,7 +128,9 @@ class SimpleindexPeer:
     @contextmanager
     def started(self, folder: Path, core: int | None) -> Iterator[Served]:
         command = serve_command(
-            folder / "serverdir", python=self.python, has_access_log=self.has_access_log
+            folder / "serverdir",
+            program=[self.python, *([str(ONE_SYNC)] if self.syncs_once else ["-m", "simpleindex"])],
+            has_access_log=self.has_access_log,
         )
         log = folder / "access.log" if self.has_access_log else None
         with running(pinned(command, core), our_environment(), errors=log) as server:
@@ -184,11 +190,14 @@ def fill_simpleindex(serverdir: Path, *wheels: Path) -> None:
 
 
 def serve_command(
-    serverdir: Path, *, python: str = sys.executable, has_access_log: bool = False
+    serverdir: Path,
+    *,
+    program: Sequence[str] = (sys.executable, "-m", "simpleindex"),
+    has_access_log: bool = False,
 ) -> list[str]:
     """Serve this directory on a port that the system chooses and the first line names."""
     return [
-        *(python, "-m", "simpleindex", "serve", "--serverdir", str(serverdir)),
+        *(*program, "serve", "--serverdir", str(serverdir)),
         *("--host", "127.0.0.1", "--port", "0"),
         "--access-log" if has_access_log else "--no-access-log",
     ]

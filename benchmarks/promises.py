@@ -99,6 +99,8 @@ PROMISES = (
     Promise("file of 100 MB", 0.8, 0.8, _BYTES_OF_NGINX),
     Promise("uploads on 1 connection", 1.0, 1.0, BEST_RIVAL),
     Promise("uploads on 8 connections", 1.0, 1.0, BEST_RIVAL),
+    Promise("uploads on 1 connection, ours too with one sync only", 1.0, 1.0, BEST_RIVAL),
+    Promise("uploads on 8 connections, ours too with one sync only", 1.0, 1.0, BEST_RIVAL),
     Promise("page of 5 files, JSON: with the access log", 0.8, 0.8),
     Promise("500 such pages in turn, JSON: with the access log", 0.8, 0.8),
     Promise("start to the first page", 0.4, 0.4, is_most=True),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.asking import FILE_HEADERS, HTML_PAGE_HEADERS, JSON_PAGE_HEADERS, ask, file_paths
 from benchmarks.corpus import Corpus, Project
+from benchmarks.lineup import LOGGING, SYNCING_ONCE
 from benchmarks.load import (
     Answers,
     LoadFailed,
@@ -66,8 +67,8 @@ class Row:
     title: str
     unit: str
     measure: Callable[[Served, Run, int], Measured | None]
-    is_logging_too: bool = False
-    """Whether ours is measured with its access log, too."""
+    variant: str | None = None
+    """Of ours, which is measured, too: one of `lineup.VARIANTS`."""
 
 
 def _small_html(peer: Served, run: Run, _: int) -> Measured:
@@ -216,8 +217,8 @@ def _load_seconds() -> float:
 
 ROWS = (
     Row("page of 5 files, HTML", "answers/s", _small_html),
-    Row("page of 5 files, JSON", "answers/s", _small_json, is_logging_too=True),
-    Row("500 such pages in turn, JSON", "answers/s", _small_json_in_turn, is_logging_too=True),
+    Row("page of 5 files, JSON", "answers/s", _small_json, variant=LOGGING),
+    Row("500 such pages in turn, JSON", "answers/s", _small_json_in_turn, variant=LOGGING),
     Row("and no two requests alike, JSON", "answers/s", _unlike_json),
     Row("page of 2,000 files, HTML", "answers/s", _large_html),
     Row("page of 2,000 files, JSON", "answers/s", _large_json),
@@ -225,6 +226,6 @@ ROWS = (
     Row("metadata of a wheel", "answers/s", _metadata),
     Row("file of 1 KB", "answers/s", _small_file),
     Row("file of 100 MB", "MB/s", _big_file),
-    Row("uploads on 1 connection", "uploads/s", _uploads_on_one),
-    Row("uploads on 8 connections", "uploads/s", _uploads_on_eight),
+    Row("uploads on 1 connection", "uploads/s", _uploads_on_one, variant=SYNCING_ONCE),
+    Row("uploads on 8 connections", "uploads/s", _uploads_on_eight, variant=SYNCING_ONCE),
 )

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import one_sync
 from benchmarks.clients import pip_seconds
 from benchmarks.corpus import build_chain_corpus
 from benchmarks.environments import Environment
 from benchmarks.lineup import LineUp
+from benchmarks.load import login_headers, prepare_uploads, run_uploads
 from benchmarks.nginx import find_nginx
 from benchmarks.nginx_peer import NginxPeer
 from benchmarks.peers import SimpleindexPeer
@@ -88,3 +90,27 @@ def test_an_environment_that_cannot_be_made_says_the_last_word_of_pip(
     missing = Environment("peer", ("thing",)).missing("python")
     assert missing == "thing cannot be installed: ERROR: no such thing"
     assert not (tmp_path / "peer").exists()
+
+
+def test_ours_can_be_kept_from_all_syncs_but_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(one_sync, "_SYNC", synced.append)
+    (tmp_path / "incoming").mkdir()
+    for name in ("incoming/draft", "incoming/draft.metadata", "catalog"):
+        with (tmp_path / name).open("wb") as file:
+            one_sync.sync_drafts(file.fileno())
+            received = [file.fileno()] if name == "incoming/draft" else []
+            assert synced == received
+            synced.clear()
+
+
+def test_with_one_sync_ours_takes_uploads_as_ever(tmp_path: Path) -> None:
+    corpus = build_chain_corpus(tmp_path / "wheels", CHAIN[:1])
+    ours = LineUp().add(SimpleindexPeer(syncs_once=True), corpus, tmp_path)
+    assert ours is not None
+    with ours.started(None) as served:
+        uploads = prepare_uploads(3, series="a")
+        headers = login_headers(served)
+        assert run_uploads(served, uploads, headers, connections=2, seconds_max=30) > 0
