@@ -3,7 +3,6 @@
 Verbs are imported when they are asked for, so that none pays for the others.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import click
 
 from simpleindex.cli.options import as_typed
 from simpleindex.cli.telling import say
+from simpleindex.cli.verbs import verbs_of
 from simpleindex.config import ConfigError
 from simpleindex.version import __version__
 from simpleindex_storage.errors import StoreError
@@ -48,6 +48,7 @@ _VERBS = {
     "passwd": "passwd:command",
     "token": "token:command",
     "target": "target:command",
+    "bundle": "bundle:command",
     "config": "config:command",
     "shims": "shims:command",
 }
@@ -55,21 +56,9 @@ _VERBS = {
 _HELP_FLAGS = ("-h", "--help", "--version")
 
 
-class _Verbs(click.Group):
-    """Finds a verb's command in the module of that verb."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
-            return None
-        module, _, name = _VERBS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-        return command
-
-
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=verbs_of(__name__, _VERBS), context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="%(version)s")
 def _main() -> None:
     """A Python package index that you host yourself.
