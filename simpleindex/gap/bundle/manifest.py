@@ -5,6 +5,7 @@ order, or never.
 """
 
 import json
+import re
 from base64 import b32encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,14 +22,19 @@ from simpleindex_storage.names import DistFilename, parse_filename
 FORMAT = 1
 """Readers take all up to their own."""
 MEMBER = "manifest.json"
-MANIFEST_BYTES_MAX = 256 << 20
-FILES_MAX = 500_000
+MANIFEST_BYTES_MAX = 64 << 20
+FILES_MAX = 100_000
+PARTS_MAX = 10_000
 
+_EXTRA_NAME = re.compile(
+    r"verify\.py|server\.pyz|README(\.[A-Za-z-]{2,20})?\.txt|report\.[a-z]{2,5}"
+)
+_EXTRA_BYTES_MAX = 64 << 20
+_EXTRAS_MAX = 50
 _LINES_MAX = 20_000
 _TARGETS_MAX = 1000
 _PROBLEMS_MAX = 1_000_000
 _CHAIN_MAX = 100
-_PARTS_MAX = 10_000
 _STAMP_CHARACTERS = 10
 _DIGEST_CHARACTERS = 20
 _GROUP_CHARACTERS = 5
@@ -70,6 +76,16 @@ class BundledFile:
     def member(self) -> str:
         """Where it is in the bundle."""
         return f"files/{self.sha256[:2]}/{self.sha256}-{self.name.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """A file that is inside for people, not for the index: `verify.py`, `README.txt` and so on."""
+
+    name: str
+    """Where it is in the bundle, too."""
+    sha256: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +165,8 @@ class Manifest:
     """The stamp of that index once it is taken in."""
     part: Part | None = None
     """None: it is whole."""
+    extras: tuple[ExtraFile, ...] = ()
+    """Who writes the bundle says these. They are here so that a signature is of them, too."""
 
 
 def stamp(sha256s: Iterable[str]) -> str:
@@ -185,6 +203,9 @@ def dump_manifest(manifest: Manifest) -> bytes:
         "constraints": list(manifest.constraints),
         "pre_releases": manifest.pre_releases,
         "files": [_dump_file(file) for file in manifest.files],
+        "extras": [
+            {"name": it.name, "sha256": it.sha256, "size": it.size_bytes} for it in manifest.extras
+        ],
         "assumes": [
             {"filename": it.name.text, "sha256": it.sha256, "for": list(it.targets)}
             for it in manifest.assumes
@@ -246,7 +267,13 @@ def parse_manifest(raw: bytes, subject: str) -> Manifest:
         base=fields.text_or_none("base"),
         result_stamp=fields.text_or_none("result_stamp"),
         part=_part(fields),
+        extras=tuple(_extra(entry) for entry in fields.records("extras", most=_EXTRAS_MAX)),
     )
+
+
+def is_extra(name: str) -> bool:
+    """Whether a bundle may hold a file of this name beside those for the index."""
+    return _EXTRA_NAME.fullmatch(name) is not None
 
 
 def _dump_file(file: BundledFile) -> JsonValue:
@@ -290,6 +317,13 @@ def _file(fields: Fields, targets: tuple[Target, ...]) -> BundledFile:
     )
 
 
+def _extra(fields: Fields) -> ExtraFile:
+    name = fields.text("name")
+    if not is_extra(name):
+        raise fields.refused("name", "is of no file that a bundle holds")
+    return ExtraFile(name, fields.sha256("sha256"), fields.number("size", most=_EXTRA_BYTES_MAX))
+
+
 def _notice(fields: Fields) -> Notice:
     return Notice(_name(fields), fields.sha256("sha256"), fields.text_or_none("reason") or "")
 
@@ -307,7 +341,7 @@ def _part(fields: Fields) -> Part | None:
     if fields.document.get("part") is None:
         return None
     part = fields.record("part")
-    count = part.number("count", least=1, most=_PARTS_MAX)
+    count = part.number("count", least=1, most=PARTS_MAX)
     return Part(part.number("number", least=1, most=count), count, part.text("set"))
 
 

@@ -11,6 +11,7 @@ from simpleindex.gap.bundle.manifest import (
     FORMAT,
     AssumedFile,
     BundledFile,
+    ExtraFile,
     FileElsewhere,
     Manifest,
     Notice,
@@ -60,6 +61,7 @@ _MANIFEST = Manifest(
     base="0123456789",
     result_stamp="ABCDEFGHJK",
     part=Part(1, 3, "ZZZZZZZZZZ"),
+    extras=(ExtraFile("README.zh-Hant.txt", "1" * 64, 7),),
 )
 
 
@@ -120,6 +122,9 @@ def _spoilt(change: Callable[[Any], object]) -> bytes:
         _spoilt(lambda it: it["files"][0].update(origin="heaven")),
         _spoilt(lambda it: it["files"].append(1)),
         _spoilt(lambda it: it["assumes"][0].pop("sha256")),
+        _spoilt(lambda it: it["extras"][0].update(name="autorun.inf")),
+        _spoilt(lambda it: it["extras"][0].update(name="../README.txt")),
+        _spoilt(lambda it: it["extras"][0].update(size=1 << 40)),
         _spoilt(lambda it: it["elsewhere"][0].update(part=0)),
         _spoilt(lambda it: it["problems"][0].update(target=2)),
         _spoilt(lambda it: it["part"].update(number=4)),
