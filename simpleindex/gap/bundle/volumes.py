@@ -20,7 +20,7 @@ from simpleindex.gap.bundle.stored_zip import END_BYTES_MAX, Member, layout, roo
 from simpleindex_storage.errors import Refused
 
 SIGNATURE = "manifest.json.sig"
-SIGNATURE_BYTES_MAX = 16 << 10
+SIGNATURE_BYTES_MAX = 4 << 10
 
 FAT32_BYTES_MAX = (4 << 30) - 1
 """The largest file that most sticks take."""

@@ -25,6 +25,7 @@ from simpleindex.gap.bundle.manifest import (
     is_extra,
     spoken_digest,
 )
+from simpleindex.gap.bundle.papers import papers
 from simpleindex.gap.bundle.stored_zip import Member, end, entry, header, layout
 from simpleindex.gap.bundle.volumes import (
     FAT32_BYTES_MAX,
@@ -73,15 +74,16 @@ def write_bundle(
 ) -> tuple[Written, ...]:
     """Write a bundle, or several volumes if it has over `max_bytes`; where they are.
 
-    `extras` are files beside those for the index, by their names (`manifest.is_extra`). The same
-    manifest, files and extras make the same bytes. A file at `destination` is replaced; a folder
-    there must be empty. Raises Refused for a file whose bytes are not those that the manifest
-    tells, or that is larger than a volume, and Unavailable: then nothing is there. Nor is it when
-    the process is killed, but for drafts (`*.unfinished`), which the next attempt removes.
+    `extras` are files beside those for the index, by their names (`manifest.is_extra`); those of
+    `papers` are always there. The same manifest, files and extras make the same bytes. A file at
+    `destination` is replaced; a folder there must be empty. Raises Refused for a file whose bytes
+    are not those that the manifest tells, or that is larger than a volume, and Unavailable: then
+    nothing is there. Nor is it when the process is killed, but for drafts (`*.unfinished`), which
+    the next attempt removes.
     """
     if as_folder and max_bytes is not None:
         raise Refused(str(destination), "only zips are written in volumes, no folders")
-    contents = dict(extras or {})
+    contents = {**papers(), **(extras or {})}
     facts = [_extra_file(name, content) for name, content in contents.items()]
     manifests = split(manifest, facts, max_bytes, is_signed=sign is not None)
     _check_place(destination, as_folder=as_folder)
