@@ -373,6 +373,9 @@ class Config:
         "anywhere.",
     )
     offline_mode: bool = _setting(False, _flag, "Never connect to another index.")
+    require_signature: bool = _setting(
+        False, _flag, "Take in only bundles that are signed with a key that `trust` lists."
+    )
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each value came from; a setting that is not in here has its default."""
 

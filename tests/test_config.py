@@ -115,6 +115,7 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "metrics_from": (["10.1.0.0/16", "::1"], "10.1.0.0/16, ::1",
                          (ip_network("10.1.0.0/16"), ip_network("::1"))),
         "offline_mode": (True, "YES", True),
+        "require_signature": (True, "true", True),
     }  # fmt: skip
     names = [entry.name for entry in settings()]
     assert names == list(given)

@@ -6,13 +6,12 @@ internet may have no server at all. Both sides keep the same form, so that it ca
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from simpleindex.gap.locked_file import alone
 from simpleindex.gap.targets import Target, dump_target, load_target
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.locks import FileLock
 from simpleindex_storage.model import JsonValue
 
 FILE_NAME = "targets.json"
@@ -76,7 +75,7 @@ def change_targets(
     One process at a time, and whole or not at all. Raises Refused, Unavailable, and what `change`
     raises: then nothing has changed.
     """
-    with _alone(path):
+    with alone(path):
         before = read_targets(path)
         after = tuple(change(before))
         if len(after) > _TARGETS_MAX:
@@ -87,17 +86,6 @@ def change_targets(
             with unavailable_on_failure(f"{path} cannot be written"):
                 write_file(path, content, mode=_MODE)
     return after
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with unavailable_on_failure(f"{path} cannot be written"):
-        lock = FileLock(path.with_name(f"{path.name}.lock"))
-    try:
-        with lock.held():
-            yield
-    finally:
-        lock.close()
 
 
 def _documents(text: str) -> Iterator[JsonValue]:

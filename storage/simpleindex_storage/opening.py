@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _MAY_BE_THERE = {
     "simpleindex.toml",
     "targets.json",
+    "trusted-keys",
     "secret",
     "secret.new",
     "root-password",

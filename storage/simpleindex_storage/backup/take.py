@@ -42,7 +42,14 @@ from .folders import (
 from .last import LastBackup, note_last_backup
 from .wanted import Wanted, wanted_files
 
-SMALL_FILES = ("secret", "root-password", "simpleindex.toml", "targets.json", STATE_FILE)
+SMALL_FILES = (
+    "secret",
+    "root-password",
+    "simpleindex.toml",
+    "targets.json",
+    "trusted-keys",
+    STATE_FILE,
+)
 _ROUNDS_BESIDE_WRITERS = 2
 _SPARE_BYTES = 16 << 20
 

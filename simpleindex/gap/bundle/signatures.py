@@ -1,0 +1,125 @@
+"""Signatures of bundles: made by ssh-keygen, and compared with the keys that a site trusts.
+
+What is signed are the bytes of a manifest, which tell the digest of everything else. Checking one
+needs nothing but `verify.py`; ssh-keygen checks it as well:
+
+    ssh-keygen -Y verify -f trusted-keys -I NAME -n pkgbundle -s manifest.json.sig < manifest.json
+"""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from simpleindex.gap.bundle.reading import Bundle, Volume
+from simpleindex.gap.bundle.trusted_keys import TrustedKey
+from simpleindex.gap.bundle.verify import NAMESPACE, fingerprint, signed_by
+from simpleindex.gap.bundle.writing import Sign
+from simpleindex_storage.errors import Refused, Unavailable
+
+
+class Standing(StrEnum):
+    """What is known of who made a bundle."""
+
+    TRUSTED = "trusted"
+    UNKNOWN = "unknown"
+    """It is signed, and not with a key that is trusted here."""
+    UNSIGNED = "unsigned"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who made a bundle, as far as that is known."""
+
+    standing: Standing
+    fingerprint: str | None = None
+    """Of the key, as ssh prints it."""
+    name: str | None = None
+    """What the site calls the key."""
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        if self.standing is Standing.UNSIGNED:
+            return "not signed"
+        if self.standing is Standing.UNKNOWN:
+            return f"signed with {self.fingerprint}, which is not trusted here"
+        return f"signed by {self.name} ({self.fingerprint})"
+
+
+def sign_with(key: Path) -> Sign:
+    """Sign with a key that ssh-keygen finds in a file, or the agent by its public half there.
+
+    ssh-keygen asks at the terminal for a passphrase. What is returned raises Refused and
+    Unavailable.
+    """
+
+    def sign(raw_manifest: bytes) -> bytes:
+        program = shutil.which("ssh-keygen")
+        if program is None:
+            raise Unavailable("there is no ssh-keygen here, which signs; it comes with OpenSSH")
+        finished = subprocess.run(  # noqa: S603  it is what signs everywhere
+            [program, "-Y", "sign", "-f", str(key), "-n", NAMESPACE.decode()],
+            check=False,
+            input=raw_manifest,
+            capture_output=True,
+        )
+        if finished.returncode != 0:
+            told = finished.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise Refused(str(key), f"ssh-keygen cannot sign with it: {told or 'it says nothing'}")
+        try:
+            signed_by(finished.stdout, raw_manifest)
+        except ValueError as error:
+            raise Refused(str(key), str(error)) from None
+        return finished.stdout
+
+    return sign
+
+
+def signer_of(bundle: Bundle, trusted: Sequence[TrustedKey]) -> Signer:
+    """Who signed all volumes of a bundle. Raises Refused for a signature that does not fit."""
+    keys = {_key_of(volume) for volume in bundle.volumes}
+    if len(keys) > 1:
+        raise Refused(bundle.subject, "its volumes are not all signed, or not with one key")
+    key = keys.pop()
+    if key is None:
+        return Signer(Standing.UNSIGNED)
+    for each in trusted:
+        if each.blob == key:
+            return Signer(Standing.TRUSTED, each.fingerprint, each.name)
+    return Signer(Standing.UNKNOWN, fingerprint(key))
+
+
+def check_signer(
+    bundle: Bundle, signer: Signer, trusted: Sequence[TrustedKey], *, is_required: bool
+) -> None:
+    """Refuse a bundle that this site does not take from this signer.
+
+    Where keys are trusted, a signature by another one is no good sign, required or not; without
+    any, there is nothing to compare it with.
+    """
+    if is_required and not trusted:
+        raise Refused(
+            bundle.subject,
+            "a signature is required, and no key is trusted here; `simpleindex-server trust add "
+            "KEY.pub` adds one",
+        )
+    if is_required and signer.standing is Standing.UNSIGNED:
+        raise Refused(bundle.subject, "it is not signed, and a signature is required here")
+    if trusted and signer.standing is Standing.UNKNOWN:
+        raise Refused(
+            bundle.subject,
+            f"it is {signer.words}; if you know whose key that is, `simpleindex-server trust add "
+            "KEY.pub` adds it",
+        )
+
+
+def _key_of(volume: Volume) -> bytes | None:
+    if volume.signature is None:
+        return None
+    try:
+        return signed_by(volume.signature, volume.raw_manifest)
+    except ValueError as error:
+        raise Refused(str(volume.path), f"its signature is wrong: {error}") from None
