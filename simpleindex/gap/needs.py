@@ -96,7 +96,7 @@ class Needs:
         self._environment: Mapping[str, str] = {**marker_environment(target), "extra": ""}
         self._pre_releases = wishes.pre_releases
         self._constraints = self._constraining(wishes.constraints)
-        self._hashes = _hashes_of(wishes.lines)
+        self._hashes = _hashes_of((*wishes.lines, *wishes.constraints))
         self._known: dict[tuple[str, str | None], _Known] = {}
         self._candidates: dict[tuple[ProjectName, Version, str | None], Candidate] = {}
         self._why_candidate: dict[Candidate, tuple[str, ...] | None] = {}

@@ -1,12 +1,13 @@
 """What a site wants: the lines of requirements and constraints files, read as pip reads them.
 
 What no index can give (paths, URLs, editable projects) is refused line by line, with the reason;
-options of pip are left out and told.
+options of pip are left out and told. Files that a file names are read by `wish_files`, which opens
+them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -18,10 +19,13 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 _HASH = re.compile(r"\s--hash[= ]\s*([a-z0-9_]+):([0-9A-Fa-f]+)")
 _OPTION_OF_LINE = re.compile(r"\s--?[a-z][a-z-]*[= ].*")
 _EDITABLE = re.compile(r"(-e|--editable)([= ]|$)")
-_FILE = re.compile(r"(-r|-c|--requirement|--constraint)([= ]?)")
+_FILE = re.compile(
+    r"(?:-(?P<short>[rc])[= ]?|--(?P<long>requirement|constraint)[= ])\s*(?P<name>.*)"
+)
 _NO_NAME = re.compile(r"[./\\~]|[A-Za-z][A-Za-z0-9+]*://|[A-Za-z]:\\|.*\.(whl|zip|tar\.gz)$")
 _AT_URL = re.compile(r"\s@\s")
 _SHOWN_CHARACTERS_MAX = 200
+_NOT_FOLLOWED = "files that a file names are not read here; name them beside it"
 
 Hashes = frozenset[tuple[str, str]]
 """Digests, each with its algorithm; none: any file will do."""
@@ -49,11 +53,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LinesRead:
-    """What a file says."""
+    """What a file says, and those that it names."""
 
     lines: tuple[Line, ...]
     left_out: tuple[str, ...] = ()
     """Options of pip, which mean nothing here."""
+    constraints: tuple[Line, ...] = ()
+    """Of files that it names with -c."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +74,48 @@ class Wishes:
     """Whether they are as good as others, as pip has it with `--pre`."""
 
 
-def read_lines(text: str, where: str = "") -> LinesRead:
-    """The lines of a requirements or constraints file. `where` names it in what is told."""
+Follow = Callable[[str], LinesRead]
+"""From the name of a file, as another names it, to its lines."""
+
+
+def read_lines(text: str, where: str = "", *, follow: Follow | None = None) -> LinesRead:
+    """The lines of a requirements or constraints file. `where` names it in what is told.
+
+    Without `follow`, lines that name other files are refused.
+    """
     lines: list[Line] = []
+    constraints: list[Line] = []
     left_out: list[str] = []
     for number, written in _logical_lines(text):
         hashes = frozenset((name, digest.lower()) for name, digest in _HASH.findall(written))
         plain = _HASH.sub("", written).strip()
         place = f"{where} line {number}".strip() if where else ""
-        if plain.startswith("-") and not _EDITABLE.match(plain) and not _FILE.match(plain):
-            left_out.append(plain)
+        named = _FILE.match(plain)
+        if named is None:
+            if plain.startswith("-") and not _EDITABLE.match(plain):
+                left_out.append(plain)
+            else:
+                lines.append(_line(plain, hashes, place))
             continue
-        lines.append(_line(plain, hashes, place))
-    return LinesRead(tuple(lines), tuple(left_out))
+        is_constraints = (named[1] or named[2]).startswith("c")
+        if follow is None:
+            lines.append(Line(plain[:_SHOWN_CHARACTERS_MAX], None, _NOT_FOLLOWED, where=place))
+            continue
+        found = follow(named[3].strip())
+        (constraints if is_constraints else lines).extend(found.lines)
+        constraints += found.constraints
+        left_out += found.left_out
+    return LinesRead(tuple(lines), tuple(left_out), tuple(constraints))
 
 
 def parse_line(text: str) -> Line:
     """One requirement, as it is given on a command line."""
     return _line(text.strip(), frozenset(), "")
+
+
+def with_hashes(line: Line, hashes: Hashes, where: str) -> Line:
+    """The line, for files with one of these digests alone."""
+    return replace(line, hashes=hashes, where=where)
 
 
 def _line(text: str, hashes: Hashes, where: str) -> Line:
@@ -95,7 +125,7 @@ def _line(text: str, hashes: Hashes, where: str) -> Line:
     if _EDITABLE.match(text):
         refusal = "an editable project comes from a folder, not from an index"
     elif _FILE.match(text):
-        refusal = "files that a file names are not read; name them beside it"
+        refusal = _NOT_FOLLOWED
     elif _NO_NAME.match(text) and not _AT_URL.search(text):
         refusal = "it comes from a path or URL, not from an index; ask for the name of a project"
     else:
