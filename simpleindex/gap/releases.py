@@ -24,6 +24,10 @@ class SourceTrouble(Exception):
     """The index cannot tell what it was asked. Its text is one line, without secrets."""
 
 
+class NotAsPromised(SourceTrouble):
+    """What came is not the file that its page speaks of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Releases:
     """A project of an index."""

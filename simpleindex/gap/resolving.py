@@ -111,15 +111,21 @@ def resolve_all(
     seconds_max: float = SECONDS_MAX,
     now: Callable[[], float] = time.monotonic,
 ) -> list[Outcome]:
-    """The outcome for each target, in their order; several are worked on at the same time."""
+    """The outcome for each target, in their order; several are worked on at the same time.
+
+    If it is interrupted, it waits for nobody: let the source give up then.
+    """
     source.expect(line.project for line in wishes.lines if line.project is not None)
-    with ThreadPoolExecutor(at_once, "resolving") as threads:
+    threads = ThreadPoolExecutor(at_once, "resolving")
+    try:
         return list(
             threads.map(
                 lambda target: resolve(target, wishes, source, seconds_max=seconds_max, now=now),
                 targets,
             )
         )
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def resolve(

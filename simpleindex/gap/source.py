@@ -1,7 +1,8 @@
 """Any simple index as a source for resolvers: each page and each metadata is fetched once for all.
 
 Metadata comes from the file beside the wheel, if one is announced; else from the end of the wheel,
-read by ranges; else from the whole wheel. What has a digest is compared with it.
+read by ranges; else from the whole wheel. What has a digest is compared with it. Whole files are
+copied into drafts, which go on where they stand when the connection has broken off.
 """
 
 import hashlib
@@ -25,7 +26,14 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from simpleindex.gap.releases import Described, Releases, SourceTrouble, describe, releases_of
+from simpleindex.gap.releases import (
+    Described,
+    NotAsPromised,
+    Releases,
+    SourceTrouble,
+    describe,
+    releases_of,
+)
 from simpleindex.mirror.wheel_ranges import fetch_metadata, metadata_in
 from simpleindex.upstream import client
 from simpleindex.upstream.addresses import Addresses
@@ -46,10 +54,36 @@ WHOLE_BYTES_MAX = 1 << 30
 _IN_MEMORY_BYTES_MAX = 4 << 20
 _PROJECTS_MAX = 20_000
 """A resolver that asks for more has gone astray."""
+_FILE_BYTES_MAX = 64 << 30
+"""Of one whose page does not tell its size."""
+_TRIES_MAX = 20
+"""Of a file that breaks off again and again; each has to bring something."""
+_NOTHING_MORE = "the index is asked nothing any more"
 _HOP = "across-the-gap"
 _PATIENCE = Patience(connect_seconds=10.0, page_seconds=60.0, idle_seconds=30.0)
 _DIGESTS = ("sha256", "sha384", "sha512", "blake2b_256")
 """Those to go by; of md5 anybody can make another file."""
+
+
+class Draft(Protocol):
+    """A file on its way here, as far as it has come. Its methods may block, and raise OSError."""
+
+    @property
+    def received_bytes(self) -> int:
+        """How much of it is here."""
+
+    @property
+    def validator(self) -> str | None:
+        """What to ask the rest with."""
+
+    def begin(self, first_byte: int, validator: str | None) -> None:
+        """What is written from now on begins there: where it stands, or again at 0."""
+
+    def write(self, chunk: bytes) -> None:
+        """Put it at the end."""
+
+    def close(self) -> None:
+        """Nothing more comes for now. Does not block."""
 
 
 class _Hash(Protocol):
@@ -78,6 +112,8 @@ class IndexSource:
         self._pages: dict[ProjectName, Future[Releases | None]] = {}
         self._described: dict[str, Future[Described]] = {}
         self._without_ranges: set[str] = set()
+        self._copies: list[Future[None]] = []
+        self._is_given_up = False
         self._lock = Lock()
 
     def releases(self, project: ProjectName) -> Releases | None:
@@ -97,10 +133,26 @@ class IndexSource:
         """Begin to fetch this metadata."""
         self._metadata(file)
 
+    def copy(self, file: PageFile, draft: Draft) -> "Future[None]":
+        """Begin to fetch a whole file; what has come of it stays in the draft, whatever happens.
+
+        The future raises SourceTrouble or OSError, or is cancelled by `give_up`. Digests are not
+        looked at, the size is.
+        """
+        with self._lock:
+            if self._is_given_up:
+                raise SourceTrouble(_NOTHING_MORE)
+            future = self._portal.start_task_soon(self._copy, file, draft)
+            self._copies.append(future)
+            return future
+
     def give_up(self) -> None:
         """Answer nobody any more: who waits is told so."""
         with self._lock:
-            waiting: list[Future[Any]] = [*self._pages.values(), *self._described.values()]
+            self._is_given_up = True
+            waiting: list[Future[Any]] = [
+                *self._pages.values(), *self._described.values(), *self._copies
+            ]  # fmt: skip
         for future in waiting:
             future.cancel()
 
@@ -119,6 +171,8 @@ class IndexSource:
         with self._lock:
             future = kept.get(key)
             if future is None:
+                if self._is_given_up:
+                    raise SourceTrouble(_NOTHING_MORE)
                 future = kept[key] = self._portal.start_task_soon(fetch)
             return future
 
@@ -188,12 +242,47 @@ class IndexSource:
                     await anyio.to_thread.run_sync(draft.write, chunk)
             for name, digest in digests.items():
                 if digest.hexdigest() != file.hashes[name]:
-                    raise SourceTrouble(
+                    raise NotAsPromised(
                         f"{file.filename} has another {name} than its page promises"
                     )
             draft.seek(0)
             whole = cast(BinaryIO, draft)
             return await anyio.to_thread.run_sync(metadata_in, whole, file.filename), bool(digests)
+
+    async def _copy(self, file: PageFile, draft: Draft) -> None:
+        async with self._turn(file.filename):
+            for _ in range(_TRIES_MAX):
+                stood_at = draft.received_bytes
+                try:
+                    await self._go_on(file, draft)
+                    return
+                except NoRanges:
+                    await anyio.to_thread.run_sync(draft.begin, 0, None)
+                except UpstreamTrouble:
+                    if draft.received_bytes <= stood_at:
+                        raise
+                finally:
+                    draft.close()
+            raise SourceTrouble(f"{file.filename} broke off {_TRIES_MAX} times")
+
+    async def _go_on(self, file: PageFile, draft: Draft) -> None:
+        """Fetch what a draft lacks, or all of it. Raises UpstreamTrouble, and as `copy` does."""
+        hosts = frozenset({urlsplit(file.url).hostname or ""})
+        bytes_max = _FILE_BYTES_MAX if file.size_bytes is None else file.size_bytes
+        async with self._upstream.file(
+            self._source,
+            file.url,
+            first_byte=draft.received_bytes,
+            validator=draft.validator,
+            page_hosts=hosts,
+        ) as answer:
+            await anyio.to_thread.run_sync(draft.begin, answer.first_byte, answer.validator)
+            async for chunk in answer.chunks:
+                if draft.received_bytes + len(chunk) > bytes_max:
+                    raise NotAsPromised(f"{file.filename} is larger than its page promises")
+                await anyio.to_thread.run_sync(draft.write, chunk)
+        if file.size_bytes not in {None, draft.received_bytes}:
+            raise NotAsPromised(f"{file.filename} is smaller than its page promises")
 
     @asynccontextmanager
     async def _turn(self, what: str) -> AsyncIterator[None]:
@@ -279,7 +368,7 @@ def _result(future: "Future[_Answer]") -> _Answer:
     try:
         return future.result()
     except CancelledError:
-        raise SourceTrouble("the index is asked nothing any more") from None
+        raise SourceTrouble(_NOTHING_MORE) from None
 
 
 def _new_hash(name: str) -> _Hash:
