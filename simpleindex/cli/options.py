@@ -33,8 +33,12 @@ _DEVPI_FLAGS = (
 )  # fmt: skip
 
 
-def setting_options(*names: str) -> Callable[[Decorated], Decorated]:
-    """Options for the settings of these names, and `--config`. No names: for all settings."""
+def setting_options(*names: str, has_short_config: bool = True) -> Callable[[Decorated], Decorated]:
+    """Options for the settings of these names, and `--config`. No names: for all settings.
+
+    `has_short_config`: `-c` is `--config`, too; a verb may mean something else by it.
+    """
+    config_flags = ("-c", "--config") if has_short_config else ("--config",)
 
     def decorate(function: Decorated) -> Decorated:
         wanted = [entry for entry in settings() if not names or entry.name in names]
@@ -52,8 +56,7 @@ def setting_options(*names: str) -> Callable[[Decorated], Decorated]:
                 arguments["metavar"] = entry.metadata["metavar"]
             function = click.option(*spellings, entry.name, **arguments)(function)
         return click.option(
-            "-c",
-            "--config",
+            *config_flags,
             "config_file",
             type=click.Path(path_type=Path),
             help="Settings file [default: SERVERDIR/simpleindex.toml].",

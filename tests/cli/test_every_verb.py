@@ -73,6 +73,12 @@ VERBS: Mapping[str, Verb] = {
     "target add": Verb("cp36-win_amd64"),
     "target list": Verb(),
     "target remove": Verb("cp39-win_amd64"),
+    # Nobody is asked at an address of this machine, so that nothing can be had.
+    "bundle create": Verb(
+        "demo -o {room}/b.zip --index-url=http://127.0.0.1:9 --cache={room}/cache",
+        works_on_directory=False,
+        exit_code=2,
+    ),
     "import-devpi": Verb("{dump}", exit_code=3),  # root keeps its password, which is told
     "config show": Verb(works_on_directory=False),
     # What follows tells of each file as it goes, or only whether it worked; or it does not end.
@@ -85,15 +91,15 @@ VERBS: Mapping[str, Verb] = {
     "shims": Verb("{room}/shims", has_json=False, works_on_directory=False),
     "target probe": Verb(has_json=False, works_on_directory=False),
 }
-GROUPS = {"", "user", "index", "token", "target", "config"}
+GROUPS = {"", "user", "index", "token", "target", "bundle", "config"}
 
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
     "list", "show", "why", "doctor", "fsck", "log", "backup", "restore", "user list",
-    "index list", "index show", "token list", "target list", "config show",
+    "index list", "index show", "token list", "target list", "bundle create", "config show",
 }  # fmt: skip
-TELLS_OF_ANYTHING = {"config show", "doctor"}
+TELLS_OF_ANYTHING = {"config show", "doctor", "bundle create"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
 """What they would do is done already, in a fresh room."""
 

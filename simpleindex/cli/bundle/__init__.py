@@ -4,7 +4,9 @@ import click
 
 from simpleindex.cli.verbs import verbs_of
 
-_VERBS: dict[str, str] = {}
+_VERBS: dict[str, str] = {
+    "create": "create:command",
+}
 """Where each verb's command is: module in this folder, and name in it."""
 
 

@@ -1,0 +1,168 @@
+"""Layers over an index as a source: what was found out otherwise, and what somebody does not want.
+
+Each is a source itself and hands on what it has nothing to say to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from threading import Lock
+
+from packaging.version import Version
+
+from simpleindex.gap.releases import Described, Releases, Source, SourceTrouble, releases_of
+from simpleindex.wire.simple_page import PageFile
+from simpleindex_storage.names import ProjectName, split_filename
+
+
+class Layer:
+    """Hands everything on."""
+
+    def __init__(self, below: Source) -> None:
+        self._below = below
+
+    def releases(self, project: ProjectName) -> Releases | None:
+        """A project; None: there is none. Raises SourceTrouble."""
+        return self._below.releases(project)
+
+    def described(self, file: PageFile) -> Described:
+        """The metadata of a wheel. Raises SourceTrouble."""
+        return self._below.described(file)
+
+    def expect(self, projects: Iterable[ProjectName]) -> None:
+        """These will be asked for soon."""
+        self._below.expect(projects)
+
+    def expect_described(self, file: PageFile) -> None:
+        """So will the metadata of this wheel."""
+        self._below.expect_described(file)
+
+
+class UploadedBefore(Layer):
+    """An index as it was at a time: without what was uploaded then or later, or nobody knows when.
+
+    What was yanked or removed since then is not brought back; what only a site has, stays.
+    """
+
+    def __init__(self, below: Source, time: datetime) -> None:
+        super().__init__(below)
+        self.undated: set[ProjectName] = set()
+        """Projects with files of which nobody knows when they came."""
+        self._time = time
+        self._known: dict[ProjectName, Releases] = {}
+        self._lock = Lock()
+
+    def releases(self, project: ProjectName) -> Releases | None:
+        """As of that time."""
+        with self._lock:
+            known = self._known.get(project)
+        if known is not None:
+            return known
+        found = self._below.releases(project)
+        if found is None:
+            return None
+        files = {
+            version: tuple(file for file in some if self._is_old(file))
+            for version, some in found.files.items()
+        }
+        old = Releases(project, {version: some for version, some in files.items() if some})
+        with self._lock:
+            self._known[project] = old
+        return old
+
+    def _is_old(self, file: PageFile) -> bool:
+        if is_private(file):
+            return True
+        if file.uploaded_at is None:
+            self.undated.add(split_filename(file.filename)[0])
+        return file.uploaded_at is not None and file.uploaded_at < self._time
+
+
+class Proven(Layer):
+    """An index, of whose files some were read themselves: what they say counts."""
+
+    def __init__(self, below: Source) -> None:
+        super().__init__(below)
+        self._known: dict[str, Described | SourceTrouble] = {}
+
+    def prove(self, file: PageFile, described: Described | SourceTrouble) -> None:
+        """Say what is in a file, or why nobody can tell. Before others ask, not while they do."""
+        self._known[file.url] = described
+
+    def described(self, file: PageFile) -> Described:
+        """What is in the file, if that is known."""
+        known = self._known.get(file.url)
+        if known is None:
+            return super().described(file)
+        if isinstance(known, SourceTrouble):
+            raise known
+        return known
+
+    def expect_described(self, file: PageFile) -> None:
+        """If it is not known."""
+        if file.url not in self._known:
+            super().expect_described(file)
+
+
+class WithPrivate(Layer):
+    """An index, and beside it files that only the site has: nothing is known but their names."""
+
+    def __init__(self, below: Source, filenames: Mapping[ProjectName, Sequence[str]]) -> None:
+        super().__init__(below)
+        self._filenames = filenames
+        self._known: dict[ProjectName, Releases] = {}
+        self._lock = Lock()
+
+    def releases(self, project: ProjectName) -> Releases | None:
+        """What the index has of a project, and what the site alone has."""
+        with self._lock:
+            known = self._known.get(project)
+        if known is not None:
+            return known
+        found = self._below.releases(project)
+        there = [] if found is None else [file for some in found.files.values() for file in some]
+        names = {file.filename for file in there}
+        private = [
+            PageFile(name, private_url(name), {})
+            for name in self._filenames.get(project, ())
+            if name not in names
+        ]
+        if not private:
+            return found
+        both = releases_of(project, [*there, *private])
+        with self._lock:
+            self._known[project] = both
+        return both
+
+    def described(self, file: PageFile) -> Described:
+        """Of what only the site has: that it needs nothing, which nobody knows."""
+        if is_private(file):
+            return Described((), None, frozenset(), is_proven=False)
+        return super().described(file)
+
+    def expect_described(self, file: PageFile) -> None:
+        """If it can be asked for."""
+        if not is_private(file):
+            super().expect_described(file)
+
+
+_PRIVATE = "private:"
+
+
+def private_url(filename: str) -> str:
+    """Where a file is said to be that only the site has."""
+    return f"{_PRIVATE}{filename}"
+
+
+def is_private(file: PageFile) -> bool:
+    """Whether only the site has a file."""
+    return file.url.startswith(_PRIVATE)
+
+
+def versions_by_project(
+    names: Iterable[tuple[ProjectName, str]],
+) -> dict[ProjectName, frozenset[Version]]:
+    """As `Wishes.held` has it."""
+    found: dict[ProjectName, set[Version]] = {}
+    for project, version in names:
+        found.setdefault(project, set()).add(Version(version))
+    return {project: frozenset(versions) for project, versions in found.items()}
