@@ -15,10 +15,10 @@ from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, say, size_text, tell
 from simpleindex.gap.bundle.cache import open_cache, usual_cache
 from simpleindex.gap.bundle.creating import Contents, Creation
-from simpleindex.gap.bundle.ledger import FILE_NAME as LEDGER
-from simpleindex.gap.bundle.ledger import Sent, add_to_ledger
 from simpleindex.gap.bundle.manifest import stamp
 from simpleindex.gap.bundle.planning import Plan
+from simpleindex.gap.bundle.sent import FILE_NAME as SENT
+from simpleindex.gap.bundle.sent import Sent, add_sent
 from simpleindex.gap.bundle.writing import Written, write_bundle
 from simpleindex.gap.source import open_source, usual_url
 from simpleindex.gap.target_file import FILE_NAME as TARGETS
@@ -154,7 +154,7 @@ class _Output:
     "--ledger",
     type=_PATH,
     metavar="FILE",
-    help=f"What was sent before [default: {LEDGER} in the cache].",
+    help=f"What was sent before [default: {SENT} in the cache].",
 )
 @setting_options("serverdir", "private_upstreams", has_short_config=False)
 @json_option
@@ -180,7 +180,7 @@ def command(
     flags = {name: given.pop(name) for name in ("serverdir", "private_upstreams")}
     config = config_from(config_file, flags)
     folder = usual_cache(os.environ) if cache_folder is None else cache_folder
-    where = folder / LEDGER if ledger is None else ledger
+    where = folder / SENT if ledger is None else ledger
     told = read_order(Given(**given, ledger=where, usual_targets=config.serverdir / TARGETS))
     if output is None and not dry_run:
         raise click.UsageError("where to? Name the bundle with -o NAME.pkgbundle.zip")
@@ -268,7 +268,7 @@ class _Making:
         )
         state = contents.manifest.result_stamp or stamp(contents.site)
         created = contents.manifest.created
-        add_to_ledger(ledger, Sent(state, created, to.path.name, contents.site))
+        add_sent(ledger, Sent(state, created, to.path.name, contents.site))
         if not self.as_json:
             for line in _written_lines(written, contents, state):
                 say(line)

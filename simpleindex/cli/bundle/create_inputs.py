@@ -10,7 +10,7 @@ import click
 
 from simpleindex.gap.bundle.creating import Order
 from simpleindex.gap.bundle.holdings import Holdings, holdings_of
-from simpleindex.gap.bundle.ledger import find_sent, read_ledger
+from simpleindex.gap.bundle.sent import find_sent, read_sent
 from simpleindex.gap.locks import LOCK_BYTES_MAX, read_pylock, read_uv_lock
 from simpleindex.gap.request import REQUEST_BYTES_MAX, Held, Request, parse_request
 from simpleindex.gap.target_file import read_targets
@@ -176,7 +176,7 @@ def _holdings(given: Given, requests: Sequence[Request]) -> Holdings:
     if given.since is not None:
         if held:
             raise click.UsageError("--since is for sites that do not say what they have")
-        sent = find_sent(read_ledger(given.ledger), given.since)
+        sent = find_sent(read_sent(given.ledger), given.since)
         stamps = [sent.stamp]
         held = [Held(sha256, filename) for sha256, filename in sent.files.items()]
     return holdings_of(held, stamps[-1] if len(stamps) == 1 else None)

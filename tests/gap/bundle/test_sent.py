@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex.gap.bundle import ledger
-from simpleindex.gap.bundle.ledger import Sent, add_to_ledger, find_sent, read_ledger
+from simpleindex.gap.bundle import sent as module
+from simpleindex.gap.bundle.sent import Sent, add_sent, find_sent, read_sent
 from simpleindex_storage.errors import NotStored, Refused
 
 SHA256 = "0" * 64
@@ -18,12 +18,12 @@ def sent(number: int) -> Sent:
 
 
 def test_it_keeps_the_newest_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "ENTRIES_MAX", 3)
+    monkeypatch.setattr(module, "ENTRIES_MAX", 3)
     path = tmp_path / "sent.json"
-    assert read_ledger(path) == ()
+    assert read_sent(path) == ()
     for number in range(5):
-        add_to_ledger(path, sent(number))
-    assert read_ledger(path) == (sent(2), sent(3), sent(4))
+        add_sent(path, sent(number))
+    assert read_sent(path) == (sent(2), sent(3), sent(4))
 
 
 def test_a_state_is_named_by_its_stamp_its_day_or_as_the_last() -> None:
@@ -44,7 +44,7 @@ def test_a_state_is_named_by_its_stamp_its_day_or_as_the_last() -> None:
         (b'{"format": 1, "sent": [{"stamp": "x"}]}', "'created' is missing"),
     ],
 )
-def test_what_is_no_ledger_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
+def test_what_is_no_such_list_is_refused(content: bytes, why: str, tmp_path: Path) -> None:
     (tmp_path / "sent.json").write_bytes(content)
     with pytest.raises(Refused, match=why):
-        read_ledger(tmp_path / "sent.json")
+        read_sent(tmp_path / "sent.json")

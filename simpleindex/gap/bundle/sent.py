@@ -35,7 +35,7 @@ class Sent:
     """Names, by SHA-256."""
 
 
-def read_ledger(path: Path) -> tuple[Sent, ...]:
+def read_sent(path: Path) -> tuple[Sent, ...]:
     """What was sent, the oldest first; nothing if there is no file. Raises Refused, Unavailable."""
     with unavailable_on_failure(f"{path} cannot be read"):
         try:
@@ -51,9 +51,9 @@ def read_ledger(path: Path) -> tuple[Sent, ...]:
     return tuple(_sent(entry) for entry in fields.records("sent", most=ENTRIES_MAX))
 
 
-def add_to_ledger(path: Path, sent: Sent) -> None:
+def add_sent(path: Path, sent: Sent) -> None:
     """Note what was sent now. The oldest goes when there are too many. Raises Unavailable."""
-    entries = (*read_ledger(path), sent)[-ENTRIES_MAX:]
+    entries = (*read_sent(path), sent)[-ENTRIES_MAX:]
     document: JsonValue = {
         "format": _FORMAT,
         "sent": [
