@@ -144,6 +144,8 @@ _SUBJECTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "index removed": _named("index"),
     "project removed": _named("index", "project"),
     "name given up": _named("index", "project"),
+    "delivery": _named("subject"),
+    "delivery undone": _named("serial"),
     "file": _named("index", "filename"),
     "attachment": _named("index", "filename"),
     "release removed": _named("index", "project", "version"),

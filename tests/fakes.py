@@ -14,6 +14,7 @@ from simpleindex_storage.model import (
     Actor,
     ApiToken,
     Attachment,
+    Delivery,
     DistFile,
     Index,
     JsonValue,
@@ -253,6 +254,9 @@ class FakeCatalog:
 
     def attachment_at(self, place: FilePlace) -> Attachment | None:
         raise NotImplementedError
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        return ()
 
     def _put_index(self, index: Index) -> None:
         self.serial += 1

@@ -125,6 +125,16 @@ MIGRATIONS: tuple[str, ...] = (
     """
     INSERT INTO facts VALUES ('journal_name', 'journal.jsonl');
     """,
+    """
+    CREATE TABLE deliveries (
+        serial INTEGER PRIMARY KEY,         -- of the change that took it in
+        taken_at TEXT NOT NULL,
+        taken_by TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        undone_serial INTEGER,
+        document TEXT NOT NULL              -- JSON
+    );
+    """,
 )
 
 # The first row of each table, and the last of those that have numbered ones.
@@ -321,6 +331,13 @@ FORGET_FORMER = """
 """
 REMOVE_INDEX = "DELETE FROM indexes WHERE name = ?"
 REMOVE_USER = "DELETE FROM users WHERE name = ?"
+
+DELIVERIES = """
+    SELECT serial, taken_at, taken_by, subject, undone_serial, document
+    FROM deliveries ORDER BY serial
+"""
+PUT_DELIVERY = "INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?)"
+UNDO_DELIVERY = "UPDATE deliveries SET undone_serial = ?2 WHERE serial = ?1"
 
 REMOVALS = "SELECT index_name, sha256_prefix, filename FROM removals"
 ADD_REMOVAL = "INSERT OR IGNORE INTO removals VALUES (?, ?, ?)"

@@ -247,6 +247,22 @@ class Attachment:
     log: tuple[LogEntry, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Files that came together, all of them or none, and what came with them."""
+
+    taken_at: datetime
+    taken_by: str
+    subject: str
+    """What it was, in a few words for people."""
+    document: Mapping[str, JsonValue]
+    """In the words of who took it in; without meaning here."""
+    undone_serial: int | None = None
+    """Of the change that has taken it back."""
+    serial: int = 0
+    """Of the change that took it in. Set by the catalog."""
+
+
 class Sidecar(StrEnum):
     """What may lie beside a file: under its name, and with this ending, which no file has."""
 

@@ -13,6 +13,7 @@ from .model import (
     Actor,
     ApiToken,
     Attachment,
+    Delivery,
     DistFile,
     Index,
     JsonValue,
@@ -231,6 +232,10 @@ class Snapshot(Protocol):
         """What is recorded at a place and is no file of a release."""
         ...
 
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What came together, the oldest first; also what was taken back."""
+        ...
+
 
 class Change(Snapshot, Protocol):
     """One change of the catalog: all of it becomes visible at one serial, or nothing does."""
@@ -297,6 +302,14 @@ class Change(Snapshot, Protocol):
 
     def remove_user(self, name: UserName) -> None:
         """Forget a user. That they own no index is for the caller to see to."""
+        ...
+
+    def put_delivery(self, delivery: Delivery) -> None:
+        """Record what came together, in the change that takes it in; one in a change."""
+        ...
+
+    def undo_delivery(self, serial: int) -> None:
+        """Note that this change takes back what came in with that one. Raises NotStored."""
         ...
 
     def removals(self) -> tuple[FilePlace, ...]:

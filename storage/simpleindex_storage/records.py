@@ -8,6 +8,7 @@ from .model import (
     ApiToken,
     Attachment,
     AttachmentKind,
+    Delivery,
     DistFile,
     Event,
     Fields,
@@ -242,6 +243,28 @@ def attachment_from_json(value: Mapping[str, Any]) -> Attachment:
         uploaded_by=value["uploaded_by"],
         file_key=value["file_key"],
         log=log_from_json(value["log"]),
+    )
+
+
+def delivery_json(delivery: Delivery) -> dict[str, JsonValue]:
+    """What came together."""
+    return {
+        "taken_at": time_text(delivery.taken_at),
+        "taken_by": delivery.taken_by,
+        "subject": delivery.subject,
+        "undone_serial": delivery.undone_serial,
+        "document": dict(delivery.document),
+    }
+
+
+def delivery_from_json(value: Mapping[str, Any]) -> Delivery:
+    """The inverse of `delivery_json`; the serial is for the catalog to set."""
+    return Delivery(
+        taken_at=time_from_text(value["taken_at"]),
+        taken_by=value["taken_by"],
+        subject=value["subject"],
+        undone_serial=value["undone_serial"],
+        document=dict(value["document"]),
     )
 
 

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from . import catalog_sql as sql
 from . import records
-from .errors import AlreadyStored, Refused
+from .errors import AlreadyStored, NotStored, Refused
 from .model import (
     ApiToken,
     Attachment,
     AttachmentKind,
+    Delivery,
     DistFile,
     Index,
     JsonValue,
@@ -139,6 +140,8 @@ class SqliteSnapshot:
                 yield "former project", {"index": index.name, "project": name}
             for project in self._projects(sql.PROJECTS, index.name):
                 yield from self._facts_of(project)
+        for delivery in self._deliveries():
+            yield "delivery", {**records.delivery_json(delivery), "serial": delivery.serial}
         for row in self._connection.execute(sql.REMOVALS):
             yield "file to remove", records.place_json(FilePlace(*row))
 
@@ -173,6 +176,10 @@ class SqliteSnapshot:
         """What is recorded at a place and is no file of a release."""
         named = (place.index, place.sha256_prefix, place.filename)
         return next(self._attachments(sql.ATTACHMENT_AT, *named), None)
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What came together."""
+        return tuple(self._deliveries())
 
     def _users(self, statement: str, *values: str) -> Iterator[User]:
         for row in self._connection.execute(statement, values):
@@ -263,6 +270,18 @@ class SqliteSnapshot:
                 uploaded_by=uploaded_by,
                 file_key=file_key,
                 log=records.log_from_json(json.loads(log)),
+            )
+
+    def _deliveries(self) -> Iterator[Delivery]:
+        for row in self._connection.execute(sql.DELIVERIES):
+            serial, taken_at, taken_by, subject, undone_serial, document = row
+            yield Delivery(
+                taken_at=records.time_from_text(taken_at),
+                taken_by=taken_by,
+                subject=subject,
+                document=json.loads(document),
+                undone_serial=undone_serial,
+                serial=serial,
             )
 
 
@@ -423,6 +442,24 @@ class SqliteChange(SqliteSnapshot):
         """Forget a user."""
         self._write(sql.REMOVE_USER, (name,))
         self._tell("user removed", {"user": name})
+
+    def put_delivery(self, delivery: Delivery) -> None:
+        """Record what came together."""
+        row = (
+            self._new_serial, records.time_text(delivery.taken_at), delivery.taken_by,
+            delivery.subject, delivery.undone_serial, json.dumps(dict(delivery.document)),
+        )  # fmt: skip
+        with _taken("Delivery", str(self._new_serial), "a change takes in one"):
+            self._write(sql.PUT_DELIVERY, row)
+        self._tell("delivery", records.delivery_json(delivery))
+
+    def undo_delivery(self, serial: int) -> None:
+        """Note that what came together is taken back. Raises NotStored."""
+        done = self._connection.execute(sql.UNDO_DELIVERY, (serial, self._new_serial))
+        if not done.rowcount:
+            raise NotStored(f"delivery {serial}")
+        self.changed = True
+        self._tell("delivery undone", {"serial": serial})
 
     def removals(self) -> tuple[FilePlace, ...]:
         """Places whose files were forgotten."""

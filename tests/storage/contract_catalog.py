@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from simpleindex_storage.errors import AlreadyStored, Refused, Unavailable
+from simpleindex_storage.errors import AlreadyStored, NotStored, Refused, Unavailable
 from simpleindex_storage.model import (
     Actor,
     ApiToken,
     Attachment,
+    Delivery,
     DistFile,
     Event,
     Fields,
@@ -56,6 +57,7 @@ from tests.storage.stores import (
 DEMO = parse_project_name("demo")
 OTHER = IndexName("root/other")
 ROOT = User(UserName("root"), "a hash", 1, NOW)
+DELIVERY = Delivery(NOW, "root", "three wheels", {"files": ["größer", None], "of": {"a": 1.5}})
 TOKEN = ApiToken("1a2b", ROOT.name, "robot", "ab" * 32, NOW)
 
 
@@ -454,6 +456,46 @@ class CatalogContract(ABC):
                 put_token(catalog, token)
         with catalog.snapshot() as seen:
             assert seen.tokens(ROOT.name) == (TOKEN,)
+        catalog.close()
+
+    def test_what_came_together_is_kept_whole_with_the_serial_of_its_change(
+        self, tmp_path: Path
+    ) -> None:
+        catalog = self.open(tmp_path)
+        put_user(catalog)
+        change(catalog, lambda it: it.put_delivery(DELIVERY))
+        change(catalog, lambda it: it.put_delivery(replace(DELIVERY, subject="more", document={})))
+        with catalog.snapshot() as seen:
+            assert seen.serial == 3
+            assert seen.deliveries() == (
+                replace(DELIVERY, serial=2),
+                replace(DELIVERY, subject="more", document={}, serial=3),
+            )
+        catalog.close()
+
+    def test_what_came_together_stays_known_when_it_is_taken_back(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+        change(catalog, lambda it: it.put_delivery(DELIVERY))
+        change(catalog, lambda it: it.undo_delivery(1))
+        with catalog.snapshot() as seen:
+            assert seen.deliveries() == (replace(DELIVERY, serial=1, undone_serial=2),)
+        with pytest.raises(NotStored, match="delivery 7"):
+            change(catalog, lambda it: it.undo_delivery(7))
+        with catalog.snapshot() as seen:
+            assert seen.serial == 2
+        catalog.close()
+
+    def test_a_change_takes_in_one_delivery(self, tmp_path: Path) -> None:
+        catalog = self.open(tmp_path)
+
+        def both(it: Change) -> None:
+            it.put_delivery(DELIVERY)
+            it.put_delivery(DELIVERY)
+
+        with pytest.raises(AlreadyStored):
+            change(catalog, both)
+        with catalog.snapshot() as seen:
+            assert (seen.serial, seen.deliveries()) == (0, ())
         catalog.close()
 
     def test_tokens_go_with_their_user_and_outlive_a_change_of_it(self, tmp_path: Path) -> None:

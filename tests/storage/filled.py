@@ -8,6 +8,7 @@ from simpleindex_storage import upkeep
 from simpleindex_storage.model import (
     Actor,
     ApiToken,
+    Delivery,
     Index,
     MirrorSettings,
     ProjectStatus,
@@ -78,4 +79,7 @@ def fill(root: Path) -> None:
         change(store, lambda it: it.put_index(a_stage(IndexName("bob/dev"))))
         send(store, a_wheel(), IndexName("bob/dev"))
         change(store, lambda it: upkeep.remove_user(it, UserName("bob")))
+        change(store, lambda it: it.put_delivery(Delivery(NOW, "root", "some", {"of": ["it"]})))
+        change(store, lambda it: it.put_delivery(Delivery(NOW, "root", "more", {})))
+        change(store, lambda it: it.undo_delivery(it.serial))
         store.sweep()

@@ -228,6 +228,10 @@ PLANTED: dict[str, tuple[Code, Callable[[Path], object]]] = {
         Code.RECORD_SERIAL,
         lambda root: write(root, "UPDATE projects SET serial = 99 WHERE id = 1"),
     ),
+    "serial of a delivery": (
+        Code.RECORD_SERIAL,
+        lambda root: write(root, "INSERT INTO deliveries VALUES (99, '', '', '', 1, '{}')"),
+    ),
     "key": (Code.RECORD_NAMES, lambda root: write(root, "UPDATE files SET key = 'x' WHERE id = 1")),
     "unreadable record": (
         Code.RECORD_UNREADABLE,

@@ -553,6 +553,7 @@ def test_without_room_for_a_copy_an_older_catalog_stays_as_it_is(
 
 BACK_TO_THE_FIRST = """
     DROP TABLE former_projects;
+    DROP TABLE deliveries;
     DELETE FROM facts WHERE name = 'journal_name';
     PRAGMA user_version = 1;
 """

@@ -110,7 +110,7 @@ def test_after_old_lines_have_gone_the_catalog_is_the_same_again(root: Path) -> 
         trimmed = trim_log(root, store.catalog, 1, NOW + timedelta(days=3))
         assert trimmed.removed == ("journal.jsonl",)
         kinds = {kind for kind, _ in facts_of(root)}
-        assert {"former project", "file to remove", "attachment", "token"} <= kinds
+        assert {"former project", "file to remove", "attachment", "token", "delivery"} <= kinds
         send(store, a_wheel("more"))
     before = by_names(root)
     rebuilt = again(root)

@@ -17,6 +17,8 @@ _PATH = "catalog.sqlite"
 _NEWER = """
     SELECT 'index ' || name, serial FROM indexes WHERE serial > ?1
     UNION ALL SELECT 'project ' || name, serial FROM projects WHERE serial > ?1
+    UNION ALL SELECT 'delivery', max(serial, ifnull(undone_serial, 0)) FROM deliveries
+        WHERE max(serial, ifnull(undone_serial, 0)) > ?1
     LIMIT ?2
 """
 

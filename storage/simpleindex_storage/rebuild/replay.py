@@ -109,6 +109,14 @@ def _attachment_removed(change: SqliteChange, fact: Mapping[str, Any]) -> None:
     change.remove_attachment(attachment)
 
 
+def _delivery(change: SqliteChange, fact: Mapping[str, Any]) -> None:
+    change.put_delivery(records.delivery_from_json(fact))
+
+
+def _delivery_undone(change: SqliteChange, fact: Mapping[str, Any]) -> None:
+    change.undo_delivery(fact["serial"])
+
+
 def _removal(change: SqliteChange, fact: Mapping[str, Any]) -> None:
     change.put_removal(records.place_from_json(fact))
 
@@ -136,6 +144,8 @@ _DOES: Mapping[str, Callable[[SqliteChange, Mapping[str, Any]], None]] = {
     "yanked": _yanked,
     "attachment": _attachment,
     "attachment removed": _attachment_removed,
+    "delivery": _delivery,
+    "delivery undone": _delivery_undone,
     "file to remove": _removal,
 }
 
