@@ -1,0 +1,166 @@
+"""What was taken in at a site, import by import: its ledger, which is part of the catalog.
+
+So an import and what is known of it are there together or not at all, and backups and rebuilds
+have both. What was undone stays in it, and does not count any more.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from simpleindex.gap.bundle.manifest import Manifest, dump_manifest, parse_manifest
+from simpleindex.gap.targets import Target
+from simpleindex_storage.model import Delivery, JsonValue
+from simpleindex_storage.names import IndexName
+from simpleindex_storage.ports import Change, Snapshot
+
+_BUNDLE = "bundle"
+"""Marks the deliveries that are of this ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBundle:
+    """A bundle, or one part of it, that was taken in."""
+
+    manifest: Manifest
+    sha256: str
+    """Of the manifest, byte for byte."""
+    signed_by: str | None = None
+    """Fingerprint of the key; None: nobody that is trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFile:
+    """A file that came, whether it was there already or not."""
+
+    filename: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import: all of it came in with one change."""
+
+    index: IndexName
+    sources: tuple[str, ...]
+    """Names of the files or folders that it was."""
+    bundles: tuple[TakenBundle, ...]
+    """None: files without a manifest, which nobody has vouched for."""
+    loose_files: tuple[TakenFile, ...]
+    """Those without a manifest."""
+    added: tuple[TakenFile, ...]
+    """What the index did not have before."""
+    yanked: tuple[TakenFile, ...] = ()
+    """What was yanked by it, and was not before."""
+    taken_at: datetime | None = None
+    """Known once it is in the ledger, as the three that follow."""
+    taken_by: str = ""
+    serial: int = 0
+    undone_serial: int | None = None
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """SHA-256 of all files that it needs: those that it brought, and those it assumed."""
+        claimed = {file.sha256 for file in self.loose_files}
+        for bundle in self.bundles:
+            claimed.update(file.sha256 for file in bundle.manifest.files)
+            claimed.update(file.sha256 for file in bundle.manifest.assumes)
+        return frozenset(claimed)
+
+
+@dataclass(frozen=True, slots=True)
+class RootSet:
+    """What a site is to be able to install, all lines of it together."""
+
+    roots: tuple[str, ...]
+    constraints: tuple[str, ...]
+    pre_releases: bool
+    targets: tuple[Target, ...]
+    serial: int
+    """Of the import that brought it last."""
+
+
+def imports(seen: Snapshot) -> tuple[Import, ...]:
+    """All imports, the oldest first; also those that were undone. Raises Refused."""
+    return tuple(
+        _load(delivery)
+        for delivery in seen.deliveries()
+        if delivery.document.get("kind") == _BUNDLE
+    )
+
+
+def latest_roots(seen: Snapshot, index: IndexName) -> tuple[RootSet, ...]:
+    """What the bundles of an index were made for, the newest first. Raises Refused.
+
+    The same lines count once, for the targets that they came for last. What was undone counts no
+    more. Parts of one bundle say the same.
+    """
+    sets: dict[object, RootSet] = {}
+    for taken in reversed(imports(seen)):
+        if taken.index != index or taken.undone_serial is not None:
+            continue
+        for bundle in taken.bundles:
+            manifest = bundle.manifest
+            lines = (manifest.roots, manifest.constraints, manifest.pre_releases)
+            if manifest.roots and lines not in sets:
+                sets[lines] = RootSet(*lines, manifest.targets, taken.serial)
+    return tuple(sets.values())
+
+
+def note_import(change: Change, taken: Import, *, at: datetime, by: str) -> None:
+    """Write an import into the ledger, within the change that takes it in."""
+    change.put_delivery(Delivery(at, by, _subject(taken), _dump(taken)))
+
+
+def _subject(taken: Import) -> str:
+    return f"{taken.index} {', '.join(taken.sources)}"
+
+
+def _dump(taken: Import) -> Mapping[str, JsonValue]:
+    return {
+        "kind": _BUNDLE,
+        "index": taken.index,
+        "sources": list(taken.sources),
+        "bundles": [
+            {
+                "manifest": json.loads(dump_manifest(bundle.manifest)),
+                "sha256": bundle.sha256,
+                "signed_by": bundle.signed_by,
+            }
+            for bundle in taken.bundles
+        ],
+        "loose_files": _dump_files(taken.loose_files),
+        "added": _dump_files(taken.added),
+        "yanked": _dump_files(taken.yanked),
+    }
+
+
+def _dump_files(files: Iterable[TakenFile]) -> JsonValue:
+    return [[file.filename, file.sha256] for file in files]
+
+
+def _load(delivery: Delivery) -> Import:
+    document: Mapping[str, Any] = delivery.document
+    return Import(
+        index=IndexName(document["index"]),
+        sources=tuple(document["sources"]),
+        bundles=tuple(_load_bundle(bundle, delivery.subject) for bundle in document["bundles"]),
+        loose_files=_load_files(document["loose_files"]),
+        added=_load_files(document["added"]),
+        yanked=_load_files(document["yanked"]),
+        taken_at=delivery.taken_at,
+        taken_by=delivery.taken_by,
+        serial=delivery.serial,
+        undone_serial=delivery.undone_serial,
+    )
+
+
+def _load_bundle(bundle: Mapping[str, Any], subject: str) -> TakenBundle:
+    manifest = parse_manifest(json.dumps(bundle["manifest"]).encode(), subject)
+    return TakenBundle(manifest, bundle["sha256"], bundle["signed_by"])
+
+
+def _load_files(files: Iterable[tuple[str, str]]) -> tuple[TakenFile, ...]:
+    return tuple(TakenFile(filename, sha256) for filename, sha256 in files)
