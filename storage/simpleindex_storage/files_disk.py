@@ -33,6 +33,7 @@ from .locks import FileLock
 from .model import Digests, Sidecar, Staged
 from .names import FilePlace
 from .plain_files import files_below, open_plainly
+from .ports import Arrival
 from .processes import folder_of, marks, new_mark
 
 _SIDECARS = tuple(Sidecar)
@@ -95,11 +96,19 @@ class DiskFiles:
 
     def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Put staged bytes at their place, to stay. Raises Unavailable."""
-        with unavailable_on_failure(f"{place.filename} cannot be stored"):
-            noted = self._note(staged, place, sidecars)
-            final = self._files / place.path
-            while not self._link_all(noted, final):
-                pass  # a removal took the folder away; it holds nothing else, so it cannot go on
+        self.publish_all([(staged, place, sidecars)])
+
+    def publish_all(self, arrivals: Sequence[Arrival]) -> None:
+        """Put many at their places, to stay, and sync each kind of thing together.
+
+        Of many files the first sync takes most of the others along. Raises Unavailable.
+        """
+        what = arrivals[0][1].filename if len(arrivals) == 1 else f"{len(arrivals)} files"
+        with unavailable_on_failure(f"{what} cannot be stored"):
+            noted = self._note(arrivals)
+            finals = [self._files / place.path for _, place, _ in arrivals]
+            while not self._link_all(noted, finals):
+                pass  # a removal took a folder away; it holds nothing else, so it cannot go on
 
     def confirm(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
         """Make sure that the place has these bytes. To be called under the write lock.
@@ -198,50 +207,57 @@ class DiskFiles:
                 draft.unlink(missing_ok=True)
                 self._in_the_way.discard(draft)
 
-    def _note(
-        self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]
-    ) -> "_Noted":
-        """Let the bytes be on the disk, and then the draft's name tell its place."""
-        beside: dict[Sidecar, Path] = {}
-        syncs: list[Callable[[], None]] = [partial(sync_file, staged.path)]
+    def _note(self, arrivals: Sequence[Arrival]) -> "list[_Noted]":
+        """Let the bytes be on the disk, and then the drafts' names tell their places."""
+        waiting: list[tuple[Staged, _Noted]] = []
+        syncs: list[Callable[[], None]] = []
+        done: list[_Noted] = []
         try:
-            for sidecar, content in sidecars.items():
-                beside[sidecar] = self._own / f"{next(self._numbers)}{sidecar}"
-                syncs.append(partial(_write_synced, beside[sidecar], content))
+            for staged, place, sidecars in arrivals:
+                beside = {each: self._own / f"{next(self._numbers)}{each}" for each in sidecars}
+                noted = _Noted(self._own / noted_name(place, next(self._numbers)), beside)
+                waiting.append((staged, noted))
+                syncs.append(partial(sync_file, staged.path))
+                syncs += (partial(_write_synced, beside[it], sidecars[it]) for it in sidecars)
             self._syncing.sync(syncs)
-            noted = _Noted(self._own / noted_name(place, next(self._numbers)), beside)
-            _rename(staged.path, noted.path)
+            for staged, noted in waiting:
+                _rename(staged.path, noted.path)
+                self._noted[staged.path] = noted
+                done.append(noted)
         except BaseException:
-            for draft in beside.values():
-                self._drop(draft)
+            for _, noted in waiting[len(done) :]:  # the others go with their drafts
+                for draft in noted.beside.values():
+                    self._drop(draft)
             raise
-        self._noted[staged.path] = noted
-        return noted
+        return done
 
-    def _link_all(self, noted: "_Noted", final: Path) -> bool:
-        """Link a file and what lies beside it; False if the folder vanished meanwhile."""
+    def _link_all(self, noted: "Sequence[_Noted]", finals: Sequence[Path]) -> bool:
+        """Link files and what lies beside them; False if a folder vanished meanwhile."""
         try:
-            with self._place(final.parent):
-                for sidecar, draft in noted.beside.items():
-                    _link(draft, _beside(final, sidecar))
-                _link(noted.path, final)
+            with self._places([final.parent for final in finals]):
+                for each, final in zip(noted, finals, strict=True):
+                    for sidecar, draft in each.beside.items():
+                        _link(draft, _beside(final, sidecar))
+                    _link(each.path, final)
         except (FileNotFoundError, FileExistsError):
             # mkdir says that the folder exists, too, if it vanishes before it is looked at.
-            if os.path.lexists(final.parent) or not final.parent.parent.is_dir():
+            if not any(map(_has_vanished, finals)):
                 raise
             return False
         return True
 
     @contextmanager
-    def _place(self, folder: Path) -> Iterator[None]:
-        """Create the folder of one file; all names are synced when the block has put it there.
+    def _places(self, folders: Sequence[Path]) -> Iterator[None]:
+        """Create the folders of files; all names are synced when the block has put those there.
 
         A folder that is there already may have been made a moment ago, by a process that has not
         synced it yet; so only what this process has synced itself counts as lasting.
         """
-        parents = self._make_folder(folder)
+        parents = [parent for folder in folders for parent in self._make_folder(folder)]
         yield
-        changed = dict.fromkeys([*(parent.parent for parent in parents), folder.parent, folder])
+        changed = dict.fromkeys(
+            [*(parent.parent for parent in parents), *(it.parent for it in folders), *folders]
+        )
         self._syncing.sync(partial(sync_folder, each) for each in changed)
         self._lasting.update(parents)
 
@@ -270,7 +286,7 @@ class DiskFiles:
         if _same_bytes(source, final):
             return False
         if not final.parent.is_dir():
-            with self._place(final.parent):
+            with self._places([final.parent]):
                 pass
         # Over what is there: whoever reads it goes on reading the old bytes, and nobody ever
         # sees the name missing.
@@ -371,6 +387,11 @@ def _link(source: Path, target: Path) -> None:
     with suppress(FileExistsError):
         if not link(source, target):
             _copy(source, target)
+
+
+def _has_vanished(final: Path) -> bool:
+    """Whether the folder of a file is gone, while that above it is there."""
+    return not os.path.lexists(final.parent) and final.parent.parent.is_dir()
 
 
 def _write_all(file: FileIO, content: bytes | memoryview) -> None:

@@ -7,7 +7,7 @@ jobs to a thread. `tests/storage/contract_*.py` says the same in tests, for ever
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeAlias, TypeVar
 
 from .model import (
     Actor,
@@ -28,6 +28,9 @@ from .names import FilePlace, IndexName, ProjectName, UserName
 from .search_text import Found, Term
 
 T = TypeVar("T")
+
+Arrival: TypeAlias = "tuple[Staged, FilePlace, Mapping[Sidecar, bytes]]"
+"""Staged bytes, where they are to lie, and what beside them."""
 
 
 class Draft(Protocol):
@@ -61,6 +64,10 @@ class Files(Protocol):
 
         Once this returns, a power cut loses nothing. The same bytes may be published twice.
         """
+        ...
+
+    def publish_all(self, arrivals: Sequence[Arrival]) -> None:
+        """Publish many: the disk has what it can at once. If it raises, any may be there or not."""
         ...
 
     def confirm(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:

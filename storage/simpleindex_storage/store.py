@@ -86,7 +86,66 @@ class Store:
         Raises Refused, Damaged, AlreadyStored, NotStored (the index) and Unavailable; then nothing
         is left of any of the files.
         """
-        checked = [self._check(upload, staged, strict_archives) for upload, staged in arrivals]
+        checked = [self.check(upload, staged, strict_archives) for upload, staged in arrivals]
+        return self.admit_checked(checked, by=by, make_index=make_index, what=what)
+
+    def check(
+        self, upload: Upload, staged: Staged, strict_archives: bool | None = None
+    ) -> "Checked":
+        """Everything that can be said of a file without looking at what is stored already.
+
+        The first half of `admit`, for who has many files and several threads. Raises Refused,
+        Damaged, Unavailable.
+        """
+        filename = parse_filename(upload.filename)
+        _check_digests(upload, staged)
+        metadata, findings = inspect(staged.path, filename)  # first: it knows better what is wrong
+        _check_said(upload, filename)
+        sidecars = {Sidecar.METADATA: metadata.raw}
+        if upload.signature is not None:
+            check_signature(upload.signature, filename)
+            sidecars[Sidecar.SIGNATURE] = upload.signature
+        if upload.provenance is not None:
+            check_provenance(upload.provenance, filename, staged.digests.sha256)
+            sidecars[Sidecar.PROVENANCE] = upload.provenance
+        uploaded_at = upload.uploaded_at or self._now()
+        digests = {sidecar: sha256(content).hexdigest() for sidecar, content in sidecars.items()}
+        file = DistFile(
+            index=upload.index,
+            project=filename.project,
+            version=filename.version,
+            filename=filename.text,
+            key=filename.key,
+            size_bytes=staged.size_bytes,
+            sha256=staged.digests.sha256,
+            md5=staged.digests.md5,
+            blake2b_256=staged.digests.blake2b_256,
+            uploaded_at=uploaded_at,
+            uploaded_by=upload.sender,
+            requires_python=metadata.requires_python,
+            metadata_sha256=digests[Sidecar.METADATA],
+            signature_sha256=digests.get(Sidecar.SIGNATURE),
+            provenance_sha256=digests.get(Sidecar.PROVENANCE),
+            findings=tuple(finding.rule for finding in findings),
+            yanked=upload.yanked,
+            log=upload.log or (_uploaded(upload, uploaded_at),),
+        )
+        return Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
+
+    def admit_checked(
+        self,
+        checked: "Sequence[Checked]",
+        *,
+        by: Actor,
+        make_index: Index | None = None,
+        what: str = "upload",
+        then: Callable[[Change, tuple[Admitted, ...]], None] | None = None,
+    ) -> tuple[Admitted, ...]:
+        """The second half of `admit`: publish and record files, all of them or none.
+
+        `then` is done in the same change, when all files are recorded, and also where all were
+        there before; if it raises, nothing was done. Raises as `admit` does, and what `then` does.
+        """
         with self.catalog.snapshot() as seen:  # saves the disk's work if it is to be refused
             known = [_look_up(seen, arrival, make_index) for arrival in checked]
         whole = {
@@ -94,19 +153,26 @@ class Store:
             for arrival, file in zip(checked, known, strict=True)
             if file and self._files.holds(arrival.staged, file.place, arrival.beside(file))
         }
-        if all(file and file.place in whole for file in known):
+        if then is None and all(file and file.place in whole for file in known):
             return tuple(
                 Admitted(file, Outcome.ALREADY_THERE) for file in known if file is not None
             )
+        new = [
+            (arrival.staged, arrival.file.place, arrival.sidecars)
+            for arrival, same in zip(checked, known, strict=True)
+            if same is None
+        ]
+
+        def record(change: Change) -> tuple[Admitted, ...]:
+            admitted = self._record(change, checked, make_index, whole)
+            if then is not None:
+                then(change, admitted)
+            return admitted
+
         try:
-            for arrival, same in zip(checked, known, strict=True):
-                if same is None:
-                    self._files.publish(arrival.staged, arrival.file.place, arrival.sidecars)
-            admitted = self.catalog.change(
-                lambda change: self._record(change, checked, make_index, whole),
-                by=by,
-                what=what,
-            )
+            if new:
+                self._files.publish_all(new)
+            admitted = self.catalog.change(record, by=by, what=what)
         except BaseException:
             self._withdraw([arrival.placed for arrival in checked])
             raise
@@ -221,47 +287,10 @@ class Store:
         self.catalog.close()
         self._files.close()
 
-    def _check(self, upload: Upload, staged: Staged, strict_archives: bool | None) -> "_Checked":
-        """Everything that can be said without looking at what is stored already."""
-        filename = parse_filename(upload.filename)
-        _check_digests(upload, staged)
-        metadata, findings = inspect(staged.path, filename)  # first: it knows better what is wrong
-        _check_said(upload, filename)
-        sidecars = {Sidecar.METADATA: metadata.raw}
-        if upload.signature is not None:
-            check_signature(upload.signature, filename)
-            sidecars[Sidecar.SIGNATURE] = upload.signature
-        if upload.provenance is not None:
-            check_provenance(upload.provenance, filename, staged.digests.sha256)
-            sidecars[Sidecar.PROVENANCE] = upload.provenance
-        uploaded_at = upload.uploaded_at or self._now()
-        digests = {sidecar: sha256(content).hexdigest() for sidecar, content in sidecars.items()}
-        file = DistFile(
-            index=upload.index,
-            project=filename.project,
-            version=filename.version,
-            filename=filename.text,
-            key=filename.key,
-            size_bytes=staged.size_bytes,
-            sha256=staged.digests.sha256,
-            md5=staged.digests.md5,
-            blake2b_256=staged.digests.blake2b_256,
-            uploaded_at=uploaded_at,
-            uploaded_by=upload.sender,
-            requires_python=metadata.requires_python,
-            metadata_sha256=digests[Sidecar.METADATA],
-            signature_sha256=digests.get(Sidecar.SIGNATURE),
-            provenance_sha256=digests.get(Sidecar.PROVENANCE),
-            findings=tuple(finding.rule for finding in findings),
-            yanked=upload.yanked,
-            log=upload.log or (_uploaded(upload, uploaded_at),),
-        )
-        return _Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
-
     def _record(
         self,
         change: Change,
-        arrivals: "Sequence[_Checked]",
+        arrivals: "Sequence[Checked]",
         make_index: Index | None,
         whole: Collection[FilePlace],
     ) -> tuple[Admitted, ...]:
@@ -373,7 +402,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class Checked:
     """A file that may be stored, if its name is free."""
 
     upload: Upload
@@ -395,10 +424,12 @@ class _Checked:
 
     @property
     def placed(self) -> tuple[FilePlace, Staged]:
+        """Where it is to lie, and its draft."""
         return self.file.place, self.staged
 
     @property
     def remarks(self) -> tuple[str, ...]:
+        """What is wrong with it, in sentences."""
         return tuple(finding.sentence for finding in self.findings)
 
 
@@ -501,7 +532,7 @@ def _is_used(seen: Snapshot, place: FilePlace) -> bool:
     )
 
 
-def _look_up(seen: Snapshot, arrival: _Checked, make_index: Index | None) -> DistFile | None:
+def _look_up(seen: Snapshot, arrival: Checked, make_index: Index | None) -> DistFile | None:
     """The stored file, if it is the same; None if the file is to be stored.
 
     Raises NotStored for an index that is not there, Refused for one that does not take the file,

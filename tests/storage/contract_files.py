@@ -1,6 +1,7 @@
 """What every backend of `ports.Files` must do. A backend's own tests inherit these."""
 
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ class FilesContract(ABC):
         publish(files, content, place_of(content), METADATA)
         assert bytes_at(files, place_of(content)) == content
         assert metadata_at(files, place_of(content)) == METADATA
+        files.close()
+
+    def test_many_files_are_published_at_once(self, tmp_path: Path) -> None:
+        files = self.open(tmp_path)
+        # Some share their folder, some have the same bytes, one is of another index.
+        names = [f"demo-{number}.0.tar.gz" for number in range(30)]
+        places = {name: place_of(name[:6].encode(), name) for name in names}
+        places["other-1.0.tar.gz"] = place_of(b"other", "other-1.0.tar.gz", IndexName("root/other"))
+        with ExitStack() as drafts:
+            arrivals = []
+            for name, place in places.items():
+                draft = drafts.enter_context(files.draft())
+                draft.write(name[:6].encode() if name in names else b"other")
+                arrivals.append((draft.finish(), place, {Sidecar.METADATA: name.encode()}))
+            files.publish_all(arrivals)
+            for staged, place, beside in arrivals:
+                files.confirm(staged, place, beside)
+        for name, place in places.items():
+            assert bytes_at(files, place) == (name[:6].encode() if name in names else b"other")
+            assert metadata_at(files, place) == name.encode()
         files.close()
 
     def test_an_empty_file_is_a_file(self, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from simpleindex_storage.errors import NotStored, Unavailable
 from simpleindex_storage.files_disk import DiskFiles
 from simpleindex_storage.model import Sidecar, Staged
 from simpleindex_storage.names import FilePlace, IndexName
+from simpleindex_storage.ports import Arrival
 from tests.storage.contract_files import (
     BESIDE,
     METADATA,
@@ -124,6 +126,85 @@ def test_bytes_and_names_are_on_the_disk_before_publishing_returns(
     ]
     # The name of each new folder, in its parent; together, so in no order.
     assert sorted(syncs.log[4:]) == sorted(f"sync {each}" for each in (*parents, folder.as_posix()))
+    files.close()
+
+
+def stage_many(files: DiskFiles, drafts: ExitStack, count: int) -> list[Arrival]:
+    """Drafts of files that lie in folders of their own."""
+    arrivals: list[Arrival] = []
+    for number in range(count):
+        draft = drafts.enter_context(files.draft())
+        content = f"bytes {number}".encode()
+        draft.write(content)
+        arrivals.append((draft.finish(), place_of(content, f"demo-{number}.tar.gz"), BESIDE))
+    return arrivals
+
+
+def test_of_many_files_all_bytes_are_on_the_disk_before_any_name_and_all_names_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DiskFiles(tmp_path)
+    with ExitStack() as drafts:
+        arrivals = stage_many(files, drafts, 20)
+        syncs = Syncs(monkeypatch, tmp_path)
+        files.publish_all(arrivals)
+    kinds = [entry.partition(" ")[0] for entry in syncs.log]
+    assert kinds[:80] == ["sync"] * 40 + ["link"] * 40
+    assert {entry for entry in syncs.log[:40]} == {"sync draft"}
+    synced = syncs.log[80:]
+    for _, place, _ in arrivals:
+        for folder in list(Path(f"files/{place.path}").parents)[:6]:
+            assert synced.count(f"sync {folder.as_posix()}") == 1
+    files.close()
+
+
+def test_a_folder_among_many_that_a_removal_takes_away_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DiskFiles(tmp_path)
+    fsync = os.fsync
+    gone: list[Path] = []
+
+    def lose_the_folder(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if not gone and path.name == arrivals[3][1].sha256_prefix[3:]:
+            gone.append(path)
+            shutil.rmtree(path)
+            raise FileNotFoundError(errno.ENOENT, "it was there a moment ago", str(path))
+        fsync(handle)
+
+    with ExitStack() as drafts:
+        arrivals = stage_many(files, drafts, 5)
+        monkeypatch.setattr(os, "fsync", lose_the_folder)
+        files.publish_all(arrivals)
+        assert len(gone) == 1
+        assert [bytes_at(files, place) for _, place, _ in arrivals] == [
+            f"bytes {number}".encode() for number in range(5)
+        ]
+    files.close()
+
+
+def test_of_many_files_nothing_is_left_when_the_disk_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DiskFiles(tmp_path)
+    renamed: list[Path] = []
+    rename = Path.rename
+
+    def fail_for_the_third(path: Path, target: Path) -> Path:
+        renamed.append(path)
+        if len(renamed) == 3:
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    with ExitStack() as drafts:
+        arrivals = stage_many(files, drafts, 5)
+        monkeypatch.setattr(Path, "rename", fail_for_the_third)
+        with pytest.raises(Unavailable, match="5 files cannot be stored: Input/output error"):
+            files.publish_all(arrivals)
+    assert files_below(tmp_path / "files") == {}
+    assert [path for path in (tmp_path / "incoming").rglob("*") if path.suffix == ".gz"] == []
+    assert list((tmp_path / "incoming").rglob("*.metadata")) == []
     files.close()
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -34,6 +34,7 @@ from simpleindex_storage.model import (
     Actor,
     Admitted,
     Attachment,
+    Delivery,
     DistFile,
     Event,
     Index,
@@ -49,8 +50,8 @@ from simpleindex_storage.model import (
     Upload,
 )
 from simpleindex_storage.names import FilePlace, IndexName
-from simpleindex_storage.ports import Change
-from simpleindex_storage.store import Store
+from simpleindex_storage.ports import Arrival, Change
+from simpleindex_storage.store import Checked, Store
 from simpleindex_storage.upkeep import mark_project
 from tests.builders import BuiltFile, a_wheel, an_egg, an_sdist, core_metadata
 from tests.storage.other_process import die_while_attaching, die_while_copying, elsewhere
@@ -171,6 +172,68 @@ def test_an_import_of_many_files_has_one_serial(tmp_path: Path) -> None:
         assert {it.outcome for it in admitted} == {Outcome.ADDED}
         assert serial_of(store.catalog) == 1
         assert recorded_files(store.catalog) == tuple(it.file for it in admitted)
+
+
+def check_all(
+    store: Store, drafts: ExitStack, *files: BuiltFile, index: IndexName = LOCAL
+) -> list[Checked]:
+    """Stage and check files, as an import does; their drafts last as long as the stack."""
+    checked = []
+    for built in files:
+        draft = drafts.enter_context(store.stage())
+        draft.write(built.content)
+        checked.append(store.check(Upload(index, built.filename, "root"), draft.finish()))
+    return checked
+
+
+def delivered(what: str) -> Delivery:
+    return Delivery(NOW, "root", what, {})
+
+
+def test_what_comes_with_an_import_is_done_in_the_same_change(tmp_path: Path) -> None:
+    told: list[tuple[Outcome, int]] = []
+
+    def then(change: Change, admitted: tuple[Admitted, ...]) -> None:
+        told.extend((it.outcome, len(change.files(LOCAL, it.file.project))) for it in admitted)
+        change.put_delivery(delivered("a wheel and an sdist"))
+
+    with a_store(tmp_path) as store, ExitStack() as drafts:
+        send(store, a_wheel("old"))
+        checked = check_all(store, drafts, a_wheel(), an_sdist(), a_wheel("old"))
+        store.admit_checked(checked, by=Actor("root"), what="bundle import", then=then)
+        assert told == [(Outcome.ADDED, 2), (Outcome.ADDED, 2), (Outcome.ALREADY_THERE, 1)]
+        with store.catalog.snapshot() as seen:
+            assert [it.serial for it in seen.deliveries()] == [2]
+        assert [line["what"] for line in journal_of(tmp_path)[1:]] == ["upload", "bundle import"]
+
+
+def test_what_comes_with_an_import_is_done_also_if_all_files_are_there(tmp_path: Path) -> None:
+    def then(change: Change, _: tuple[Admitted, ...]) -> None:
+        change.put_delivery(delivered("nothing new"))
+
+    with a_store(tmp_path) as store, ExitStack() as drafts:
+        send(store, a_wheel())
+        checked = check_all(store, drafts, a_wheel())
+        (admitted,) = store.admit_checked(checked, by=Actor("root"), then=then)
+        assert admitted.outcome is Outcome.ALREADY_THERE
+        store.admit_checked([], by=Actor("root"), then=then)
+        with store.catalog.snapshot() as seen:
+            assert [it.serial for it in seen.deliveries()] == [2, 3]
+
+
+def test_if_what_comes_with_an_import_fails_nothing_was_done(tmp_path: Path) -> None:
+    def then(change: Change, _: tuple[Admitted, ...]) -> None:
+        change.put_delivery(delivered("never"))
+        raise Refused("bundle", "something is missing")
+
+    with a_store(tmp_path) as store:
+        with ExitStack() as drafts:
+            checked = check_all(store, drafts, a_wheel(), an_sdist("other"))
+            with pytest.raises(Refused, match="something is missing"):
+                store.admit_checked(checked, by=Actor("root"), then=then)
+        assert_nothing_happened(store, tmp_path)
+        with store.catalog.snapshot() as seen:
+            assert seen.deliveries() == ()
 
 
 def test_an_import_of_nothing_is_nothing(tmp_path: Path) -> None:
@@ -580,15 +643,15 @@ def test_two_first_uploads_at_once_make_one_index(tmp_path: Path) -> None:
 
 
 class InterruptedFiles(DiskFiles):
-    """Lets something happen once, just after a file was published, and notes removals."""
+    """Lets something happen once, just after files were published, and notes removals."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.after_publishing: Callable[[], object] = nothing
         self.removed: list[FilePlace] = []
 
-    def publish(self, staged: Staged, place: FilePlace, sidecars: Mapping[Sidecar, bytes]) -> None:
-        super().publish(staged, place, sidecars)
+    def publish_all(self, arrivals: Sequence[Arrival]) -> None:
+        super().publish_all(arrivals)
         happens, self.after_publishing = self.after_publishing, nothing
         happens()
 
