@@ -86,12 +86,16 @@ class Fitting:
         target: Target,
         source: Source,
         held: Mapping[ProjectName, frozenset[Version]],
+        *,
+        as_installed: bool = False,
     ) -> None:
         self.target = target
         self._source = source
         self._held = held
-        self._ranks = {tag: rank for rank, tag in enumerate(supported_tags(target))}
-        self._own_tags = frozenset(installer_tags(target))
+        own_tags = installer_tags(target)
+        tags = own_tags if as_installed else supported_tags(target)
+        self._ranks = {tag: rank for rank, tag in enumerate(tags)}
+        self._own_tags = frozenset(own_tags)
         self._looks = {(tag.interpreter, tag.abi) for tag in self._ranks}
         self._python = target.requires_python_version
         self._known: dict[tuple[ProjectName, Version, Hashes], Fit | Misfit] = {}

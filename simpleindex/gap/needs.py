@@ -90,7 +90,7 @@ class Needs:
     def __init__(self, target: Target, wishes: Wishes, source: Source, budget: Budget) -> None:
         self.notes: dict[str, None] = {}
         """What is odd about metadata that was read; each once."""
-        self.fitting = Fitting(target, source, wishes.held)
+        self.fitting = Fitting(target, source, wishes.held, as_installed=wishes.as_installed)
         self._source = source
         self._budget = budget
         self._environment: Mapping[str, str] = {**marker_environment(target), "extra": ""}

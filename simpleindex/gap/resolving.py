@@ -135,12 +135,16 @@ def resolve(
     *,
     seconds_max: float = SECONDS_MAX,
     rounds_max: int = ROUNDS_MAX,
+    together: bool = True,
     now: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """The outcome for one target. Raises nothing that an index can cause."""
+    """The outcome for one target. Raises nothing that an index can cause.
+
+    Not `together`: each line by itself, whatever the others want.
+    """
     budget = Budget(seconds_max, now)
     search = _Search(Needs(target, wishes, source, budget), rounds_max)
-    verdicts = search.verdicts(wishes.lines)
+    verdicts = search.verdicts(wishes.lines) if together else search.verdicts_alone(wishes.lines)
     # By themselves, whatever is constrained; and pip in its newest release, whatever is held: files
     # are picked that older ones may not know.
     held = {project: held for project, held in wishes.held.items() if project != "pip"}
@@ -164,6 +168,8 @@ class _Search:
     def __init__(self, needs: Needs, rounds_max: int) -> None:
         self.needs = needs
         self.picks: dict[tuple[ProjectName, Version], Pick] = {}
+        self._usual: set[ProjectName | None] = set()
+        """Projects of which a release is picked that needs not be named."""
         self._rounds_max = rounds_max
 
     def verdicts(self, lines: Sequence[Line]) -> list[Verdict]:
@@ -183,6 +189,33 @@ class _Search:
         else:
             found |= self._one_by_one({place: lines[place] for place in hopeful})
         return [found[place] for place in range(len(lines))]
+
+    def verdicts_alone(self, lines: Sequence[Line]) -> list[Verdict]:
+        """A verdict for each line, whatever the others want."""
+        return [self._alone(line) for line in lines]
+
+    def _alone(self, line: Line) -> Verdict:
+        verdict = self._at_first_sight(line)
+        if verdict is not None:
+            return verdict
+        if self._is_in_a_solution(line):
+            return Verdict(line, Kind.MET)
+        found = self._try([line])
+        if isinstance(found, _Solution):
+            self._keep(found)
+            return Verdict(line, Kind.MET)
+        return found
+
+    def _is_in_a_solution(self, line: Line) -> bool:
+        """Whether a solution for another line holds one for this.
+
+        What a release needs is beside it there; and any release will do for a bare name, but one
+        that only somebody who names it may take.
+        """
+        requirement = line.requirement
+        if requirement is None or requirement.specifier or requirement.extras or line.hashes:
+            return False
+        return line.project in self._usual
 
     def _at_first_sight(self, line: Line) -> Verdict | None:
         """The verdict that needs no search; None: there is hope."""
@@ -250,6 +283,8 @@ class _Search:
             key = pick.project, pick.version
             known = self.picks.get(key)
             self.picks[key] = pick if known is None else _merged(known, pick)
+            if not pick.version.is_prerelease and pick.file.yanked is None:
+                self._usual.add(pick.project)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ class Wishes:
     """Releases that the site has, which are taken before newer ones."""
     pre_releases: bool = False
     """Whether they are as good as others, as pip has it with `--pre`."""
+    as_installed: bool = False
+    """Whether hosts keep the installer that they have: then only what it knows can be taken."""
 
 
 Follow = Callable[[str], LinesRead]

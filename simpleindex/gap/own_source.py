@@ -1,0 +1,105 @@
+"""The own catalog as a source for resolvers: what an index and its bases have, asked without HTTP.
+
+Only what is stored here counts. What a mirror among the bases could fetch, a site without internet
+cannot have.
+"""
+
+from collections.abc import Iterable
+
+from simpleindex import library
+from simpleindex.access import ROOT, Principal, Rules
+from simpleindex.gap.releases import Described, Releases, SourceTrouble, describe, releases_of
+from simpleindex.project_page import page_of
+from simpleindex.reading import Reader
+from simpleindex.wire.simple_page import PageFile, page_depth
+from simpleindex_storage.errors import NotStored, StoreError
+from simpleindex_storage.metadata import METADATA_BYTES_MAX
+from simpleindex_storage.model import ListedFile, MirrorSettings, Sidecar
+from simpleindex_storage.names import IndexName, ProjectName
+from simpleindex_storage.ports import Snapshot
+from simpleindex_storage.store import Store
+
+_ADMIN = Reader(Rules(), Principal(ROOT))
+_DEPTH = page_depth("+simple/project/")
+
+
+class OwnSource:
+    """An index at one moment, with all its bases. For one thread, while the snapshot is open."""
+
+    def __init__(self, store: Store, seen: Snapshot, index: IndexName) -> None:
+        """Raises NotStored if there is no such index."""
+        self._store = store
+        self._seen = seen
+        self._view = library.look(seen, index, _ADMIN)
+        self._releases: dict[ProjectName, Releases | None] = {}
+        self._listed: dict[str, ListedFile] = {}
+        self._described: dict[str, Described] = {}
+        """By the digest of the metadata: wheels of one release mostly have the same."""
+
+    @property
+    def mirrors(self) -> tuple[IndexName, ...]:
+        """The bases that show other indexes, of which nothing counts."""
+        return tuple(
+            index.name for index in self._view.indexes if isinstance(index.settings, MirrorSettings)
+        )
+
+    def projects(self) -> tuple[ProjectName, ...]:
+        """All that are here, by name."""
+        return tuple(sorted(library.shown_projects(self._seen, self._view).projects))
+
+    def listed(self, project: ProjectName) -> tuple[ListedFile, ...]:
+        """The files of a project; none if there is no such."""
+        try:
+            return library.listed_project(self._seen, self._view, project).files
+        except NotStored:
+            return ()
+
+    def releases(self, project: ProjectName) -> Releases | None:
+        """A project; None: there is none."""
+        if project not in self._releases:
+            self._releases[project] = self._read(project)
+        return self._releases[project]
+
+    def described(self, file: PageFile) -> Described:
+        """The metadata of a wheel. Raises SourceTrouble."""
+        listed = self._listed[file.url]
+        digest = listed.metadata_sha256
+        if digest is None:
+            raise SourceTrouble(f"{file.filename} is stored without its metadata")
+        known = self._described.get(digest)
+        if known is None:
+            known = self._described[digest] = self._describe(listed)
+        return known
+
+    def expect(self, projects: Iterable[ProjectName]) -> None:
+        """It is all here."""
+
+    def expect_described(self, file: PageFile) -> None:
+        """Likewise."""
+
+    def _read(self, project: ProjectName) -> Releases | None:
+        try:
+            sight = library.listed_project(self._seen, self._view, project)
+        except NotStored:
+            return None
+        page = page_of(sight, _DEPTH)
+        self._listed |= {
+            told.url: listed for told, listed in zip(page.files, sight.files, strict=True)
+        }
+        return releases_of(project, page.offered_files)
+
+    def _describe(self, listed: ListedFile) -> Described:
+        try:
+            _, stored = self._store.open_sidecar(listed.place, Sidecar.METADATA)
+            with stored:
+                raw = stored.read(METADATA_BYTES_MAX)
+            return describe(raw, listed.filename, is_proven=True)
+        except StoreError as error:
+            raise SourceTrouble(
+                f"the metadata of {listed.filename} cannot be read: {error}"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or "the disk fails"
+            raise SourceTrouble(
+                f"the metadata of {listed.filename} cannot be read: {reason}"
+            ) from None
