@@ -68,8 +68,9 @@ class Row:
     """A release."""
 
     version: Version
+    targets: tuple[Target, ...]
     verdicts: tuple[Verdict, ...]
-    """One for each target, in their order."""
+    """One for each target."""
 
 
 def check_closure(
@@ -102,7 +103,10 @@ def releases_on(
     wishes = Wishes(tuple(parse_line(f"{project}=={version}") for version in versions))
     checks = [_Check(target, wishes, source, seconds_max, now) for target in targets]
     columns = [check.alone().verdicts for check in checks]
-    return tuple(Row(*each) for each in zip(versions, zip(*columns, strict=True), strict=True))
+    return tuple(
+        Row(version, tuple(targets), tuple(column[place] for column in columns))
+        for place, version in enumerate(versions)
+    )
 
 
 def _standing(
