@@ -16,11 +16,11 @@ VERBS = [
     "serve", "init", "add", "import-devpi", "export", "inspect", "list", "show", "push", "remove",
     "yank", "unyank", "archive", "deprecate", "quarantine", "activate", "prefetch", "approve",
     "why", "gc", "doctor", "fsck", "log", "rebuild", "backup", "restore", "user", "index",
-    "passwd", "target", "token", "config", "shims",
+    "passwd", "target", "bundle", "token", "config", "shims",
 ]  # fmt: skip
 BELOW = [
     "config show", "index change", "index create", "index list", "index remove", "index show",
-    "target add", "target list", "target probe", "target remove",
+    "bundle create", "target add", "target list", "target probe", "target remove",
     "token create", "token list", "token revoke", "user create", "user list", "user remove",
 ]  # fmt: skip
 COLUMNS_MAX = 100
