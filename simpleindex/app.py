@@ -16,6 +16,7 @@ from simpleindex.config import Config, read_config
 from simpleindex.counted import Counted
 from simpleindex.hot import Agreed, HotAnswers
 from simpleindex.initialise import PASSWORD_FILE, SECRET_FILE, initialise, read_secret
+from simpleindex.learning import Learner, sightings_of
 from simpleindex.limits import FailureLimits
 from simpleindex.mirror.forgetting import forget_gone_if_possible
 from simpleindex.mirror.opening import Mirroring, open_mirroring
@@ -260,7 +261,11 @@ def _open(config: Config, server: _Server, now: Callable[[], datetime]) -> _Open
         agreed = _agreed_by(store, mirroring)
         parts = _Parts(config, server, store, mirroring, doorkeeper, counted, now, agreed)
         access_log = server.access_log if config.access_log else None
-        observer = Observer(counted, access_log, config.trusted_proxy)
+        learner = None
+        if config.learn:
+            learner = Learner(sightings_of(root), now)
+            opened.callback(learner.close)
+        observer = Observer(counted, access_log, config.trusted_proxy, learner)
         return _Opened(parts, _join(parts), observer, opened.pop_all())
 
 

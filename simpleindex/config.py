@@ -372,6 +372,11 @@ class Config:
         "Addresses and networks that may read /-/metrics, with commas between; root may from "
         "anywhere.",
     )
+    learn: bool = _setting(
+        True,
+        _flag,
+        "Count what kinds of hosts installers say they are on, and what they did not find.",
+    )
     offline_mode: bool = _setting(False, _flag, "Never connect to another index.")
     require_signature: bool = _setting(
         False, _flag, "Take in only bundles that are signed with a key that `trust` lists."

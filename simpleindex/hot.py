@@ -167,12 +167,14 @@ class HotAnswer:
 class Words:
     """A request in so many words, and its answer."""
 
-    __slots__ = ("address", "answer", "answered", "line")
+    __slots__ = ("address", "answer", "answered", "hits", "line")
 
     def __init__(self, answer: HotAnswer, answered: Answered) -> None:
         self.answer = answer
         self.answered = answered
         """As the access log has it."""
+        self.hits = 0
+        """How often it came in these words and was not told yet."""
         self.address: str | None = _NO_ADDRESS
         """Of the client who sent it last; and its line in the access log, if there is one."""
         self.line: Line | None = None
@@ -218,6 +220,9 @@ class Watcher(Protocol):
 
     def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
         """Count requests that were all like this one, and for each of them this event."""
+
+    def note_words(self, answered: Answered, sent: bytes, times: int) -> None:
+        """Learn from those that came in these bytes: who sends them says who they are."""
 
 
 class HotAnswers:
@@ -276,7 +281,10 @@ class HotAnswers:
         words = Words(answer, answered)
         if len(sent) <= REQUEST_BYTES_MAX and self._is_seen((peer.kind, sent)):
             self._learn((peer.kind, sent), words)
-        return self._give(words, peer, loop)
+            return self._give(words, peer, loop)
+        output = self._give(words, peer, loop)
+        self._tell(sent, words)
+        return output
 
     def record(self, peer: Peer, sent: bytes, request: PlainRequest | None) -> Recording | None:
         """A recording for a request that has just come; None if nobody has asked for that before.
@@ -312,6 +320,8 @@ class HotAnswers:
         for answer in uncounted:
             self._watcher.note_often(answer.answered, answer.hits, answer.event)
             answer.hits = 0
+            for (_, sent), words in answer.words.items():
+                self._tell(sent, words)
             if self._answers.get(answer.key) is answer:
                 self._answers.move_to_end(answer.key)
 
@@ -325,6 +335,7 @@ class HotAnswers:
                 loop.call_later(_COUNT_SECONDS, self.count)
             self._uncounted.append(answer)
         answer.hits += 1
+        words.hits += 1
         if peer.address != words.address:
             words.address, answered = peer.address, words.answered
             if not peer.is_proxy:
@@ -377,7 +388,13 @@ class HotAnswers:
         while self._bytes > self._bytes_max:
             self._drop(next(iter(self._answers.values())))
 
+    def _tell(self, sent: bytes, words: Words) -> None:
+        if words.hits:
+            self._watcher.note_words(words.answer.answered, sent, words.hits)
+            words.hits = 0
+
     def _forget(self, sent: Key, words: Words) -> None:
+        self._tell(sent[1], words)
         del self._words[sent], words.answer.words[sent]
         words.answer.size_bytes -= len(sent[1]) + _WORDS_BYTES
         self._bytes -= len(sent[1]) + _WORDS_BYTES

@@ -20,13 +20,29 @@ class AccessLog(Protocol):
         """As `answered`, of a request that was answered as another one was before."""
 
 
+class Learner(Protocol):
+    """Learns from requests for pages of projects. Never fails, never waits."""
+
+    def saw(self, agent: bytes, path: str, *, is_found: bool) -> None:
+        """One came, for a path below our root."""
+
+    def saw_again(self, sent: bytes, times: int) -> None:
+        """One came in these bytes, so many times, and got a page each time."""
+
+
 class Observer:
     """Sees every request, whether it came through ASGI or was answered below that."""
 
     def __init__(
-        self, counted: Counted, access_log: AccessLog | None, trusted_proxies: tuple[Network, ...]
+        self,
+        counted: Counted,
+        access_log: AccessLog | None,
+        trusted_proxies: tuple[Network, ...],
+        learner: Learner | None = None,
     ) -> None:
         self.counted = counted
+        self.learner = learner
+        """None: nobody wants to learn."""
         self.trusted_proxies = trusted_proxies
         self.is_logging = access_log is not None
         """Whether it matters who has asked for what."""
@@ -50,6 +66,11 @@ class Observer:
         self.counted.answered_often(answered, times)
         if event is not None:
             self.counted.count(event, times)
+
+    def note_words(self, answered: Answered, sent: bytes, times: int) -> None:
+        """Learn from a request that came and went below ASGI so many times in these bytes."""
+        if self.learner is not None and answered.door is Door.PAGE:
+            self.learner.saw_again(sent, times)
 
     def line_of(self, answered: Answered) -> Line | None:
         """What the access log has to say of a request; None: nothing."""

@@ -30,6 +30,8 @@ class Site:
     is_logging: bool = False
     calls: int = 0
     answered_often: int = 0
+    words: dict[bytes, int] = field(default_factory=dict)
+    """How often requests came in which bytes."""
     events: int = 0
     lines: list[str] = field(default_factory=list)
     agents: list[bytes | None] = field(default_factory=list)
@@ -52,6 +54,11 @@ class Site:
                 Door.PAGE, scope["method"], 200, 0.5, 0, len(body), address=SPOKEN_FOR
             )
             scope[RECORDING_KEY].finish(answered)
+
+    def note_words(self, answered: Answered, sent: bytes, times: int) -> None:
+        """Hear in which words they came."""
+        assert times
+        self.words[sent] = self.words.get(sent, 0) + times
 
     def line_of(self, answered: Answered) -> Line | None:
         """What there is to say of an answer."""

@@ -114,6 +114,7 @@ def test_every_setting_can_be_given_in_each_way(tmp_path: Path) -> None:
         "log_format": ("json", "json", "json"),
         "metrics_from": (["10.1.0.0/16", "::1"], "10.1.0.0/16, ::1",
                          (ip_network("10.1.0.0/16"), ip_network("::1"))),
+        "learn": (False, "no", False),
         "offline_mode": (True, "YES", True),
         "require_signature": (True, "true", True),
     }  # fmt: skip

@@ -57,6 +57,29 @@ def test_who_asks_for_the_same_by_another_name_gets_the_same_answer_at_once(
     assert site.calls == 2
 
 
+def test_in_which_words_each_came_is_told(desk: Desk, site: Site) -> None:
+    pip, uv = PIP + b"\r\n", PIP.replace(b"pip/26.2", b"uv/0.13") + b"\r\n"
+    line = desk.connect()
+    for request in (pip, uv, pip, uv, uv, pip, uv):
+        ask(line, request)
+    assert uv in site.words  # its first words were not known yet
+    desk.clock.pass_time(1)
+    assert site.words == {pip: 3, uv: 4}
+
+
+def test_of_words_that_make_room_for_others_it_is_told_how_often_they_came(
+    desk: Desk, site: Site
+) -> None:
+    line = desk.connect()
+    requests = [PIP + b"X-Number: %d\r\n\r\n" % number for number in range(100)]
+    for _ in range(4):
+        for request in requests:
+            ask(line, request)
+    desk.clock.pass_time(1)
+    assert site.words == dict.fromkeys(requests, 4)
+    assert site.calls == 2
+
+
 @pytest.mark.parametrize("name", [b"Via", b"X-Real-IP", b"X-Request-Id", b"X-Whatever"])
 def test_headers_that_do_not_matter_make_no_difference(name: bytes, desk: Desk, site: Site) -> None:
     for number in range(3):

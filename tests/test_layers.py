@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.app",),
     ("simpleindex.routes", "simpleindex.gap"),
     ("simpleindex.observing",),
-    ("simpleindex.counted", "simpleindex.log_lines"),
+    ("simpleindex.counted", "simpleindex.log_lines", "simpleindex.learning"),
     ("simpleindex.search", "simpleindex.project_page", "simpleindex.audit_log"),
     ("simpleindex.devpi_dump",),
     ("simpleindex.library", "simpleindex.initialise", "simpleindex.pushing"),
@@ -66,6 +66,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "simpleindex_storage.catalog_postgres",
         "simpleindex_storage.cache",
         "simpleindex_storage.counters",
+        "simpleindex_storage.sightings",
     ),
     ("simpleindex_storage.cache_upkeep",),
     (

@@ -1,6 +1,7 @@
 """`target`: the kinds of hosts that a site without internet has."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -9,6 +10,7 @@ import click
 from simpleindex.cli.directory import require_ours
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
+from simpleindex.gap.learned import Seen, by_name, read_learned
 from simpleindex.gap.probe import SCRIPT, one_line
 from simpleindex.gap.pythons import newest_tools
 from simpleindex.gap.target_file import FILE_NAME, change_targets, parse_targets, read_targets
@@ -66,11 +68,18 @@ def command() -> None:
     metavar="PIP",
     help="What the hosts that are named have now, like 'pip 18.1'.",
 )
+@click.option(
+    "--learned",
+    "is_learned",
+    is_flag=True,
+    help="Take targets that installers have told the server: those named, or all new ones.",
+)
 @_places
 @json_option
 def add(
     *,
     names: tuple[str, ...],
+    is_learned: bool,
     probes: tuple[BinaryIO, ...],
     installer_text: str | None,
     targets_file: Path | None,
@@ -79,11 +88,17 @@ def add(
     **flags: object,
 ) -> None:
     """Add targets by their names, or as hosts have told them. One of the same name is replaced."""
-    if not names and not probes:
-        raise click.UsageError("nothing to add: give names of targets, or --from FILE")
+    if not names and not probes and not is_learned:
+        raise click.UsageError("nothing to add: give names of targets, --from FILE, or --learned")
     path = _path(targets_file, config_file, flags)
     installer = None if installer_text is None else parse_installer(installer_text)
-    named = [parse_target(name, installer=installer) for name in names]
+    if is_learned:
+        learned = _learned(targets_file, config_file, flags)
+        named = _chosen(learned, names, {target.name for target in read_targets(path)})
+        if installer is not None:
+            named = [replace(target, installer=installer) for target in named]
+    else:
+        named = [parse_target(name, installer=installer) for name in names]
     added = {target.name: target for target in named}
     for file in probes:
         content = file.read(_PROBES_BYTES_MAX + 1)
@@ -101,12 +116,23 @@ def add(
 
 
 @command.command("list")
+@click.option(
+    "--learned", "is_learned", is_flag=True, help="Those that installers have told the server."
+)
 @_places
 @json_option
 def list_(
-    *, targets_file: Path | None, as_json: bool, config_file: Path | None, **flags: object
+    *,
+    is_learned: bool,
+    targets_file: Path | None,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: object,
 ) -> None:
     """List all targets, and what is to be known about each."""
+    if is_learned:
+        _tell_learned(targets_file, config_file, flags, as_json=as_json)
+        return
     targets = read_targets(_path(targets_file, config_file, flags))
     rows = table([(target.name, target.words) for target in targets]) if targets else []
     lines: list[str] = []
@@ -156,6 +182,54 @@ def probe(*, script: bool) -> None:
     with the Python that shall install packages: python3, py, or a path.
     """
     click.echo(SCRIPT.rstrip("\n") if script else one_line())
+
+
+def _tell_learned(
+    targets_file: Path | None, config_file: Path | None, flags: dict[str, object], *, as_json: bool
+) -> None:
+    learned = _learned(targets_file, config_file, flags)
+    known = {target.name for target in read_targets(_path(targets_file, config_file, flags))}
+    documents: list[JsonValue] = []
+    rows = []
+    for target, seen in learned:
+        is_known = target.name in known
+        documents.append(
+            {
+                **dump_target(target),
+                "description": target.words,
+                "times": seen.times,
+                "days": seen.days,
+                "last_day": seen.last_day.isoformat(),
+                "is_known": is_known,
+            }
+        )
+        rows.append((target.name, target.words, str(seen), "in the list" if is_known else "new"))
+    lines = table(rows) if rows else ["no installer has told what kind of host it is on"]
+    tell(documents, lines, as_json=as_json)
+
+
+def _learned(
+    targets_file: Path | None, config_file: Path | None, flags: dict[str, object]
+) -> tuple[tuple[Target, Seen], ...]:
+    if targets_file is not None:
+        raise click.UsageError("--learned is of a server directory, which --targets FILE is not")
+    path = _path(None, config_file, flags)
+    return by_name(read_learned(path.parent))
+
+
+def _chosen(
+    learned: Sequence[tuple[Target, Seen]], names: Sequence[str], known: Collection[str]
+) -> list[Target]:
+    """The learned targets of these names; without names, those that are not known."""
+    found = {target.name: target for target, _ in learned}
+    for name in names:
+        if name not in found:
+            raise NotStored(
+                f"target {name[:80]}", "`simpleindex-server target list --learned` names all"
+            )
+    if names:
+        return [found[name] for name in names]
+    return [target for target in found.values() if target.name not in known]
 
 
 def _path(targets_file: Path | None, config_file: Path | None, flags: dict[str, object]) -> Path:

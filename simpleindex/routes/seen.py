@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simpleindex.config import Network
 from simpleindex.events import CLIENT_GONE, Answered, Door
 from simpleindex.hot import RECORDING_KEY, Recording, Standing
-from simpleindex.observing import Observer
+from simpleindex.observing import Learner, Observer
 from simpleindex.wire.locations import (
     FileAt,
     HealthAt,
@@ -31,7 +31,9 @@ from simpleindex_storage.model import Sidecar
 _KEY = "simpleindex.asked"
 _LENGTH = b"content-length"
 # Members of an enumeration take their time to be looked up.
-_OTHER, _DEVPI, _FILE = Door.OTHER, Door.DEVPI, Door.FILE
+_OTHER, _DEVPI, _FILE, _PAGE = Door.OTHER, Door.DEVPI, Door.FILE, Door.PAGE
+_FOUND = frozenset({200, 304})
+_NOT_FOUND = 404
 
 
 class Asked:
@@ -97,6 +99,8 @@ class Seen:
         finally:
             answered = self._answered(scope, asked, perf_counter() - begun)
             self._observer.note(answered)
+            if asked.door is _PAGE and self._observer.learner is not None:
+                _teach(self._observer.learner, scope, asked.status)
             recording: Recording | None = scope.get(RECORDING_KEY)
             if recording is not None:
                 recording.finish(answered)
@@ -121,6 +125,17 @@ class Seen:
             asked.user,
             next((value for name, value in scope["headers"] if name == b"user-agent"), None),
         )
+
+
+def _teach(learner: Learner, scope: Scope, status: int) -> None:
+    """Let somebody learn from a request that asked for the page of a project, and got an answer."""
+    is_found = status in _FOUND
+    if scope["method"] != "GET" or not (is_found or status == _NOT_FOUND):
+        return
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
+    if agent is not None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        learner.saw(agent, path, is_found=is_found)
 
 
 def say_door(scope: Scope, door: Door) -> None:

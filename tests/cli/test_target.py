@@ -1,14 +1,19 @@
 """`target`: the kinds of hosts of a site, in a server directory or in a file of their own."""
 
 import json
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simpleindex.gap.probe import SCRIPT, one_line
+from simpleindex.learning import HOST, sightings_of
+from simpleindex_storage.sightings import Sight
 from tests.cli.commands import Cli, run
 from tests.gap.interpreters import output_of, python_of
+from tests.gap.test_user_agents import agent
 
 SHOWN = """\
 cp36-manylinux_2_17_x86_64  Python 3.6.15, Linux x86_64, glibc 2.17, pip 18.1
@@ -101,7 +106,7 @@ def test_the_probe_is_a_line_or_a_script_that_can_be_read(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["add"], "nothing to add: give names of targets, or --from FILE."),
+        (["add"], "nothing to add: give names of targets, --from FILE, or --learned."),
         (["add", "cp39"], "a target is named like cp39-win_amd64"),
         (["add", "cp39-win_amd64", "--installer=x"], "an installer is named like 'pip 18.1'"),
         (["remove"], "Missing argument 'TARGET...'."),
@@ -140,3 +145,62 @@ def test_targets_may_be_there_before_the_server_directory_is_made(cli: Cli, tmp_
     (tmp_path / "data" / "targets.json").write_text('["cp39-win_amd64"]')
     cli.init(tmp_path / "data")
     assert names(cli, f"--serverdir={tmp_path / 'data'}") == ["cp39-win_amd64"]
+
+
+# What installers have told
+
+
+@pytest.fixture
+def learned(data: Path) -> str:
+    """A server directory that pips of two kinds, one of them twice, have asked; as an option."""
+    sightings = sightings_of(data)
+    new_libc = {"libc": {"lib": "glibc", "version": "2.39"}}
+    for day, who in ((22, agent("pip/23.0.1")), (23, agent("pip/18.1")), (23, agent("uv/0.9"))):
+        sightings.add({Sight(HOST, who): day}, date(2026, 11, day))
+    sightings.add({Sight(HOST, agent(distro=new_libc)): 1}, date(2026, 11, 23))
+    return f"--serverdir={data}"
+
+
+OFTEN, ONCE = "3.8.18-manylinux_2_36_x86_64", "3.8.18-manylinux_2_39_x86_64"
+
+
+def test_learned_targets_are_listed_with_how_often_they_were_seen(cli: Cli, learned: str) -> None:
+    cli.must("target", "add", ONCE, learned)
+    often, once = cli.must("target", "list", "--learned", learned).splitlines()
+    assert re.split("  +", often) == [
+        OFTEN,
+        "Python 3.8.18, Linux x86_64, glibc 2.36, pip 18.1",
+        "68x on 1 day, last 2026-11-23",
+        "new",
+    ]
+    assert once.endswith("1x on 1 day, last 2026-11-23   in the list")
+    first, second = json.loads(cli.must("target", "list", "--learned", "--json", learned))
+    assert (first["name"], first["times"], first["is_known"]) == (OFTEN, 68, False)
+    assert (second["name"], second["last_day"], second["is_known"]) == (ONCE, "2026-11-23", True)
+
+
+def test_learned_targets_that_are_not_known_are_added_with_the_oldest_pip(
+    cli: Cli, learned: str
+) -> None:
+    cli.must("target", "add", ONCE, "--installer=pip 25.0", learned)
+    cli.must("target", "add", "--learned", learned)
+    installers = {each["name"]: each["installer"]["version"] for each in listed(cli, learned)}
+    assert installers == {ONCE: "25.0", OFTEN: "18.1"}
+    assert "nothing to add" in cli("target", "add", "--learned", learned).complaint
+
+
+def test_learned_targets_may_be_added_by_name(cli: Cli, learned: str) -> None:
+    cli.must("target", "add", ONCE, "--learned", "--installer=pip 21.0", learned)
+    (added,) = listed(cli, learned)
+    assert (added["name"], added["installer"]["version"]) == (ONCE, "21.0")
+    complaint = cli("target", "add", "--learned", "cp39-win_amd64", learned).complaint
+    assert complaint.startswith("there is no target cp39-win_amd64 here; `")
+
+
+def test_without_a_server_nothing_is_learned(cli: Cli, data: Path, tmp_path: Path) -> None:
+    told = cli.must("target", "list", "--learned", f"--serverdir={data}")
+    assert told == "no installer has told what kind of host it is on\n"
+    assert cli.must("target", "list", "--learned", "--json", f"--serverdir={data}") == "[]\n"
+    where = f"--targets={tmp_path / 'site.json'}"
+    for verb in ("list", "add"):
+        assert "is of a server directory" in cli("target", verb, "--learned", where).complaint
