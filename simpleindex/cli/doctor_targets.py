@@ -12,7 +12,7 @@ from simpleindex.gap.closure import Roots, Row, Standing, check_closure, release
 from simpleindex.gap.own_source import OwnSource
 from simpleindex.gap.releases import SourceTrouble
 from simpleindex.gap.resolving import Kind
-from simpleindex.gap.site_roots import roots_of_site
+from simpleindex.gap.site_roots import SiteRoots, check_site, read_site_roots
 from simpleindex.gap.target_file import FILE_NAME, read_targets
 from simpleindex.gap.targets import Target, parse_target
 from simpleindex.gap.wish_files import read_wish_file
@@ -62,20 +62,23 @@ def examine_targets(asked: Asked, *, as_json: bool) -> None:
     read = [read_wish_file(path) for path in asked.requirements]
     limits = [read_wish_file(path) for path in asked.constraints]
     with open_as_owner(asked.serverdir) as store, store.catalog.snapshot() as seen:
-        targets = _targets(asked)
         source = OwnSource(store, seen, index)
+        wanted = read_site_roots(seen, source)
+        targets = _targets(asked, wanted)
         if projects:
             _tell_releases(projects, targets, source, as_json=as_json)
             return
-        roots = roots_of_site(asked.serverdir, source)
         if read:
             lines = tuple(line for each in read for line in each.lines)
             bounds = [line for each in limits for line in each.lines]
             bounds += [line for each in (*read, *limits) for line in each.constraints]
             roots = Roots((Wishes(lines, tuple(bounds)),))
+            standings = check_closure(targets, roots, source)
+        else:
+            standings = check_site(targets, wanted, source)
         found = _Found(
             index,
-            check_closure(targets, roots, source),
+            standings,
             source.mirrors,
             tuple(option for each in (*read, *limits) for option in each.left_out),
         )
@@ -84,8 +87,8 @@ def examine_targets(asked: Asked, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _targets(asked: Asked) -> tuple[Target, ...]:
-    known = read_targets(asked.serverdir / FILE_NAME)
+def _targets(asked: Asked, wanted: SiteRoots) -> tuple[Target, ...]:
+    known = read_targets(asked.serverdir / FILE_NAME) or wanted.targets
     by_name = {target.name: target for target in known}
     if asked.target_names:
         return tuple(by_name.get(name) or parse_target(name) for name in asked.target_names)

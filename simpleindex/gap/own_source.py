@@ -37,6 +37,11 @@ class OwnSource:
         """By the digest of the metadata: wheels of one release mostly have the same."""
 
     @property
+    def indexes(self) -> tuple[IndexName, ...]:
+        """Itself and its bases."""
+        return tuple(index.name for index in self._view.indexes)
+
+    @property
     def mirrors(self) -> tuple[IndexName, ...]:
         """The bases that show other indexes, of which nothing counts."""
         return tuple(

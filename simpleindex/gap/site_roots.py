@@ -1,11 +1,68 @@
-"""What a site wants of its index, as far as the site itself knows."""
+"""What a site wants of an index, as far as the index itself can tell."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from simpleindex.gap.closure import Roots
+from simpleindex.gap.bundle.site_ledger import RootSet, imports, latest_roots
+from simpleindex.gap.closure import Roots, Standing, check_closure
 from simpleindex.gap.own_source import OwnSource
+from simpleindex.gap.targets import Target
+from simpleindex.gap.wishes import Wishes, parse_line
+from simpleindex_storage.names import ProjectName
+from simpleindex_storage.ports import Snapshot
 
 
-def roots_of_site(serverdir: Path, source: OwnSource) -> Roots:
-    """Each project of the index by itself. Raises Refused, Unavailable."""
-    return Roots(projects=source.projects())
+@dataclass(frozen=True, slots=True)
+class SiteRoots:
+    """What bundles were made for, and what was put in without any."""
+
+    sets: tuple[RootSet, ...]
+    projects: tuple[ProjectName, ...]
+    """Those that have a file which no bundle has brought."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets that bundles were made for, each once."""
+        return tuple({each.name: each for one in self.sets for each in one.targets}.values())
+
+    def of(self, target: Target) -> Roots:
+        """What it has to be able to install: of bundles, what was carried in for it.
+
+        One that no bundle was made for is asked for all of it.
+        """
+        own = [one for one in self.sets if target.name in {each.name for each in one.targets}]
+        wishes = (
+            Wishes(
+                tuple(map(parse_line, one.roots)),
+                tuple(map(parse_line, one.constraints)),
+                pre_releases=one.pre_releases,
+            )
+            for one in own or self.sets
+        )
+        return Roots(tuple(wishes), self.projects)
+
+
+def read_site_roots(seen: Snapshot, source: OwnSource) -> SiteRoots:
+    """What an index and its bases are to be good for. Raises Refused, Unavailable."""
+    sets = tuple(one for index in source.indexes for one in latest_roots(seen, index))
+    brought: set[str] = set()
+    for taken in imports(seen):
+        if taken.undone_serial is None:
+            for bundle in taken.bundles:
+                brought.update(file.sha256 for file in bundle.manifest.files)
+                brought.update(file.sha256 for file in bundle.manifest.assumes)
+    projects = tuple(
+        project
+        for project in source.projects()
+        if any(file.sha256 not in brought for file in source.listed(project))
+    )
+    return SiteRoots(sets, projects)
+
+
+def check_site(
+    targets: Sequence[Target], wanted: SiteRoots, source: OwnSource
+) -> tuple[Standing, ...]:
+    """How each target stands, in their order."""
+    return tuple(
+        standing for each in targets for standing in check_closure([each], wanted.of(each), source)
+    )

@@ -148,6 +148,7 @@ def test_what_cannot_be_examined_is_told_in_a_line(
     assert why in cli("doctor", *arguments, site).complaint
 
 
-def test_without_targets_it_says_how_to_name_them(cli: Cli, data: Path) -> None:
+def test_without_targets_it_says_how_to_name_them(cli: Cli, data: Path, tmp_path: Path) -> None:
+    put(cli, f"--serverdir={data}", tmp_path / "wheels", [offer("plain")])
     complaint = cli("doctor", "--targets", f"--serverdir={data}").complaint
     assert complaint.startswith("there is no target yet; `target add --help` tells")

@@ -30,8 +30,15 @@ TARGETS = (
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    initialise(tmp_path / "data", utc_now(), password="a-password-of-the-tests")
-    opened = open_store(tmp_path / "data")
+    with site_store(tmp_path / "data") as opened:
+        yield opened
+
+
+@contextmanager
+def site_store(folder: Path) -> Iterator[Store]:
+    """A new server directory, open, with root/local upon root/base."""
+    initialise(folder, utc_now(), password="a-password-of-the-tests")
+    opened = open_store(folder)
     make_index(opened, LOCAL, bases=(BASE, PYPI))
     make_index(opened, BASE)
     yield opened

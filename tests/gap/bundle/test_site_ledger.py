@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from simpleindex.gap.bundle.ledger import (
+from simpleindex.gap.bundle.manifest import AssumedFile, BundledFile, Manifest
+from simpleindex.gap.bundle.site_ledger import (
     Import,
     TakenBundle,
     TakenFile,
@@ -13,7 +14,6 @@ from simpleindex.gap.bundle.ledger import (
     latest_roots,
     note_import,
 )
-from simpleindex.gap.bundle.manifest import AssumedFile, BundledFile, Manifest
 from simpleindex.gap.targets import parse_target
 from simpleindex_storage.model import Actor, Delivery
 from simpleindex_storage.names import IndexName, parse_filename
