@@ -7,7 +7,9 @@ its network can ask for any name.
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from simpleindex.gap.targets import Target, dump_target, load_target
 from simpleindex_storage.errors import Refused
@@ -56,13 +58,20 @@ class Request:
     have: tuple[Held, ...] = ()
 
 
-def dump_request(request: Request) -> str:
-    """The text of a request."""
-    lines = [FIRST_LINE]
+def dump_request(
+    request: Request, *, notes: Sequence[str] = (), about: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The text of a request.
+
+    For people alone are `notes`, each a line of text, and what is to be said `about` targets, by
+    their names.
+    """
+    lines = [FIRST_LINE, *(f"# {note}" for note in notes)]
     if request.stamp is not None:
         lines.append(f"stamp   {request.stamp}")
     for target in request.targets:
-        lines.append(f"target  {_target_text(target)}  # {target.words}")
+        told = f"; {about[target.name]}" if target.name in about else ""
+        lines.append(f"target  {_target_text(target)}  # {target.words}{told}")
     lines += [f"root    {root}" for root in request.roots]
     lines += [f"constraint {constraint}" for constraint in request.constraints]
     lines += [f"wanted  {_wanted_text(wanted)}" for wanted in request.wanted]

@@ -32,6 +32,16 @@ def test_a_request_is_read_as_it_was_written() -> None:
     assert parse_request(dump_request(_REQUEST).encode(), "r.txt") == _REQUEST
 
 
+def test_what_is_said_for_people_alone_changes_nothing() -> None:
+    about = {"cp39-win_amd64": "seen 3x on 2 days", "another": "never told"}
+    text = dump_request(_REQUEST, notes=["made by hand", "target cp38-win_amd64"], about=about)
+
+    assert text.splitlines()[1:3] == ["# made by hand", "# target cp38-win_amd64"]
+    assert "target  cp39-win_amd64  # Python 3.9.25, Windows amd64; seen 3x on 2 days\n" in text
+    assert "never told" not in text
+    assert parse_request(text.encode(), "r.txt") == _REQUEST
+
+
 def test_what_clients_asked_for_counts_once_a_person_has_changed_a_word() -> None:
     text = dump_request(_REQUEST).replace("maybe   flaks", "wanted  flask>=3")
 
