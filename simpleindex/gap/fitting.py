@@ -2,7 +2,8 @@
 
 The rules are those of installers: tags, Requires-Python against the whole version of Python,
 yanked files only for those who pin them, pre-releases only for those who ask or where there is
-nothing else. A source distribution is no file that can be used: hosts may lack a compiler.
+nothing else. A source distribution is no file that can be used, since hosts may lack a compiler,
+unless somebody says so; even then any wheel goes before it, an older release's, too.
 """
 
 import re
@@ -14,7 +15,7 @@ from packaging.tags import Tag
 from packaging.version import Version
 
 from simpleindex.gap.platforms import System
-from simpleindex.gap.releases import Releases, Source, python_range, wheel_tags
+from simpleindex.gap.releases import Releases, Sdists, Source, python_range, wheel_tags
 from simpleindex.gap.targets import Target, installer_tags, pip_needed, supported_tags
 from simpleindex.gap.wishes import Hashes
 from simpleindex.wire.simple_page import PageFile
@@ -22,6 +23,8 @@ from simpleindex_storage.names import ProjectName
 
 _GLIBC = re.compile(r"manylinux_2_([0-9]{1,2})_(.+)")
 _SHOWN_PLATFORMS_MAX = 4
+_SDISTS_TRIED_MAX = 3
+"""Releases of a project: to look into one, or to build it, takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,14 @@ class Fitting:
         target: Target,
         source: Source,
         held: Mapping[ProjectName, frozenset[Version]],
+        sdists: Sdists | None = None,
         *,
         as_installed: bool = False,
     ) -> None:
         self.target = target
         self._source = source
         self._held = held
+        self._sdists = sdists
         own_tags = installer_tags(target)
         tags = own_tags if as_installed else supported_tags(target)
         self._ranks = {tag: rank for rank, tag in enumerate(tags)}
@@ -99,6 +104,7 @@ class Fitting:
         self._looks = {(tag.interpreter, tag.abi) for tag in self._ranks}
         self._python = target.requires_python_version
         self._known: dict[tuple[ProjectName, Version, Hashes], Fit | Misfit] = {}
+        self._known_sdists: dict[tuple[ProjectName, Version, Hashes], Fit | Misfit] = {}
         self._runs_on: dict[str, bool] = {}
 
     def fits(self, project: ProjectName, allowed: Range) -> Iterator[Fit]:
@@ -111,12 +117,21 @@ class Fitting:
             return
         with_pre_releases = allowed.allows_pre_releases(releases)
         is_pinned = allowed.is_pinned
+        without: list[Version] = []
         for version in self._in_order(releases):
             if version.is_prerelease and not with_pre_releases:
                 continue
             if not allowed.allows(version):
                 continue
             fit = self._look(releases, version, allowed.hashes)
+            if isinstance(fit, Misfit):
+                without.append(version)
+            elif is_pinned or not fit.is_yanked:
+                yield fit
+        if self._sdists is None:
+            return
+        for version in without[:_SDISTS_TRIED_MAX]:
+            fit = self._look_at_sdist(releases, version, allowed.hashes)
             if isinstance(fit, Fit) and (is_pinned or not fit.is_yanked):
                 yield fit
 
@@ -140,6 +155,8 @@ class Fitting:
         looks = [self._look(releases, version, allowed.hashes) for version in matching]
         # What is wrong with those for other Pythons tells less.
         look = next((each for each in looks if _runs_here(each)), looks[0])
+        if self._sdists is not None and isinstance(look, Misfit) and look.runs_here:
+            look = self._look_at_sdist(releases, look.version, allowed.hashes)
         return (
             f"no {asked}{limit} can be used on {self.target.name}: {project} {look.version} "
             f"{_clause(look)}{_and_others(len(matching) - 1)}"
@@ -177,6 +194,32 @@ class Fitting:
         if known is None:
             known = self._known[key] = self._examine(releases.files[version], version, hashes)
         return known
+
+    def _look_at_sdist(self, releases: Releases, version: Version, hashes: Hashes) -> Fit | Misfit:
+        """The same of its source distribution, if that may be used. Raises SourceTrouble."""
+        key = releases.project, version, hashes
+        known = self._known_sdists.get(key)
+        if known is None:
+            known = self._examine_sdist(releases.files[version], version, hashes)
+            self._known_sdists[key] = known
+        return known
+
+    def _examine_sdist(
+        self, files: tuple[PageFile, ...], version: Version, hashes: Hashes
+    ) -> Fit | Misfit:
+        promised = [file for file in files if not hashes or hashes & set(file.hashes.items())]
+        running = [file for file in promised if self.runs_here(file.requires_python)]
+        sdists = [file for file in running if file.filename.endswith((".tar.gz", ".zip"))]
+        if self._sdists is None or not sdists:
+            return self._examine(files, version, hashes)
+        sdist = min(sdists, key=lambda file: (file.yanked is not None, file.filename))
+        used = self._sdists.usable(sdist, self.target)
+        if isinstance(used, str):
+            return Misfit(version, used)
+        named = wheel_tags(used.filename)
+        if named is not None and not any(tag in self._ranks for tag in named[0]):
+            return Misfit(version, f"was built as {used.filename}, which is for other hosts")
+        return Fit(version, used)
 
     def _examine(
         self, files: tuple[PageFile, ...], version: Version, hashes: Hashes

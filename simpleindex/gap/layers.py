@@ -122,7 +122,7 @@ class WithPrivate(Layer):
         there = [] if found is None else [file for some in found.files.values() for file in some]
         names = {file.filename for file in there}
         private = [
-            PageFile(name, private_url(name), {})
+            PageFile(_as_wheel(name), private_url(name), {})
             for name in self._filenames.get(project, ())
             if name not in names
         ]
@@ -143,6 +143,14 @@ class WithPrivate(Layer):
         """If it can be asked for."""
         if not is_private(file):
             super().expect_described(file)
+
+
+def _as_wheel(filename: str) -> str:
+    """A source distribution is told as a wheel for all: how the site uses it, is not known here."""
+    if filename.endswith(".whl"):
+        return filename
+    project, version = split_filename(filename)
+    return f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
 _PRIVATE = "private:"

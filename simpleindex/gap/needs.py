@@ -69,6 +69,8 @@ class _Known:
     why_not: str | None
     """Why it cannot be taken by itself."""
     is_proven: bool
+    build_needs: tuple[Need, ...] = ()
+    """To build it; nothing for a wheel."""
 
 
 class Budget:
@@ -90,7 +92,9 @@ class Needs:
     def __init__(self, target: Target, wishes: Wishes, source: Source, budget: Budget) -> None:
         self.notes: dict[str, None] = {}
         """What is odd about metadata that was read; each once."""
-        self.fitting = Fitting(target, source, wishes.held, as_installed=wishes.as_installed)
+        self.fitting = Fitting(
+            target, source, wishes.held, wishes.sdists, as_installed=wishes.as_installed
+        )
         self._source = source
         self._budget = budget
         self._environment: Mapping[str, str] = {**marker_environment(target), "extra": ""}
@@ -179,14 +183,21 @@ class Needs:
         if known.why_not is not None:
             why = (f"{candidate} {known.why_not}",)
         else:
-            self._expect(known.needs)
-            for need in known.needs:
+            self._expect((*known.needs, *known.build_needs))
+            whats = [(need, "") for need in known.needs]
+            whats += [(need, " to be built") for need in known.build_needs]
+            for need, what in whats:
                 below = self.why_not(need, depth + 1)
                 if below is not None:
-                    why = (f"{candidate} needs {need.text}", *below)
+                    why = (f"{candidate} needs {need.text}{what}", *below)
                     break
         self._why_candidate[candidate] = why
         return why
+
+    def to_build(self, file: PageFile) -> tuple[Requirement, ...]:
+        """What is needed on the target to build a file; nothing for a wheel."""
+        requires = self._source.described(file).build_requires
+        return tuple(each for each in requires if self.applies(each.marker))
 
     def is_proven(self, candidate: Candidate) -> bool:
         """Whether the metadata that was gone by is what the index has promised."""
@@ -233,7 +244,13 @@ class Needs:
                 why_not = f"needs {requirement.name} from a URL, which is no index"
                 return _Known((), why_not, is_proven)
             needs.extend(self.of_requirement(requirement))
-        return _Known(tuple(needs), None, is_proven)
+        build_needs = [
+            need
+            for requirement in described.build_requires
+            if extra is None and self.applies(requirement.marker)
+            for need in self.of_requirement(requirement)
+        ]
+        return _Known(tuple(needs), None, is_proven, tuple(build_needs))
 
     def _constraining(self, lines: Iterable[Line]) -> dict[ProjectName, SpecifierSet]:
         found: dict[ProjectName, SpecifierSet] = {}

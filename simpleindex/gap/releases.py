@@ -12,6 +12,7 @@ from packaging.tags import Tag
 from packaging.utils import BuildTag, InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from simpleindex.gap.targets import Target
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.metadata import parse_core_metadata
 from simpleindex_storage.names import ProjectName, split_filename
@@ -54,6 +55,8 @@ class Described:
     """Requirements that no standard knows, as they stand; installers leave them out."""
     is_proven: bool = True
     """Whether these bytes are what the page promised: if not, the wheel has to confirm them."""
+    build_requires: tuple[Requirement, ...] = ()
+    """What a source distribution needs to be built; of a wheel nothing."""
 
 
 class Source(Protocol):
@@ -70,6 +73,16 @@ class Source(Protocol):
 
     def expect_described(self, file: PageFile) -> None:
         """So will the metadata of this wheel. Raises nothing."""
+
+
+class Sdists(Protocol):
+    """What is done with source distributions, where a target can use no wheel of any release."""
+
+    def usable(self, file: PageFile, target: Target) -> PageFile | str:
+        """What the target gets: the file itself, or a wheel made of it; or why nothing.
+
+        The latter is a clause behind the name of the release. Blocks. Raises SourceTrouble.
+        """
 
 
 def releases_of(project: ProjectName, files: Sequence[PageFile]) -> Releases:

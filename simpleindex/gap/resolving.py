@@ -83,6 +83,9 @@ class Pick:
     """False: its metadata was read without a digest; the file has to confirm it."""
 
 
+_Picks: TypeAlias = dict[tuple[ProjectName, Version], Pick]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """All that is to be said of one target."""
@@ -150,16 +153,57 @@ def resolve(
     held = {project: held for project, held in wishes.held.items() if project != "pip"}
     tools = _Search(Needs(target, Wishes((), held=held), source, budget), rounds_max)
     bootstrap = tools.verdicts([parse_line(project) for project in BOOTSTRAP_PROJECTS])
-    picks = {**tools.picks, **search.picks}
-    for key in tools.picks.keys() & search.picks.keys():
-        picks[key] = _merged(tools.picks[key], search.picks[key])
+    builders = _Builders(target, wishes, source, budget, rounds_max)
+    picks = _joined(tools.picks, search.picks)
+    if wishes.sdists is not None:
+        picks = _joined(picks, builders.picks_for(search))
     return Outcome(
         target,
         tuple(verdicts),
         tuple(bootstrap),
         tuple(picks[key] for key in sorted(picks)),
-        tuple({**search.needs.notes, **tools.needs.notes}),
+        tuple({**search.needs.notes, **tools.needs.notes, **builders.notes}),
     )
+
+
+class _Builders:
+    """Finds what hosts need to build source distributions; each is built by itself."""
+
+    def __init__(
+        self, target: Target, wishes: Wishes, source: Source, budget: Budget, rounds_max: int
+    ) -> None:
+        self.notes: dict[str, None] = {}
+        self._target = target
+        # As with installers: constraints are for what is installed, not for what builds it.
+        self._wishes = Wishes((), held=wishes.held, sdists=wishes.sdists)
+        self._source = source
+        self._budget = budget
+        self._rounds_max = rounds_max
+
+    def picks_for(self, search: "_Search") -> "_Picks":
+        """What is needed to build all that was found there as source."""
+        found: _Picks = {}
+        waiting = list(search.picks.values())
+        seen: set[str] = set()
+        while waiting:
+            pick = waiting.pop()
+            if pick.file.url in seen:
+                continue
+            seen.add(pick.file.url)
+            requires = search.needs.to_build(pick.file)
+            if not requires:
+                continue
+            building = _Search(
+                Needs(self._target, self._wishes, self._source, self._budget), self._rounds_max
+            )
+            release = f"{pick.project} {pick.version}"
+            for verdict in building.verdicts([Line(str(each), each) for each in requires]):
+                if not verdict.kind.is_good:
+                    why = " -> ".join(verdict.chain)
+                    self.notes[f"{release} cannot be built: {verdict.line.text}: {why}"] = None
+            found = _joined(found, building.picks)
+            waiting += building.picks.values()
+        return found
 
 
 class _Search:
@@ -167,7 +211,7 @@ class _Search:
 
     def __init__(self, needs: Needs, rounds_max: int) -> None:
         self.needs = needs
-        self.picks: dict[tuple[ProjectName, Version], Pick] = {}
+        self.picks: _Picks = {}
         self._usual: set[ProjectName | None] = set()
         """Projects of which a release is picked that needs not be named."""
         self._rounds_max = rounds_max
@@ -403,6 +447,13 @@ def _conflict(causes: Iterable[_Information]) -> tuple[str, ...]:
 
 def _gave_up(line: Line) -> Verdict:
     return Verdict(line, Kind.GAVE_UP, ("the search took longer than it may",))
+
+
+def _joined(one: "_Picks", other: "_Picks") -> "_Picks":
+    both = {**one, **other}
+    for key in one.keys() & other.keys():
+        both[key] = _merged(one[key], other[key])
+    return both
 
 
 def _merged(one: Pick, other: Pick) -> Pick:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from simpleindex.gap.releases import parse_requirement
+from simpleindex.gap.releases import Sdists, parse_requirement
 from simpleindex_storage.names import ProjectName, parse_project_name
 
 _COMMENT = re.compile(r"(^|\s)#.*")
@@ -74,6 +74,8 @@ class Wishes:
     """Whether they are as good as others, as pip has it with `--pre`."""
     as_installed: bool = False
     """Whether hosts keep the installer that they have: then only what it knows can be taken."""
+    sdists: Sdists | None = None
+    """None: hosts build nothing, so that source distributions count for nothing."""
 
 
 Follow = Callable[[str], LinesRead]

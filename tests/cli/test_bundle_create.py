@@ -1,9 +1,12 @@
 """`bundle create`: from requirements and an index to a bundle, and what is told of it."""
 
+import base64
+import io
 import json
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from simpleindex.gap.bundle.manifest import Manifest, stamp
+from simpleindex.gap.bundle.manifest import Manifest, Origin, stamp
 from simpleindex.gap.bundle.reading import open_bundle, verify_bundle
 from simpleindex.gap.request import Held, Request, Wanted, dump_request
 from simpleindex.gap.targets import parse_target
-from tests.builders import a_wheel, core_metadata
+from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
 from tests.cli.commands import Called, Cli
 from tests.gap.corpus import CORPUS, Offer, offer, publish
+from tests.gap.interpreters import probed, python_of
 from tests.hostile.behaviours import Hang, Status, WithBody
 from tests.hostile.upstream import Upstream, running_upstream
 from tests.server import server_environment, simpleindex
@@ -481,6 +485,143 @@ def test_a_wheel_that_turns_out_not_to_be_installable_leads_to_a_refusal(own: De
     called = own.create("art")
     assert called.exit_code == 2, called
     assert not own.bundle.exists()
+
+
+# Source distributions
+
+
+def a_source(
+    name: str, *, requires: tuple[str, ...] = (), build: tuple[str, ...] = (), dynamic: str = ""
+) -> BuiltFile:
+    """A source distribution that says what it needs, or that it is Dynamic."""
+    headers = [("Dynamic", dynamic)] if dynamic else []
+    metadata = core_metadata(name, requires_dist=requires, headers=headers)
+    built = an_sdist(name, metadata=metadata.replace(b"Version: 2.1", b"Version: 2.2"))
+    with tarfile.open(fileobj=io.BytesIO(built.content)) as archive:
+        members = {
+            entry.name: file.read()
+            for entry in archive
+            if (file := archive.extractfile(entry)) is not None
+        }
+    pyproject = f"{name}-1.0/pyproject.toml"
+    requires_text = json.dumps(list(build)).encode()
+    members[pyproject] = members[pyproject].replace(
+        b"requires = []", b"requires = " + requires_text
+    )
+    return BuiltFile(built.filename, a_tar_gz(members))
+
+
+def test_sources_are_refused_at_first(own: Desk) -> None:
+    own.index.add(a_source("art"))
+    told = own.told("art", exit_code=2)
+    (line,) = told["targets"][0]["lines"]
+    assert line["chain"] == [
+        f"no art can be used on {LINUX}: art 1.0 has no wheel, only what has to be built"
+    ]
+
+
+def test_they_come_along_with_what_they_need_and_what_builds_them(own: Desk) -> None:
+    own.index.add(
+        a_source("art", requires=("lib",), build=("builder>=2", "win-builder; os_name == 'nt'"))
+    )
+    for wheel in (
+        a_wheel("lib"), a_wheel("builder", "1.0"), a_wheel("win-builder"),
+        a_wheel("builder", "2.0", requires_dist=["builders-lib"]), a_wheel("builders-lib"),
+    ):  # fmt: skip
+        own.index.add(wheel)
+    manifest = own.must("art", "--sdist=include")
+    assert names(manifest) == {
+        "art-1.0.tar.gz", "lib-1.0-py3-none-any.whl", "builder-2.0-py3-none-any.whl",
+        "builders_lib-1.0-py3-none-any.whl",
+    }  # fmt: skip
+    assert any("may need a compiler there" in note for note in manifest.notes)
+    assert {file.origin for file in manifest.files} == {Origin.INDEX}
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (an_sdist("art"), "art 1.0 has no wheel, and what it needs is known only once it is built"),
+        (a_source("art", dynamic="Requires-Dist"), "what it needs is known only once it is built"),
+        (a_source("art", build=("nowhere",)), "art 1.0 needs nowhere to be built"),
+        (
+            BuiltFile("art-1.0.tar.gz", b"x"),
+            "art 1.0 has a source distribution that cannot be used",
+        ),
+    ],
+    ids=["old", "dynamic", "builder", "broken"],
+)
+def test_a_source_that_cannot_be_relied_on_is_none(source: BuiltFile, why: str, own: Desk) -> None:
+    own.index.add(source.content, filename=source.filename)
+    told = own.told("art", "--sdist=include", exit_code=2)
+    (line,) = told["targets"][0]["lines"]
+    assert why in " ".join(line["chain"])
+
+
+def test_any_wheel_goes_before_a_source(own: Desk) -> None:
+    own.index.add(a_wheel("art", "0.9"))
+    own.index.add(a_source("art"))
+    assert names(own.must("art", "--sdist=include")) == {"art-0.9-py3-none-any.whl"}
+    assert names(own.must("art>=1", "--sdist=include")) == {"art-1.0.tar.gz"}
+
+
+def test_a_wheel_is_made_where_that_is_wanted_and_only_once(own: Desk) -> None:
+    # It says nothing of its needs; the wheel that is made of it does.
+    source = an_sdist("art", metadata=core_metadata("art", requires_dist=["lib"]))
+    own.index.add(source)
+    own.index.add(a_wheel("lib"))
+    called = own.create("art", "--sdist=build", f"--target={LINUX}", f"--target={WINDOWS}")
+    assert (called.exit_code, called.err) == (0, ""), called
+    assert called.out.count("building a wheel of art-1.0.tar.gz") == 1
+    manifest = own.written
+    assert names(manifest) == {"art-1.0-py3-none-any.whl", "lib-1.0-py3-none-any.whl"}
+    (art,) = (file for file in manifest.files if file.name.project == "art")
+    assert (art.origin, art.built_from) == (Origin.BUILT, source.sha256)
+    assert art.targets == (0, 1)
+    again = own.create("art", "--sdist=build")
+    assert "building" not in again.out
+    assert [file.sha256 for file in own.written.files if file.name.project == "art"] == [art.sha256]
+
+
+def test_a_build_that_fails_is_a_reason(own: Desk) -> None:
+    source = a_source("art", build=("nowhere",))
+    own.index.add(source)
+    told = own.told("art", "--sdist=build", exit_code=2)
+    (line,) = told["targets"][0]["lines"]
+    (why,) = line["chain"]
+    assert f"no art can be used on {LINUX}: art 1.0 has no wheel, and could not be built: " in why
+    assert "nowhere" in why
+    assert not list((own.folder / "cache").glob("build-*"))
+
+
+def test_what_was_built_for_this_kind_of_host_goes_to_no_other(own: Desk) -> None:
+    host = probed(python_of("this"))
+    tag = f"{host.abi}-{host.abi}-linux_x86_64"
+    wheel = a_wheel("art", tag=tag)
+    own.index.add(a_source_of(wheel))
+    arguments = ("art", "--sdist=build", f"--target={WINDOWS}", f"--target={host.name}")
+    told = own.told(*arguments, exit_code=3)
+    other, same = (target["lines"][0] for target in told["targets"])
+    assert same["verdict"] == "met"
+    assert other["verdict"] == "unmet"
+    assert "which is for hosts like this one alone" in other["chain"][0]
+
+
+def a_source_of(wheel: BuiltFile) -> BuiltFile:
+    """A source distribution of art, of which that wheel is made."""
+    plain = a_wheel("art")
+    with tarfile.open(fileobj=io.BytesIO(an_sdist("art").content)) as archive:
+        members = {
+            entry.name: file.read()
+            for entry in archive
+            if (file := archive.extractfile(entry)) is not None
+        }
+    backend = members["art-1.0/in_tree_backend.py"].replace(
+        plain.filename.encode(), wheel.filename.encode()
+    )
+    backend = backend.replace(base64.b64encode(plain.content), base64.b64encode(wheel.content))
+    members["art-1.0/in_tree_backend.py"] = backend
+    return BuiltFile("art-1.0.tar.gz", a_tar_gz(members))
 
 
 # Before and after

@@ -17,6 +17,7 @@ from simpleindex.gap.bundle.cache import open_cache, usual_cache
 from simpleindex.gap.bundle.creating import Contents, Creation
 from simpleindex.gap.bundle.manifest import stamp
 from simpleindex.gap.bundle.planning import Plan
+from simpleindex.gap.bundle.sdists import Policy
 from simpleindex.gap.bundle.sent import FILE_NAME as SENT
 from simpleindex.gap.bundle.sent import Sent, add_sent
 from simpleindex.gap.bundle.writing import Written, write_bundle
@@ -132,6 +133,14 @@ class _Output:
     help="The index as it was then: a day, or a time in UTC. Gives the same again.",
 )
 @click.option(
+    "--sdist",
+    type=click.Choice([str(policy) for policy in Policy]),
+    default=str(Policy.REFUSE),
+    show_default=True,
+    help="Where there is no wheel: tell so; let the source come along, with what builds it; or "
+    "make a wheel of it here, which runs its code.",
+)
+@click.option(
     "--max-size", metavar="SIZE", help="Write several volumes of no more than that, like 4000M."
 )
 @click.option(
@@ -192,7 +201,13 @@ def command(
         ) as source,
     ):
         making = _Making(
-            creation=Creation(told.order, source, cache),
+            creation=Creation(
+                told.order,
+                source,
+                cache,
+                build_environment=_build_environment(index_url),
+                tell=(lambda line: None) if as_json else say,
+            ),
             notes=tuple(told.notes),
             as_json=as_json,
             strict=strict,
@@ -280,6 +295,12 @@ class _Making:
             "fetched_bytes": contents.fetched_bytes,
             "stamp": state,
         }
+
+
+def _build_environment(index_url: str | None) -> dict[str, str]:
+    """What pip runs in: as here, with the index that was named. It may have a password in it."""
+    named = {} if index_url is None else {"PIP_INDEX_URL": index_url}
+    return {**os.environ, **named}
 
 
 _TOOL = f"simpleindex-server {__version__}"

@@ -10,6 +10,7 @@ import click
 
 from simpleindex.gap.bundle.creating import Order
 from simpleindex.gap.bundle.holdings import Holdings, holdings_of
+from simpleindex.gap.bundle.sdists import Policy
 from simpleindex.gap.bundle.sent import find_sent, read_sent
 from simpleindex.gap.locks import LOCK_BYTES_MAX, read_pylock, read_uv_lock
 from simpleindex.gap.request import REQUEST_BYTES_MAX, Held, Request, parse_request
@@ -47,6 +48,7 @@ class Given:
     pre_releases: bool = False
     uploaded_before: str | None = None
     full: bool = False
+    sdist: str = Policy.REFUSE
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ def read_order(given: Given) -> Told:
         uploaded_before=None
         if given.uploaded_before is None
         else parse_when(given.uploaded_before),
+        sdists=Policy(given.sdist),
         all_inside=given.full,
         may_remove=any(request.roots for request in requests),
     )

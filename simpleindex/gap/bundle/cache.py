@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
@@ -22,6 +23,8 @@ from simpleindex_storage.locks import FileLock
 _BLOCK_BYTES = 1 << 20
 _DIGESTS = ("sha256", "sha384", "sha512")
 _NOTE_BYTES_MAX = 4096
+BUILD_PREFIX = "build-"
+"""Of folders for the time of a build."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -189,6 +192,8 @@ def open_cache(folder: Path) -> Iterator[Cache]:
             raise Refused(
                 str(folder), "another process uses this cache now; wait, or name another --cache"
             )
+        for left in folder.glob(f"{BUILD_PREFIX}*"):  # of one who was killed
+            shutil.rmtree(left, ignore_errors=True)
         yield Cache(folder)
     finally:
         lock.close()

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from simpleindex.gap.bundle.cache import Cache
 from simpleindex.gap.bundle.downloading import Progress, download, no_telling
 from simpleindex.gap.bundle.holdings import Holdings
-from simpleindex.gap.bundle.manifest import BundledFile, Manifest, stamp
+from simpleindex.gap.bundle.manifest import BundledFile, Manifest, Origin, stamp
 from simpleindex.gap.bundle.planning import Plan, PlannedFile, make_plan
+from simpleindex.gap.bundle.sdists import BuiltSdists, IncludedSdists, Policy
 from simpleindex.gap.layers import Proven, UploadedBefore, WithPrivate
-from simpleindex.gap.releases import Described, Releases, Source, SourceTrouble, describe
+from simpleindex.gap.releases import Described, Releases, Sdists, Source, SourceTrouble, describe
 from simpleindex.gap.resolving import resolve_all
 from simpleindex.gap.source import IndexSource
 from simpleindex.gap.targets import Target
@@ -35,6 +37,10 @@ _LICENCE_CHARACTERS_MAX = 200
 _ROOT_CHARACTERS_MAX = 4000
 
 
+def _tell_nobody(line: str) -> None:
+    """Where nobody wants to know."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What somebody wants to be sent."""
@@ -49,18 +55,20 @@ class Order:
     uploaded_before: datetime | None = None
     all_inside: bool = False
     """What the site has comes along, too."""
+    sdists: Policy = Policy.REFUSE
     may_remove: bool = False
     """The lines are all that the site wants: what they do not need may go."""
 
-    @property
-    def wishes(self) -> Wishes:
+    def wishes(self, sdists: Sdists | None) -> Wishes:
         """For the resolver."""
         held = {
             project: versions
             for project, versions in self.holdings.versions.items()
             if self.updated is not None and project not in self.updated
         }
-        return Wishes(self.lines, self.constraints, held, self.pre_releases)
+        return Wishes(
+            self.lines, self.constraints, held, pre_releases=self.pre_releases, sdists=sdists
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,28 @@ class Contents:
 class Creation:
     """One bundle in the making. Of one thread."""
 
-    def __init__(self, order: Order, source: IndexSource, cache: Cache) -> None:
+    def __init__(
+        self,
+        order: Order,
+        source: IndexSource,
+        cache: Cache,
+        *,
+        build_environment: Mapping[str, str] = MappingProxyType({}),
+        tell: Callable[[str], None] = _tell_nobody,
+    ) -> None:
+        """Builds run in that environment, where they are wanted; `tell` is told of each."""
         self._order = order
         self._index = source
         self._cache = cache
         self._proven = Proven(source)
+        self._included: IncludedSdists | None = None
+        self._built: BuiltSdists | None = None
+        if order.sdists is Policy.INCLUDE:
+            self._included = IncludedSdists(self._proven, source, cache)
+        elif order.sdists is Policy.BUILD:
+            self._built = BuiltSdists(self._proven, source, cache, build_environment, tell)
         self._before: UploadedBefore | None = None
-        self._source = self._layered(self._proven)
+        self._source = self._layered(self._included or self._built or self._proven)
         self._pages: dict[ProjectName, Releases] | None = None
         self._sha256s: dict[str, str] = {}
         self._metadata: dict[str, CoreMetadata] = {}
@@ -95,7 +118,8 @@ class Creation:
     def plan(self) -> Plan:
         """What is to be sent, as far as the index tells. Raises Unavailable."""
         self._source.expect(self._order.holdings.projects)
-        outcomes = resolve_all(self._order.targets, self._order.wishes, self._source)
+        wishes = self._order.wishes(self._included or self._built)
+        outcomes = resolve_all(self._order.targets, wishes, self._source)
         plan = make_plan(
             outcomes,
             self._order.holdings,
@@ -212,7 +236,7 @@ class Creation:
                 continue
             actual = self._look_into(planned.file)
             try:
-                told = self._proven.described(planned.file)
+                told = self._source.described(planned.file)
             except SourceTrouble:
                 told = None
             self._proven.prove(planned.file, actual)
@@ -243,11 +267,14 @@ class Creation:
         requires_python = planned.file.requires_python
         if requires_python is None and metadata is not None:
             requires_python = metadata.requires_python
+        built_from = None if self._built is None else self._built.built_from(planned.file)
         return BundledFile(
             name=planned.name,
             sha256=sha256,
             size_bytes=self._path(sha256).stat().st_size,
             targets=planned.targets,
+            origin=Origin.INDEX if built_from is None else Origin.BUILT,
+            built_from=built_from,
             uploaded_at=planned.file.uploaded_at,
             yanked=None if planned.file.yanked is None else _one_line(planned.file.yanked),
             requires_python=None if requires_python is None else _one_line(requires_python),

@@ -177,9 +177,23 @@ def _notes(outcomes: Sequence[Outcome], holdings: Holdings) -> list[str]:
                 key = verdict.line.text, _why(verdict)
                 tools.setdefault(key, []).append(outcome.target.name)
         notes += _old_installer(outcome)
+    notes += _sources(outcomes)
     for (tool, why), names in tools.items():
         notes.append(f"{tool} does not come along for {_some(names)}: {why}")
     return notes
+
+
+def _sources(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    found: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for pick in outcome.picks:
+            if pick.file.filename.endswith((".tar.gz", ".zip")):
+                found.setdefault(pick.file.filename, []).append(outcome.target.name)
+    for filename, names in found.items():
+        yield (
+            f"{filename} is built on the hosts when it is installed, which may need a compiler "
+            f"there: {_some(names)}"
+        )
 
 
 def _old_installer(outcome: Outcome) -> Iterator[str]:
