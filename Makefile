@@ -7,10 +7,14 @@ BIN := $(VENV)/bin
 # Tests wait for clients and servers half of the time. A file is one process's, with what it shares.
 AT_ONCE := --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-.PHONY: serve test full crash compare fuzz soak lint types bench bench-check clean
+.PHONY: serve pyz test full crash compare fuzz soak lint types bench bench-check clean
 
 serve: $(VENV)/installed
 	$(BIN)/simpleindex-server serve --serverdir=$(SERVERDIR)
+
+pyz: $(VENV)/installed
+	@mkdir -p dist
+	$(BIN)/simpleindex-server pyz dist/server.pyz
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3

@@ -52,7 +52,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("simpleindex.policy",),
     ("simpleindex.wire", "simpleindex.errors"),
     ("simpleindex.config",),
-    ("simpleindex.version", "simpleindex.secrets_in_urls", "simpleindex.events"),
+    (
+        "simpleindex.version",
+        "simpleindex.secrets_in_urls",
+        "simpleindex.events",
+        "simpleindex.archive",
+    ),
     ("simpleindex_storage.backup",),
     ("simpleindex_storage.fsck",),
     ("simpleindex_storage.opening",),

@@ -49,6 +49,7 @@ _VERBS = {
     "token": "token:command",
     "target": "target:command",
     "bundle": "bundle:command",
+    "pyz": "pyz:command",
     "config": "config:command",
     "shims": "shims:command",
 }

@@ -13,6 +13,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
+from simpleindex.archive import archive
 from simpleindex.config import Config, network_text, read_config, settings
 
 ROOT_PASSWORD_VARIABLE = "SIMPLEINDEX_ROOT_PASSWD"  # noqa: S105  the name of a variable
@@ -143,9 +144,12 @@ def ask_for_password(question: str) -> str:
 
 def this_command() -> str:
     """How the user can call us again."""
+    running = archive()
+    if running is not None:
+        return f"{_python()} {_relative(running)}"
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return f"{_relative(Path(sys.executable))} -m simpleindex"
+        return f"{_python()} -m simpleindex"
     found = shutil.which(called.name)
     return called.name if found and Path(found) == called.absolute() else _relative(called)
 
@@ -169,6 +173,13 @@ def as_typed(text: str, root: Path | None = None) -> str:
 
 _COMMAND = re.compile(r"`simpleindex-server ([^`]+)`")
 _IGNORED = "simpleindex.ignored_options"
+
+
+def _python() -> str:
+    """The Python that runs, as it can be typed."""
+    running = Path(sys.executable)
+    found = shutil.which(running.name)
+    return running.name if found and Path(found) == running else _relative(running)
 
 
 def _ignore(context: click.Context, parameter: click.Parameter, value: object) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from simpleindex.archive import archive
 from simpleindex_storage.durable import unavailable_on_failure
 
 _VERB_OF = {"devpi-init": "init", "devpi-server": "serve", "devpi-passwd": "passwd"}
@@ -37,8 +38,15 @@ def command(folder: Path) -> None:
 
 
 def _for_posix(verb: str) -> str:
-    return f'#!/bin/sh\n# {_MARK}\nexec {shlex.quote(sys.executable)} -m simpleindex {verb} "$@"\n'
+    return f'#!/bin/sh\n# {_MARK}\nexec {shlex.join(_this_program())} {verb} "$@"\n'
 
 
 def _for_windows(verb: str) -> str:
-    return f'@rem {_MARK}\n@"{sys.executable}" -m simpleindex {verb} %*\n'
+    program = " ".join(f'"{part}"' for part in _this_program())
+    return f"@rem {_MARK}\n@{program} {verb} %*\n"
+
+
+def _this_program() -> list[str]:
+    """How to call us again from anywhere: the beginning of a command line."""
+    running = archive()
+    return [sys.executable, *(["-m", "simpleindex"] if running is None else [str(running)])]

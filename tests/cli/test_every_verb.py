@@ -80,6 +80,7 @@ VERBS: Mapping[str, Verb] = {
         exit_code=2,
     ),
     "import-devpi": Verb("{dump}", exit_code=3),  # root keeps its password, which is told
+    "pyz": Verb("{room}/server.pyz", works_on_directory=False),
     "config show": Verb(works_on_directory=False),
     # What follows tells of each file as it goes, or only whether it worked; or it does not end.
     "serve": Verb("--port=0", has_json=False),
@@ -96,7 +97,7 @@ GROUPS = {"", "user", "index", "token", "target", "bundle", "config"}
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
-    "list", "show", "why", "doctor", "fsck", "log", "backup", "restore", "user list",
+    "list", "show", "why", "pyz", "doctor", "fsck", "log", "backup", "restore", "user list",
     "index list", "index show", "token list", "target list", "bundle create", "config show",
 }  # fmt: skip
 TELLS_OF_ANYTHING = {"config show", "doctor", "bundle create"}

@@ -16,7 +16,7 @@ VERBS = [
     "serve", "init", "add", "import-devpi", "export", "inspect", "list", "show", "push", "remove",
     "yank", "unyank", "archive", "deprecate", "quarantine", "activate", "prefetch", "approve",
     "why", "gc", "doctor", "fsck", "log", "rebuild", "backup", "restore", "user", "index",
-    "passwd", "target", "bundle", "token", "config", "shims",
+    "passwd", "target", "bundle", "token", "pyz", "config", "shims",
 ]  # fmt: skip
 BELOW = [
     "config show", "index change", "index create", "index list", "index remove", "index show",

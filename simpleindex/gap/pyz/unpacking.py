@@ -1,0 +1,124 @@
+"""Out of the archive, once, into a folder from which Python starts faster.
+
+Goes into the archive as it stands, and so imports nothing but the standard library. The folder is
+only a cache: where it cannot be written, or somebody else could change what is in it, the program
+runs out of the archive.
+
+What is in the folder is compared with the archive at every start, and mended file by file. So it
+makes no difference who unpacked it, whether others do the same at this moment, or whether a kill,
+a power cut or something that tidies up has left half of it.
+"""
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping, MutableSequence
+from contextlib import suppress
+from pathlib import Path
+
+_OURS = ("simpleindex-server", "pyz")
+_DIGEST_DIGITS = 32
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def prepare(search_path: MutableSequence[str]) -> None:
+    """Let Python import from the unpacked archive, if that can be, instead of the archive.
+
+    The archive is the first entry of the path, where `python server.pyz` puts it.
+    """
+    archive = Path(search_path[0]).absolute()
+    home = cache_home(os.environ)
+    folder = None if home is None else unpacked(archive, home)
+    search_path[0] = str(folder or archive)
+
+    from simpleindex.archive import run_from  # noqa: PLC0415  out of what was just unpacked
+
+    run_from(archive)
+
+
+def cache_home(environment: Mapping[str, str]) -> Path | None:
+    """Where programs of this user keep what they can make again. None: there is no such place."""
+    if sys.platform == "win32":
+        named = environment.get("LOCALAPPDATA")
+    else:
+        named = environment.get("XDG_CACHE_HOME")
+        if not named and (home := environment.get("HOME")):
+            named = f"{home}/Library/Caches" if sys.platform == "darwin" else f"{home}/.cache"
+    return Path(named) if named and Path(named).is_absolute() else None
+
+
+def unpacked(archive: Path, home: Path) -> Path | None:
+    """The folder below `home` that holds what is in the archive. None: it cannot be had safely."""
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:_DIGEST_DIGITS]
+    try:
+        folder = _private_folder(home, (*_OURS, digest))
+        if folder is not None:
+            with zipfile.ZipFile(archive) as members:
+                for member in members.infolist():
+                    _put(members, member, folder)
+    except OSError:  # no room, no right, or on Windows: in use
+        return None
+    except (zipfile.BadZipFile, zlib.error):
+        sys.exit(f"simpleindex-server: {archive} is damaged; take another copy of it")
+    return folder
+
+
+def _private_folder(home: Path, names: tuple[str, ...]) -> Path | None:
+    """A folder that is made if need be, and in which nobody but this user can change anything."""
+    folder = home.resolve().joinpath(*names)
+    chain = (folder, *folder.parents)
+    missing = [each for each in chain if not os.path.lexists(each)]
+    if not _is_safe_below(chain[len(missing)]):  # nothing is made there: it may be somebody's home
+        return None
+    for each in reversed(missing):
+        with suppress(FileExistsError):  # somebody starts at the same time
+            each.mkdir(mode=0o700)
+    return folder if _is_private(folder) and _is_safe_below(folder.parent) else None
+
+
+def _is_private(folder: Path) -> bool:
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    # On Windows a profile's folders are its user's alone, and modes say nothing.
+    return sys.platform == "win32" or (
+        found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE
+    )
+
+
+def _is_safe_below(folder: Path) -> bool:
+    """Whether nobody else can put another folder in the place of one in here, or of this one."""
+    if sys.platform == "win32":
+        return True
+    for each in (folder, *folder.parents):
+        found = each.lstat()
+        is_trusted = stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.geteuid())
+        # Where the sticky bit is set, as for /tmp, each can only move what is his own.
+        is_open = found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX
+        if not is_trusted or is_open:
+            return False
+    return True
+
+
+def _put(members: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    """See to it that a file is there as it is in the archive."""
+    path = folder / member.filename
+    with suppress(FileNotFoundError):
+        content = path.read_bytes()
+        if len(content) == member.file_size and zlib.crc32(content) == member.CRC:
+            return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Under another name first: whoever starts at the same time sees the old file or the new one.
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".draft", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(members.read(member))
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
