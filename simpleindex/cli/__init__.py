@@ -48,6 +48,7 @@ _VERBS = {
     "passwd": "passwd:command",
     "token": "token:command",
     "target": "target:command",
+    "trust": "trust:command",
     "bundle": "bundle:command",
     "pyz": "pyz:command",
     "config": "config:command",

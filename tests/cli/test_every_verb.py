@@ -20,6 +20,7 @@ from tests.builders import a_wheel, an_sdist
 from tests.cli.commands import ROOT_PASSWORD, Called, Cli, listing, run_program
 from tests.cli.directories import catalog_of
 from tests.devpi_dump.dumps import ADump, a_user
+from tests.gap.bundle.bundles import a_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,12 @@ VERBS: Mapping[str, Verb] = {
         works_on_directory=False,
         exit_code=2,
     ),
+    "trust add": Verb("{room}/alice.pub"),
+    "trust list": Verb(),
+    "trust remove": Verb("bob"),
+    "bundle verify": Verb("{room}/bundle.zip", works_on_directory=False),
+    "bundle show": Verb("{room}/bundle.zip", works_on_directory=False),
+    "bundle diff": Verb("{room}/bundle.zip {room}/bundle.zip", works_on_directory=False),
     "import-devpi": Verb("{dump}", exit_code=3),  # root keeps its password, which is told
     "pyz": Verb("{room}/server.pyz", works_on_directory=False),
     "config show": Verb(works_on_directory=False),
@@ -92,15 +99,19 @@ VERBS: Mapping[str, Verb] = {
     "shims": Verb("{room}/shims", has_json=False, works_on_directory=False),
     "target probe": Verb(has_json=False, works_on_directory=False),
 }
-GROUPS = {"", "user", "index", "token", "target", "bundle", "config"}
+GROUPS = {"", "user", "index", "token", "target", "bundle", "config", "trust"}
+
+ALICES_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
+BOBS_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIPxRzY5iGKGjjaR+0AIw8FgIFu0TujMDrF3rkRVIkIAl"
 
 WITH_JSON = [words for words, verb in VERBS.items() if verb.has_json]
 ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_directory]
 READS_ONLY = {
     "list", "show", "why", "pyz", "doctor", "fsck", "log", "backup", "restore", "user list",
     "index list", "index show", "token list", "target list", "bundle create", "config show",
+    "trust list", "bundle verify", "bundle show", "bundle diff",
 }  # fmt: skip
-TELLS_OF_ANYTHING = {"config show", "doctor", "bundle create"}
+TELLS_OF_ANYTHING = {"config show", "doctor", "bundle create", "bundle verify"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
 """What they would do is done already, in a fresh room."""
 
@@ -146,6 +157,9 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Room:
     dump.users["carol"] = a_user("carol")
     dump.release("carol/dev", a_wheel("art"))
     dump.write()
+    for name, key in (("alice", ALICES_KEY), ("bob", BOBS_KEY)):
+        (folder / f"{name}.pub").write_text(f"ssh-ed25519 {key} {name}\n")
+    a_bundle(folder / "bundle.zip", [a_wheel("demo", "1.0")])
     for words in (
         ["init", f"--root-passwd={ROOT_PASSWORD}"],
         ["add", f"{wheels}"],
@@ -153,6 +167,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Room:
         ["user", "create", "alice", f"--password-file={password}"],
         ["token", "create", "alice"],
         ["target", "add", "cp39-win_amd64"],
+        ["trust", "add", f"{folder / 'bob.pub'}"],
     ):
         assert main([*words, f"--serverdir={data}"]) == 0
     assert main(["backup", f"{folder / 'saved'}", f"--serverdir={data}"]) == 0
@@ -241,13 +256,14 @@ def test_where_there_is_nothing_a_program_is_told_an_empty_list(
 
 
 def contents(room: Room) -> tuple[object, ...]:
-    """All that the catalog knows, and the list of targets."""
+    """All that the catalog knows, and the lists of targets and of trusted keys."""
     with catalog_of(room.data) as seen:
         users, indexes = seen.users(), seen.indexes()
         projects = [(index.name, each) for index in indexes for each in seen.projects(index.name)]
         files = [seen.files(index, project.name) for index, project in projects]
         tokens = [seen.tokens(user.name) for user in users]
-    return users, indexes, projects, files, tokens, (room.data / "targets.json").read_bytes()
+    lists = [(room.data / name).read_bytes() for name in ("targets.json", "trusted-keys")]
+    return users, indexes, projects, files, tokens, lists
 
 
 # Other users of the machine

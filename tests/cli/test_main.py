@@ -16,9 +16,10 @@ VERBS = [
     "serve", "init", "add", "import-devpi", "export", "inspect", "list", "show", "push", "remove",
     "yank", "unyank", "archive", "deprecate", "quarantine", "activate", "prefetch", "approve",
     "why", "gc", "doctor", "fsck", "log", "rebuild", "backup", "restore", "user", "index",
-    "passwd", "target", "bundle", "token", "pyz", "config", "shims",
+    "passwd", "target", "bundle", "token", "pyz", "config", "shims", "trust",
 ]  # fmt: skip
 BELOW = [
+    "bundle diff", "bundle show", "bundle verify", "trust add", "trust list", "trust remove",
     "config show", "index change", "index create", "index list", "index remove", "index show",
     "bundle create", "target add", "target list", "target probe", "target remove",
     "token create", "token list", "token revoke", "user create", "user list", "user remove",

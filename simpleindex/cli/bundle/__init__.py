@@ -6,6 +6,9 @@ from simpleindex.cli.verbs import verbs_of
 
 _VERBS: dict[str, str] = {
     "create": "create:command",
+    "verify": "verify:command",
+    "show": "show:command",
+    "diff": "diff:command",
 }
 """Where each verb's command is: module in this folder, and name in it."""
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from simpleindex.gap.bundle.manifest import (
@@ -137,9 +138,16 @@ def open_bundle(path: Path, *more: Path) -> Bundle:
 def verify_bundle(bundle: Bundle, progress: Callable[[int], object] | None = None) -> list[str]:
     """Read all files of a bundle, also those for people; what is wrong, in a sentence each.
 
-    `progress` is told how many bytes were read since it was told before, from any thread. Raises
-    Unavailable.
+    `progress` is told how many bytes were read since it was told before, from any thread, but not
+    from two at a time. Raises Unavailable.
     """
+    lock = Lock()
+
+    def tell(read_bytes: int) -> None:
+        if progress is not None:
+            with lock:
+                progress(read_bytes)
+
     jobs = [
         (volume.places[item.name], item.sha256, item.shown)
         for volume in bundle.volumes
@@ -150,7 +158,7 @@ def verify_bundle(bundle: Bundle, progress: Callable[[int], object] | None = Non
         place, digest, shown = job
         try:
             with _checked(place, digest, bundle.subject, shown) as file:
-                _read_through(file, progress)
+                _read_through(file, tell)
         except Refused as refused:
             return str(refused)
         return None
@@ -178,10 +186,9 @@ def _items(manifest: Manifest) -> Iterator[_Item]:
         yield _Item(extra.name, extra.name, extra.sha256, extra.size_bytes)
 
 
-def _read_through(file: BinaryIO, progress: Callable[[int], object] | None) -> None:
+def _read_through(file: BinaryIO, progress: Callable[[int], object]) -> None:
     while chunk := file.read(_CHUNK_BYTES):
-        if progress is not None:
-            progress(len(chunk))
+        progress(len(chunk))
 
 
 class _Checked(io.RawIOBase):

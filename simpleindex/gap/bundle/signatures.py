@@ -8,7 +8,7 @@ needs nothing but `verify.py`; ssh-keygen checks it as well:
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -114,6 +114,20 @@ def check_signer(
             f"it is {signer.words}; if you know whose key that is, `simpleindex-server trust add "
             "KEY.pub` adds it",
         )
+
+
+def check_digests(bundle: Bundle, expected: Collection[str]) -> None:
+    """Refuse a bundle if the digest of any of its volumes is not among these.
+
+    People have heard and typed them: neither the lines in them nor small letters matter.
+    """
+    typed = {"".join(filter(str.isalnum, each)).upper() for each in expected}
+    for volume in bundle.volumes:
+        if volume.digest.replace("-", "") not in typed:
+            raise Refused(
+                str(volume.path),
+                f"its digest is {volume.digest}, which is not what is expected; do not use it",
+            )
 
 
 def _key_of(volume: Volume) -> bytes | None:

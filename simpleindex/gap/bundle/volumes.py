@@ -25,6 +25,7 @@ SIGNATURE_BYTES_MAX = 4 << 10
 FAT32_BYTES_MAX = (4 << 30) - 1
 """The largest file that most sticks take."""
 
+_NUMBERED = re.compile(r"(.*)\.part([0-9]{1,5})of([1-9][0-9]{0,4})")
 _SUFFIXES = (".pkgbundle.zip", ".zip")
 
 
@@ -102,6 +103,20 @@ def volume_path(destination: Path, number: int, count: int) -> Path:
         return destination
     stem, suffix = _stem_and_suffix(destination)
     return destination.with_name(f"{stem}.part{number:0{len(str(count))}}of{count}{suffix}")
+
+
+def with_others(path: Path) -> tuple[Path, ...]:
+    """A volume and those of its others that lie beside it, by their names; else it alone."""
+    stem, suffix = _stem_and_suffix(path)
+    found = _NUMBERED.fullmatch(stem)
+    if found is None or not path.is_file():
+        return (path,)
+    count = int(found[3])
+    names = [
+        volume_path(path.with_name(f"{found[1]}{suffix}"), n, count) for n in range(1, count + 1)
+    ]
+    others = [name for name in names if name.name != path.name and name.is_file()]
+    return (path, *others)
 
 
 def is_volume_of(destination: Path, name: str) -> bool:
