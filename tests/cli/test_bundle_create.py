@@ -1,9 +1,11 @@
 """`bundle create`: from requirements and an index to a bundle, and what is told of it."""
 
 import base64
+import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -18,6 +20,7 @@ import pytest
 
 from simpleindex.gap.bundle.manifest import Manifest, Origin, stamp
 from simpleindex.gap.bundle.reading import open_bundle, verify_bundle
+from simpleindex.gap.bundle.signatures import Standing, signer_of
 from simpleindex.gap.request import Held, Request, Wanted, dump_request
 from simpleindex.gap.targets import parse_target
 from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
@@ -679,9 +682,29 @@ def test_a_file_that_fits_in_no_volume_is_refused_before_it_is_fetched(own: Desk
     assert own.index.requests.count(".whl$") == 0
 
 
+def test_a_bundle_explains_itself_and_may_bring_a_server(desk: Desk) -> None:
+    server = desk.write("any.pyz", "a server")
+    manifest = desk.must("plain", f"--with-server={server}")
+    inside = {extra.name: extra.sha256 for extra in manifest.extras}
+    assert {"verify.py", "README.txt", "server.pyz"} <= set(inside)
+    assert inside["server.pyz"] == hashlib.sha256(b"a server").hexdigest()
+
+
+def test_it_is_signed_by_a_key_of_ssh(desk: Desk) -> None:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("there is no ssh-keygen")
+    key = desk.folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    desk.must("plain", f"--sign={key}")
+    signer = signer_of(open_bundle(desk.bundle), [])
+    assert signer.standing is Standing.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        (["plain", "--sign=nokey"], "File 'nokey' does not exist"),
+        (["plain", "--with-server=no.pyz"], "File 'no.pyz' does not exist"),
         ([], "nothing is wanted: name projects, or files with -r"),
         (["plain", "--max-size=much"], "a size is written like 4000M, 4.7G or 650MiB"),
         (["plain", "--uploaded-before=May"], "a time is written like 2026-10-23"),

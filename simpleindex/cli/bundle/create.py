@@ -16,13 +16,16 @@ from simpleindex.cli.telling import count_text, json_option, say, size_text, tel
 from simpleindex.gap.bundle.cache import open_cache, usual_cache
 from simpleindex.gap.bundle.creating import Contents, Creation
 from simpleindex.gap.bundle.manifest import stamp
+from simpleindex.gap.bundle.papers import papers
 from simpleindex.gap.bundle.planning import Plan
 from simpleindex.gap.bundle.sdists import Policy
 from simpleindex.gap.bundle.sent import FILE_NAME as SENT
 from simpleindex.gap.bundle.sent import Sent, add_sent
-from simpleindex.gap.bundle.writing import Written, write_bundle
+from simpleindex.gap.bundle.signatures import sign_with
+from simpleindex.gap.bundle.writing import Sign, Written, write_bundle
 from simpleindex.gap.source import open_source, usual_url
 from simpleindex.gap.target_file import FILE_NAME as TARGETS
+from simpleindex.gap.wish_files import read_bytes
 from simpleindex.version import __version__
 from simpleindex_storage.model import JsonValue
 
@@ -30,6 +33,8 @@ INCOMPLETE = 3
 REFUSED = 2
 
 _PATH = click.Path(path_type=Path, dir_okay=False)
+_THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_SERVER_BYTES_MAX = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class _Output:
     path: Path
     max_bytes: int | None
     extras: Mapping[str, bytes]
+    sign: Sign | None
 
 
 @click.command("create")
@@ -144,6 +150,20 @@ class _Output:
     "--max-size", metavar="SIZE", help="Write several volumes of no more than that, like 4000M."
 )
 @click.option(
+    "--sign",
+    "key",
+    type=_THERE,
+    metavar="KEY",
+    help="Sign it with this Ed25519 key of ssh; ssh-keygen does that.",
+)
+@click.option(
+    "--with-server",
+    "server",
+    type=_THERE,
+    metavar="PYZ",
+    help="Put this server.pyz in, for a site that has no server yet.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -171,6 +191,8 @@ def command(
     *,
     index_url: str | None,
     max_size: str | None,
+    key: Path | None,
+    server: Path | None,
     output: Path | None,
     dry_run: bool,
     strict: bool,
@@ -193,7 +215,10 @@ def command(
     told = read_order(Given(**given, ledger=where, usual_targets=config.serverdir / TARGETS))
     if output is None and not dry_run:
         raise click.UsageError("where to? Name the bundle with -o NAME.pkgbundle.zip")
-    to = None if output is None or dry_run else _Output(output, _bytes_max(max_size), {})
+    to = None
+    if output is not None and not dry_run:
+        sign = None if key is None else sign_with(key)
+        to = _Output(output, _bytes_max(max_size), _extras(server), sign)
     with (
         open_cache(folder) as cache,
         open_source(
@@ -280,6 +305,7 @@ class _Making:
             to.path,
             extras=to.extras,
             max_bytes=to.max_bytes,
+            sign=to.sign,
         )
         state = contents.manifest.result_stamp or stamp(contents.site)
         created = contents.manifest.created
@@ -312,6 +338,14 @@ def _written_lines(written: tuple[Written, ...], contents: Contents, state: str)
     targets = count_text(len(contents.manifest.targets), "target")
     line = f"{files} for {targets}; {size_text(contents.fetched_bytes)} were fetched"
     return [*lines, f"{line}; the stamp of the site is {state} then"]
+
+
+def _extras(server: Path | None) -> dict[str, bytes]:
+    """What explains a bundle, and what serves it. Raises Refused, Unavailable."""
+    extras = dict(papers())
+    if server is not None:
+        extras["server.pyz"] = read_bytes(server, _SERVER_BYTES_MAX)
+    return extras
 
 
 def _bytes_max(max_size: str | None) -> int | None:
