@@ -47,6 +47,7 @@ QUESTIONS = (
     Question("footprint", is_compared=False, check_arguments=()),
     Question("growth", is_compared=False),
     Question("inspection", is_compared=False),
+    Question("bundles", is_compared=False),
     Question("mirror", is_compared=False),
     Question("mirror_warm", is_compared=False),
 )

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +26,12 @@ from simpleindex.gap.request import Held, Request, Wanted, dump_request
 from simpleindex.gap.targets import parse_target
 from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
 from tests.cli.commands import Called, Cli
+from tests.clients.server_side import add
 from tests.gap.corpus import CORPUS, Offer, offer, publish
 from tests.gap.interpreters import probed, python_of
-from tests.hostile.behaviours import Hang, Status, WithBody
+from tests.hostile.behaviours import Hang, SilentDrop, Status, WithBody
 from tests.hostile.upstream import Upstream, running_upstream
-from tests.server import server_environment, simpleindex
+from tests.server import running_server, server_environment, simpleindex
 
 LINUX = "3.12.1-manylinux_2_17_x86_64"
 WINDOWS = "3.9.18-win_amd64"
@@ -747,6 +749,20 @@ def test_the_targets_of_a_server_directory_are_the_usual_ones(
     assert [each["name"] for each in told["targets"]] == [WINDOWS]
 
 
+def test_an_index_of_ours_serves_as_well(cli: Cli, wheelhouse: Path, tmp_path: Path) -> None:
+    for wheel in (a_wheel("art", requires_dist=["lib"]), a_wheel("lib"), a_wheel("pip", "26.3")):
+        wheel.save(wheelhouse)
+    with running_server(tmp_path / "data") as server:
+        add(server, wheelhouse)
+        url = f"{server.url}/root/local/+simple/"
+        cli.must(
+            "bundle", "create", "art", f"--index-url={url}", f"--target={LINUX}",
+            f"--cache={tmp_path / 'cache'}", "-o", tmp_path / "site.zip",
+        )  # fmt: skip
+    manifest = open_bundle(tmp_path / "site.zip").manifest
+    assert {file.name.project for file in manifest.files} == {"art", "lib", "pip"}
+
+
 @pytest.mark.parametrize(
     ("text", "size_bytes"),
     [("4000M", 4 * 10**9), ("4.7G", 4_700_000_000), ("650MiB", 650 << 20), ("12kb", 12_000),
@@ -758,28 +774,89 @@ def test_sizes_have_the_units_that_people_write(text: str, size_bytes: int) -> N
     assert parse_size(text) == size_bytes
 
 
-def test_an_interrupt_keeps_what_has_come_and_says_so_in_a_line(own: Desk) -> None:
-    own.index.add(a_wheel("art", extra_files={"data.bin": os.urandom(200_000)}))
-    own.index.behave("/art-1.0-py3-none-any.whl$", Hang(100_000))
-    command = simpleindex(
-        "bundle", "create", "art", f"--target={LINUX}", f"--index-url={own.index.url}",
+def create_command(own: Desk, *arguments: str) -> list[str]:
+    return simpleindex(
+        "bundle", "create", *arguments, f"--target={LINUX}", f"--index-url={own.index.url}",
         f"--cache={own.folder / 'cache'}", "-o", str(own.bundle),
     )  # fmt: skip
-    process = subprocess.Popen(
-        command, env=server_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+
+
+def interrupted(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.strip()) == (1, "simpleindex-server: interrupted")
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[[list[str]], "subprocess.Popen[str]"]]:
+    """Starts processes; none outlives the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(command: list[str]) -> "subprocess.Popen[str]":
+        processes.append(
+            subprocess.Popen(
+                command,
+                env=server_environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def test_an_interrupt_keeps_what_has_come_and_says_so_in_a_line(
+    own: Desk, started: Callable[[list[str]], "subprocess.Popen[str]"]
+) -> None:
+    own.index.add(a_wheel("art", extra_files={"data.bin": os.urandom(200_000)}))
+    own.index.behave("/art-1.0-py3-none-any.whl$", Hang(100_000))
+    process = started(create_command(own, "art"))
     own.index.wait_for("/art-1.0-py3-none-any.whl$")
     drafts = own.folder / "cache" / "drafts"
     deadline = time.monotonic() + 30
     while sum(path.stat().st_size for path in drafts.glob("*.part")) < 100_000:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err.strip()) == (1, "simpleindex-server: interrupted")
+    interrupted(process)
     assert not own.bundle.exists()
     own.index.behave("/art-1.0-py3-none-any.whl$", None)
     own.must("art")
     assert own.index.requests.of("/art-1.0-py3-none-any.whl$")[-1].headers["range"] == (
         "bytes=100000-"
     )
+
+
+def test_an_interrupt_ends_the_search_too(
+    own: Desk, started: Callable[[list[str]], "subprocess.Popen[str]"]
+) -> None:
+    own.index.add(a_wheel("art"))
+    own.index.behave("/simple/art/", SilentDrop())
+    process = started(create_command(own, "art"))
+    own.index.wait_for("/simple/art/")
+    interrupted(process)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such terminals")
+def test_at_a_terminal_there_is_a_bar(own: Desk) -> None:
+    import pty
+
+    own.index.add(a_wheel("art", extra_files={"data.bin": os.urandom(200_000)}))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        create_command(own, "art"), env=server_environment(TERM="xterm"), stdout=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how the end of a terminal is told
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert "Fetching (4 of 4 files)" in shown.decode()
+    assert "100%" in shown.decode()

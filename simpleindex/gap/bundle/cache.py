@@ -1,7 +1,8 @@
 """What the side with internet keeps of what it has fetched: files by their SHA-256, and drafts.
 
 What has come of a file stays whatever happens, so that the next run fetches only the rest. Each
-file is hashed as it arrives, and again by the first who uses it later. May be deleted at any time.
+file is hashed when it has arrived, and again by the first who uses it later. All that is lost with
+the folder is time; but for the ledger, if that lies beside it.
 """
 
 import hashlib
