@@ -51,6 +51,7 @@ _VERBS = {
     "trust": "trust:command",
     "bundle": "bundle:command",
     "pyz": "pyz:command",
+    "request": "request:command",
     "config": "config:command",
     "shims": "shims:command",
 }

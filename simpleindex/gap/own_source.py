@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from simpleindex import library
 from simpleindex.access import ROOT, Principal, Rules
 from simpleindex.gap.releases import Described, Releases, SourceTrouble, describe, releases_of
+from simpleindex.library import Sight, View
 from simpleindex.project_page import page_of
 from simpleindex.reading import Reader
 from simpleindex.wire.simple_page import PageFile, page_depth
@@ -26,11 +27,14 @@ _DEPTH = page_depth("+simple/project/")
 class OwnSource:
     """An index at one moment, with all its bases. For one thread, while the snapshot is open."""
 
-    def __init__(self, store: Store, seen: Snapshot, index: IndexName) -> None:
-        """Raises NotStored if there is no such index."""
+    def __init__(
+        self, store: Store, seen: Snapshot, index: IndexName, *, may_be_missing: bool = False
+    ) -> None:
+        """Raises NotStored if there is no such index, unless that is as good as an empty one."""
         self._store = store
         self._seen = seen
-        self._view = library.look(seen, index, _ADMIN)
+        is_there = seen.index(index) is not None or not may_be_missing
+        self._view = library.look(seen, index, _ADMIN) if is_there else View(())
         self._releases: dict[ProjectName, Releases | None] = {}
         self._listed: dict[str, ListedFile] = {}
         self._described: dict[str, Described] = {}
@@ -50,14 +54,14 @@ class OwnSource:
 
     def projects(self) -> tuple[ProjectName, ...]:
         """All that are here, by name."""
+        if not self._view.indexes:
+            return ()
         return tuple(sorted(library.shown_projects(self._seen, self._view).projects))
 
     def listed(self, project: ProjectName) -> tuple[ListedFile, ...]:
         """The files of a project; none if there is no such."""
-        try:
-            return library.listed_project(self._seen, self._view, project).files
-        except NotStored:
-            return ()
+        sight = self._sight(project)
+        return () if sight is None else sight.files
 
     def releases(self, project: ProjectName) -> Releases | None:
         """A project; None: there is none."""
@@ -83,15 +87,22 @@ class OwnSource:
         """Likewise."""
 
     def _read(self, project: ProjectName) -> Releases | None:
-        try:
-            sight = library.listed_project(self._seen, self._view, project)
-        except NotStored:
+        sight = self._sight(project)
+        if sight is None:
             return None
         page = page_of(sight, _DEPTH)
         self._listed |= {
             told.url: listed for told, listed in zip(page.files, sight.files, strict=True)
         }
         return releases_of(project, page.offered_files)
+
+    def _sight(self, project: ProjectName) -> Sight[ListedFile] | None:
+        if not self._view.indexes:
+            return None
+        try:
+            return library.listed_project(self._seen, self._view, project)
+        except NotStored:
+            return None
 
     def _describe(self, listed: ListedFile) -> Described:
         try:

@@ -31,6 +31,7 @@ _MAY_BE_THERE = {
     "simpleindex.toml",
     "targets.json",
     "trusted-keys",
+    "wanted.json",
     "secret",
     "secret.new",
     "root-password",

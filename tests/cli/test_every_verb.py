@@ -86,6 +86,7 @@ VERBS: Mapping[str, Verb] = {
     "bundle verify": Verb("{room}/bundle.zip", works_on_directory=False),
     "bundle show": Verb("{room}/bundle.zip", works_on_directory=False),
     "bundle diff": Verb("{room}/bundle.zip {room}/bundle.zip", works_on_directory=False),
+    "request": Verb(),
     "import-devpi": Verb("{dump}", exit_code=3),  # root keeps its password, which is told
     "pyz": Verb("{room}/server.pyz", works_on_directory=False),
     "config show": Verb(works_on_directory=False),
@@ -109,7 +110,7 @@ ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_director
 READS_ONLY = {
     "list", "show", "why", "pyz", "doctor", "fsck", "log", "backup", "restore", "user list",
     "index list", "index show", "token list", "target list", "bundle create", "config show",
-    "trust list", "bundle verify", "bundle show", "bundle diff",
+    "trust list", "bundle verify", "bundle show", "bundle diff", "request",
 }  # fmt: skip
 TELLS_OF_ANYTHING = {"config show", "doctor", "bundle create", "bundle verify"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}

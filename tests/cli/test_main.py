@@ -16,7 +16,7 @@ VERBS = [
     "serve", "init", "add", "import-devpi", "export", "inspect", "list", "show", "push", "remove",
     "yank", "unyank", "archive", "deprecate", "quarantine", "activate", "prefetch", "approve",
     "why", "gc", "doctor", "fsck", "log", "rebuild", "backup", "restore", "user", "index",
-    "passwd", "target", "bundle", "token", "pyz", "config", "shims", "trust",
+    "passwd", "request", "target", "bundle", "token", "pyz", "config", "shims", "trust",
 ]  # fmt: skip
 BELOW = [
     "bundle diff", "bundle show", "bundle verify", "trust add", "trust list", "trust remove",

@@ -48,6 +48,7 @@ SMALL_FILES = (
     "simpleindex.toml",
     "targets.json",
     "trusted-keys",
+    "wanted.json",
     STATE_FILE,
 )
 _ROUNDS_BESIDE_WRITERS = 2
