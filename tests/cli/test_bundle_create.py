@@ -262,18 +262,16 @@ def test_what_the_site_has_is_assumed_and_kept_before_newer_ones(desk: Desk) -> 
 @pytest.mark.parametrize(
     ("update", "expected"),
     [
-        ("none", {"lib-2.0-py3-none-any.whl"}),
-        ("plain", {"lib-2.0-py3-none-any.whl", "plain-1.1-py3-none-any.whl"}),
-        ("all", {"lib-2.0-py3-none-any.whl", "plain-1.1-py3-none-any.whl",
-                 "fresh-1.0-py3-none-any.whl"}),
+        ("none", {"fresh-1.0"}),
+        ("plain", {"fresh-1.0", "plain-1.1"}),
+        ("all", {"fresh-1.0", "plain-1.1", "lib-2.0"}),
     ],
-)  # fmt: skip
+)
 def test_what_shall_be_newer_is_named(update: str, expected: set[str], desk: Desk) -> None:
-    only_pre = offer("fresh", "0.9")
-    have = held(named("plain-1.0-py3-none-any.whl"), only_pre)
+    have = held(named("plain-1.0-py3-none-any.whl"), named("lib-1.0-py3-none-any.whl"))
     request = desk.request(have=have)
     manifest = desk.must("plain", "lib", "fresh", f"--have={request}", f"--update={update}")
-    assert names(manifest) == expected
+    assert names(manifest) == {f"{each}-py3-none-any.whl" for each in expected}
 
 
 def test_all_of_it_can_be_sent_all_the_same(desk: Desk) -> None:
@@ -313,6 +311,17 @@ def test_what_only_the_site_has_fails_no_line(desk: Desk) -> None:
     )
     # All that is known of it is the beginning of a digest.
     assert manifest.result_stamp is None
+
+
+def test_a_release_that_is_gone_from_the_index_is_not_kept_before_others(own: Desk) -> None:
+    own.index.add(a_wheel("art", "1.1", requires_dist=["lib"]))
+    own.index.add(a_wheel("lib"))
+    have = f"--have={own.request(have=held(offer('art', '1.0')))}"
+    assert names(own.must("art", have)) == {"art-1.1-py3-none-any.whl", "lib-1.0-py3-none-any.whl"}
+    # Who asks for it gets it: the site has it.
+    pinned = own.must("art==1.0", have)
+    assert names(pinned) == set()
+    assert any(note.startswith("art 1.0 is at the site") for note in pinned.notes)
 
 
 def test_what_was_withdrawn_since_is_told_and_what_nobody_needs_may_go(own: Desk) -> None:
@@ -814,13 +823,14 @@ def started() -> Iterator[Callable[[list[str]], "subprocess.Popen[str]"]]:
 def test_an_interrupt_keeps_what_has_come_and_says_so_in_a_line(
     own: Desk, started: Callable[[list[str]], "subprocess.Popen[str]"]
 ) -> None:
-    own.index.add(a_wheel("art", extra_files={"data.bin": os.urandom(200_000)}))
+    wheel = a_wheel("art", extra_files={"data.bin": os.urandom(200_000)})
+    own.index.add(wheel)
     own.index.behave("/art-1.0-py3-none-any.whl$", Hang(100_000))
     process = started(create_command(own, "art"))
     own.index.wait_for("/art-1.0-py3-none-any.whl$")
-    drafts = own.folder / "cache" / "drafts"
+    draft = own.folder / "cache" / "drafts" / f"{wheel.sha256}.part"
     deadline = time.monotonic() + 30
-    while sum(path.stat().st_size for path in drafts.glob("*.part")) < 100_000:
+    while not draft.exists() or draft.stat().st_size < 100_000:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     interrupted(process)

@@ -59,10 +59,14 @@ class Order:
     may_remove: bool = False
     """The lines are all that the site wants: what they do not need may go."""
 
-    def wishes(self, sdists: Sdists | None) -> Wishes:
-        """For the resolver."""
+    def wishes(self, pages: Mapping[ProjectName, Releases], sdists: Sdists | None) -> Wishes:
+        """For the resolver. `pages` are projects of the site that the index has, too.
+
+        Releases that only the site has are not kept before others: nobody here knows what they
+        need, and some are gone from the index for a reason.
+        """
         held = {
-            project: versions
+            project: versions & frozenset(pages[project].files) if project in pages else versions
             for project, versions in self.holdings.versions.items()
             if self.updated is not None and project not in self.updated
         }
@@ -118,7 +122,7 @@ class Creation:
     def plan(self) -> Plan:
         """What is to be sent, as far as the index tells. Raises Unavailable."""
         self._source.expect(self._order.holdings.projects)
-        wishes = self._order.wishes(self._included or self._built)
+        wishes = self._order.wishes(self._site_pages(), self._included or self._built)
         outcomes = resolve_all(self._order.targets, wishes, self._source)
         plan = make_plan(
             outcomes,
