@@ -14,6 +14,7 @@ from simpleindex.gap.decisions import Decisions, read_decisions
 from simpleindex.gap.fitting import Fitting, Range
 from simpleindex.gap.learned import AskedFor, Learned, by_name, read_learned, together
 from simpleindex.gap.own_source import OwnSource
+from simpleindex.gap.pythons import BOOTSTRAP_PROJECTS
 from simpleindex.gap.releases import SourceTrouble
 from simpleindex.gap.request import Held, Request, Wanted
 from simpleindex.gap.site_roots import SiteRoots, check_site, read_site_roots
@@ -167,6 +168,8 @@ def _maybe(sources: Mapping[IndexName, OwnSource], learned: Learned) -> list[May
     """What installers could not use and cannot yet, what was asked for on the most days first."""
     lacking: dict[ProjectName, list[AskedFor]] = {}
     for each in (*learned.missing, *learned.read):
+        if each.project in BOOTSTRAP_PROJECTS:
+            continue  # each pip looks for a newer one of itself, and every bundle brings these
         source = sources.get(each.index)
         if source is not None and not _can_use(source, each):
             lacking.setdefault(each.project, []).append(each)

@@ -125,6 +125,7 @@ def test_what_clients_asked_for_does_not_count_until_it_is_accepted(
 ) -> None:
     put(cli, site, tmp_path / "wheels", offer("demo"))
     learn(data, MISSING, "flask", times=3)
+    learn(data, MISSING, "pip", "setuptools", "wheel", times=9)  # which come by themselves
     learn(data, MISSING, "flaks", "flask", who=agent("pip/18.1"))
     request = written(cli, site)
     assert (wanted(request), maybe(request)) == ([], ["flask", "flaks"])
