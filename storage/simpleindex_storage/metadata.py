@@ -67,6 +67,7 @@ _READ_AS_METADATA_VERSION = "2.4"
 _ATTRIBUTES = {"platform": "platforms", "supported_platform": "supported_platforms"}
 """Where pkginfo names a field otherwise."""
 
+_PLAIN_FIRST_LINE = re.compile(r"Metadata-Version: ([0-9.]+)\n(?![ \t])")
 _BLANK_LINE = re.compile(r"(?:\r\n|\r(?!\n)|\n)(?:\r\n|\r|\n)")
 
 
@@ -85,7 +86,7 @@ def parse_core_metadata(raw: bytes, *, subject: str = "core metadata") -> CoreMe
     distribution.parse(headers.encode())
     if body.strip():
         distribution.description = body
-    distribution.metadata_version = HeaderParser().parsestr(headers)["Metadata-Version"]
+    distribution.metadata_version = _metadata_version(headers)
     fields = _fields(distribution)
     _check_metadata_version(fields.get("metadata_version"), subject)
     return CoreMetadata(
@@ -118,6 +119,12 @@ def _split(text: str) -> tuple[str, str]:
     if blank_line is None:
         return text, ""
     return text[: blank_line.start()] + "\n", text[blank_line.end() :]
+
+
+def _metadata_version(headers: str) -> str | None:
+    """What the first such header says. Nearly always it is the first line, and plain."""
+    plain = _PLAIN_FIRST_LINE.match(headers)
+    return plain[1] if plain else HeaderParser().parsestr(headers)["Metadata-Version"]
 
 
 def _fields(distribution: Distribution) -> Fields:

@@ -1,6 +1,7 @@
 """What the core metadata of a file must say, beyond being readable."""
 
 import re
+from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import InvalidRequirement, Requirement
@@ -23,6 +24,8 @@ _LICENSE_CHARACTERS_MAX = 1_000
 
 # int() takes no more than 4,300 digits, and is called when pip compares versions, not before.
 _ABSURD_NUMBER = re.compile(r"[0-9]{1000}")
+
+_REQUIREMENT_FAULTS = {"requires-dist": "is not valid", "requires-dist-url": "names a place"}
 
 
 def check_metadata(metadata: CoreMetadata, filename: DistFilename, faults: Faults) -> None:
@@ -97,20 +100,22 @@ def _check_requirements(metadata: CoreMetadata, faults: Faults) -> None:
     if len(texts) > _REQUIREMENTS_MAX:
         faults.note("requires-dist", f"it has more than {_REQUIREMENTS_MAX:,} requirements")
     for text in texts[:_REQUIREMENTS_MAX]:
-        requirement = _requirement(text)
-        if requirement is None:
-            faults.note("requires-dist", f"its requirement {shown(text)} is not valid")
-        elif requirement.url is not None:
-            faults.note("requires-dist-url", f"its requirement {shown(text)} names a place")
+        fault = _requirement_fault(text)
+        if fault is not None:
+            faults.note(fault, f"its requirement {shown(text)} {_REQUIREMENT_FAULTS[fault]}")
 
 
-def _requirement(text: str) -> Requirement | None:
+# Each release of a project needs much the same as the one before.
+@lru_cache(maxsize=1024)
+def _requirement_fault(text: str) -> str | None:
+    """The rule that a requirement breaks."""
     if len(text) > _TEXT_CHARACTERS_MAX or _ABSURD_NUMBER.search(text):
-        return None
+        return "requires-dist"
     try:
-        return Requirement(text)
+        requirement = Requirement(text)
     except (InvalidRequirement, RecursionError):  # brackets may be nested
-        return None
+        return "requires-dist"
+    return None if requirement.url is None else "requires-dist-url"
 
 
 def _check_license(metadata: CoreMetadata, faults: Faults) -> None:

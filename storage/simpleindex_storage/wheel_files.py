@@ -1,8 +1,8 @@
 """The small files in a wheel's dist-info that installers act upon: WHEEL and entry_points.txt."""
 
 import re
-from collections.abc import Iterator
 from email.parser import HeaderParser
+from functools import lru_cache
 
 from packaging.utils import parse_wheel_filename
 
@@ -12,6 +12,7 @@ from .names import DistFilename
 WHEEL_BYTES_MAX = 256 << 10
 ENTRY_POINTS_BYTES_MAX = 256 << 10
 
+_USUAL_CHARACTERS_MAX = 4096
 _WHEEL_VERSION_MAJOR = 1
 _VERSION = re.compile(r"([0-9]{1,9})(\.[0-9]{1,9})*")
 _SCRIPT_SECTIONS = ("console_scripts", "gui_scripts")
@@ -24,7 +25,7 @@ def check_wheel_file(raw: bytes, filename: DistFilename, faults: Faults) -> None
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise faults.fatal("wheel-file-unreadable", "its WHEEL is not UTF-8") from None
-    headers = list(_headers(text))
+    headers = _headers(text)
     versions = [value for key, value in headers if key == "wheel-version"]
     version = _VERSION.fullmatch(versions[0]) if versions else None
     if version is None:
@@ -59,10 +60,17 @@ def check_entry_points(raw: bytes, faults: Faults) -> None:
             _check_script(stripped.partition("=")[0].strip(), faults)
 
 
-def _headers(text: str) -> Iterator[tuple[str, str]]:
+# What one tool writes for one kind of wheel is the same for all projects.
+@lru_cache(maxsize=64)
+def _short_headers(text: str) -> tuple[tuple[str, str], ...]:
     """As pip reads them: none behind a blank line."""
-    for key, value in HeaderParser().parsestr(text).items():
-        yield key.strip().lower(), value.strip()
+    parsed = HeaderParser().parsestr(text)
+    return tuple((key.strip().lower(), value.strip()) for key, value in parsed.items())
+
+
+def _headers(text: str) -> tuple[tuple[str, str], ...]:
+    is_usual = len(text) <= _USUAL_CHARACTERS_MAX  # longer ones are not worth the memory
+    return (_short_headers if is_usual else _short_headers.__wrapped__)(text)
 
 
 def _check_tags(told: list[str], filename: DistFilename, faults: Faults) -> None:

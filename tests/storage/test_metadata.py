@@ -1,5 +1,7 @@
 """What a METADATA or PKG-INFO says, as we keep it; and that it belongs to its file."""
 
+from email.parser import HeaderParser
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -213,3 +215,25 @@ def test_any_bytes_are_a_record_or_refused(parts: list[bytes]) -> None:
     else:
         assert metadata.raw == raw
         assert metadata.name == metadata.fields["name"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n",
+        "Metadata-Version:2.1\nName: demo\nVersion: 1.0\n",
+        "Name: demo\nMetadata-Version: 2.1\nVersion: 1.0\n",
+        "metadata-version: 2.1\nMetadata-Version: 1.0\nName: demo\nVersion: 1.0\n",
+        "Metadata-Version: 2.1\r\nName: demo\r\nVersion: 1.0\r\n",
+        "Metadata-Version: \n 2.1\nName: demo\nVersion: 1.0\n",
+        "Metadata-Version: 2.1\nMetadata-Version: 1.0\nName: demo\nVersion: 1.0\n",
+    ],
+)
+def test_the_first_metadata_version_counts_however_it_is_written(headers: str) -> None:
+    assert parse_core_metadata(headers.encode()).fields["metadata_version"] == "2.1"
+
+
+def test_a_version_that_goes_on_in_the_next_line_is_read_whole() -> None:
+    raw = b"Metadata-Version: 2.1\n .5\nName: demo\nVersion: 1.0\n"
+    whole = HeaderParser().parsestr(raw.decode())["Metadata-Version"]
+    assert parse_core_metadata(raw).fields["metadata_version"] == whole
