@@ -89,9 +89,11 @@ def faults_of(contents):
     try:
         manifest = json.loads(raw.decode("utf-8"))
         promised = promised_by(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        words = description(manifest, raw, promised)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise Wrong("its %s makes no sense: %s" % (MANIFEST, error))  # noqa: B904  as of old
-    describe(manifest, raw, promised)
+    for line in words:
+        print("  " + line)
     if SIGNATURE in names:
         try:
             key = signed_by(contents.read(SIGNATURE, 1 << 14), raw)
@@ -132,17 +134,19 @@ def promised_by(manifest):
     return promised
 
 
-def describe(manifest, raw, promised):
-    # type: (dict[str, Any], bytes, dict[str, tuple[str, int]]) -> None
-    """Say what a bundle is."""
+def description(manifest, raw, promised):
+    # type: (dict[str, Any], bytes, dict[str, tuple[str, int]]) -> list[str]
+    """What a bundle is, in lines."""
     size = sum(each[1] for each in promised.values()) / 1e6
-    files = len(manifest["files"])
-    print("  made       %s by %s" % (plain(manifest["created"]), plain(manifest["tool"])))
-    print("  holds      %d package file%s; %.1f MB" % (files, "" if files == 1 else "s", size))
-    if manifest.get("part"):
-        part = manifest["part"]
-        print("  part       %d of %d; check the others, too" % (part["number"], part["count"]))
-    print("  digest     %s" % spoken_digest(raw))
+    files, part = len(manifest["files"]), manifest["part"]
+    lines = [
+        "made       %s by %s" % (plain(manifest["created"]), plain(manifest["tool"])),
+        "holds      %d package file%s; %.1f MB" % (files, "" if files == 1 else "s", size),
+    ]
+    if part is not None:
+        lines.append("part       %d of %d; check the others, too" % (part["number"], part["count"]))
+    lines.append("digest     %s" % spoken_digest(raw))
+    return lines
 
 
 def plain(text):

@@ -158,7 +158,9 @@ def _some_places(raw: bytes, content: bytes) -> Iterator[int]:
 @pytest.mark.parametrize(
     "raw",
     [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"format": 2}', b'{"format": 1, "files": [1]}',
-     b'{"format": 1, "files": [{"sha256": "' + b"0" * 64 + b'", "filename": "../x", "size": 0}]}'],
+     b'{"format": 1, "files": [{"sha256": "' + b"0" * 64 + b'", "filename": "../x", "size": 0}]}',
+     b'{"format": 1, "files": [], "extras": [], "part": 1, "created": "", "tool": ""}',
+     b'{"format": 1, "files": [], "extras": [{"name": "x", "sha256": "", "size": "1"}]}'],
 )  # fmt: skip
 def test_a_manifest_that_makes_no_sense_is_told(
     raw: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

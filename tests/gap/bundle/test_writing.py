@@ -341,7 +341,9 @@ def test_killed_in_the_middle_leaves_nothing_under_the_name(
     as_folder: bool, tmp_path: Path
 ) -> None:
     program = [sys.executable, "-c", _HANGS, str(tmp_path / "b"), str(int(as_folder))]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, env=server_environment()) as hanging:
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=server_environment()
+    ) as hanging:
         assert hanging.stdout is not None
         assert hanging.stdout.readline() == b"in the middle\n"
         with pytest.raises(Unavailable, match="being written by another process"):
@@ -358,7 +360,7 @@ def test_killed_in_the_middle_leaves_nothing_under_the_name(
 
 
 _HANGS = """
-import io, sys, time
+import io, sys
 from pathlib import Path
 from simpleindex.gap.bundle.writing import write_bundle
 from tests.gap.bundle.bundles import a_manifest, opener, some_wheels
@@ -369,7 +371,7 @@ open_file = opener(wheels)
 class Hanging(io.BytesIO):
     def read(self, size=-1):
         print("in the middle", flush=True)
-        time.sleep(600)
+        sys.stdin.read()  # which ends with the test at the latest
 
 def hang_at_last(file):
     return Hanging() if file.name.text.startswith("project3") else open_file(file)
