@@ -48,6 +48,7 @@ QUESTIONS = (
     Question("growth", is_compared=False),
     Question("inspection", is_compared=False),
     Question("bundles", is_compared=False),
+    Question("bundle_files", is_compared=False, check_arguments=()),
     Question("mirror", is_compared=False),
     Question("mirror_warm", is_compared=False),
 )
