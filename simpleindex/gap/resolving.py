@@ -311,6 +311,9 @@ class _Search:
         resolver = Resolver(_Provider(self.needs), BaseReporter[Need, Candidate, _Key]())
         stands_for = lines[0] if lines else Line("", None)
         try:
+            straight = self._straight(roots, lines)
+            if straight is not None:
+                return straight
             result = resolver.resolve(roots, self._rounds_max)
         except ResolutionImpossible as impossible:
             return Verdict(stands_for, Kind.UNMET, _conflict(impossible.causes))
@@ -321,6 +324,31 @@ class _Search:
         graph = result.graph
         parents = {key: [each for each in graph.iter_parents(key)] for key in result.mapping}
         return _Solution(dict(result.mapping), parents, tuple(lines))
+
+    def _straight(self, roots: Sequence[Need], lines: Sequence[Line]) -> "_Solution | None":
+        """The best for each need, if that goes together as it is; None: a search has to find out.
+
+        It would find the same, and takes much longer for it. Raises SourceTrouble, GaveUp.
+        """
+        mapping: dict[_Key, Candidate] = {}
+        parents: dict[_Key, list[_Key | None]] = {}
+        waiting: list[tuple[_Key | None, Need]] = [(None, need) for need in roots]
+        while waiting:
+            parent, need = waiting.pop()
+            key = need.key
+            known = mapping.get(key)
+            if known is None:
+                candidates = self.needs.candidates(need, need.specifier)
+                usable = (it for it in candidates if self.needs.why_not_candidate(it) is None)
+                known = next(usable, None)
+                if known is None:
+                    return None
+                mapping[key] = known
+                waiting += [(key, below) for below in self.needs.of_candidate(known)]
+            elif not need.specifier.contains(known.version, prereleases=True):
+                return None
+            parents.setdefault(key, []).append(parent)
+        return _Solution(mapping, parents, tuple(lines))
 
     def _keep(self, solution: "_Solution") -> None:
         for pick in solution.picks(self.needs):

@@ -247,6 +247,7 @@ def installer_tags(target: Target) -> tuple[Tag, ...]:
     return tuple(_pip_tags(target, Version(target.installer.version)))
 
 
+@lru_cache(maxsize=1 << 12)
 def pip_needed(target: Target, tag: Tag) -> str | None:
     """The oldest pip that knows a tag, if the target's own is older; None: its own does."""
     if tag in installer_tags(target):

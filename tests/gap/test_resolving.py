@@ -374,7 +374,10 @@ def test_a_search_that_takes_too_long_says_so() -> None:
     )  # fmt: skip
     assert {verdict.kind for verdict in found.verdicts} == {Kind.GAVE_UP}
     assert found.verdicts[0].chain == ("the search took longer than it may",)
-    short = resolve(parse_target(LINUX), Wishes(lines("many")), Said(*CORPUS), rounds_max=1)
+    turns_back = offer("both", "1.0", "app-c", "app-a")
+    source = Said(turns_back, *CORPUS)
+    assert resolve(parse_target(LINUX), Wishes(lines("both")), source).is_complete
+    short = resolve(parse_target(LINUX), Wishes(lines("both")), source, rounds_max=1)
     assert short.verdicts[0].kind is Kind.GAVE_UP
 
 
