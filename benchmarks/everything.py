@@ -49,6 +49,7 @@ QUESTIONS = (
     Question("inspection", is_compared=False),
     Question("bundles", is_compared=False),
     Question("bundle_files", is_compared=False, check_arguments=()),
+    Question("closure", is_compared=False, check_arguments=("--ours",)),
     Question("mirror", is_compared=False),
     Question("mirror_warm", is_compared=False),
 )
