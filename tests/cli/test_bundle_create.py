@@ -29,7 +29,7 @@ from tests.cli.commands import Called, Cli
 from tests.clients.server_side import add
 from tests.gap.corpus import CORPUS, Offer, offer, publish
 from tests.gap.interpreters import probed, python_of
-from tests.hostile.behaviours import Hang, SilentDrop, Status, WithBody
+from tests.hostile.behaviours import Hang, HtmlOnly, NoRanges, SilentDrop, Status, WithBody
 from tests.hostile.upstream import Upstream, running_upstream
 from tests.server import running_server, server_environment, simpleindex
 
@@ -216,7 +216,8 @@ version = "1.0"
 source = { registry = "https://packages.example/simple" }
 """,
     )
-    assert names(desk.must("--uv-lock", lock)) == {"plain-1.0-py3-none-any.whl"}
+    for option in ("--uv-lock", "-r"):
+        assert names(desk.must(option, lock)) == {"plain-1.0-py3-none-any.whl"}
     pylock = desk.write(
         "pylock.toml",
         f"""lock-version = "1.0"
@@ -228,7 +229,8 @@ wheels = [{{name = "lib-1.0-py3-none-any.whl", url = "https://packages.example/l
 hashes = {{sha256 = "{named("lib-1.0-py3-none-any.whl").built.sha256}"}}}}]
 """.replace(",\nhashes", ", hashes"),
     )
-    assert names(desk.must("--pylock", pylock)) == {"lib-1.0-py3-none-any.whl"}
+    for option in ("--pylock", "-r"):
+        assert names(desk.must(option, pylock)) == {"lib-1.0-py3-none-any.whl"}
 
 
 def test_an_index_can_be_taken_as_it_was(own: Desk) -> None:
@@ -473,6 +475,27 @@ def test_an_installer_that_is_too_old_is_told(desk: Desk) -> None:
     manifest = desk.must("native", "--target=cp36-linux_x86_64")
     (note,) = (note for note in manifest.notes if "too old" in note)
     assert note.endswith("pip 18.1 is too old for 1 file; run `pip install pip==21.3.1` first")
+
+
+def test_a_very_long_chain_and_odd_words_of_an_index_can_be_read_back(own: Desk) -> None:
+    for number in range(95):
+        own.index.add(a_wheel(f"link-{number}", requires_dist=[f"link-{number + 1}"]))
+    own.index.add(a_wheel("odd", requires_dist=["bad >=\x07\x1b[2J"]), yanked="\x1b[2J gone\n")
+    own.index.add(a_wheel("plain"))
+    manifest = own.must("link-0", "odd==1.0", "plain", exit_code=3)
+    (problem,) = manifest.problems
+    assert problem.chain[-1] == "the index has no project link-95"
+    assert any("cannot be read and is left out" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize("ability", ["ranges", "nothing"])
+def test_an_index_that_announces_nothing_serves_as_well(ability: str, own: Desk) -> None:
+    for wheel in (a_wheel("art", requires_dist=["lib"]), a_wheel("lib")):
+        own.index.add(wheel, metadata=False, sha256="untold", size="untold")
+    if ability == "nothing":
+        own.index.behave(".whl", NoRanges())
+        own.index.behave("/simple/", HtmlOnly())
+    assert names(own.must("art")) == {"art-1.0-py3-none-any.whl", "lib-1.0-py3-none-any.whl"}
 
 
 # What is in the files

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from packaging.pylock import is_valid_pylock_path
 
 from simpleindex.gap.bundle.creating import Order
 from simpleindex.gap.bundle.holdings import Holdings, holdings_of
@@ -124,7 +125,7 @@ def _lines(
     """Requirements and constraints, the former in the order in which they are given."""
     asked = [parse_line(word) for word in given.words]
     read = [LinesRead(tuple(asked))]
-    read += [read_wish_file(path) for path in given.requirements]
+    read += [_read_any(path) for path in given.requirements]
     read += [read_pylock(read_bytes(path, LOCK_BYTES_MAX), str(path)) for path in given.pylocks]
     read += [read_uv_lock(read_bytes(path, LOCK_BYTES_MAX), str(path)) for path in given.uv_locks]
     for request in requests:
@@ -151,6 +152,15 @@ def _lines(
     lines = [line for each in read for line in each.lines]
     kept = [line for line in constraints if line.requirement is not None]
     return tuple(dict.fromkeys(lines)), tuple(dict.fromkeys(kept))
+
+
+def _read_any(path: Path) -> LinesRead:
+    """A requirements file, or a lock file by its name, as pip takes them with -r."""
+    if is_valid_pylock_path(path):
+        return read_pylock(read_bytes(path, LOCK_BYTES_MAX), str(path))
+    if path.name == "uv.lock":
+        return read_uv_lock(read_bytes(path, LOCK_BYTES_MAX), str(path))
+    return read_wish_file(path)
 
 
 def _targets(given: Given, requests: Iterable[Request]) -> tuple[Target, ...]:

@@ -13,7 +13,14 @@ from types import MappingProxyType
 from simpleindex.gap.bundle.cache import Cache
 from simpleindex.gap.bundle.downloading import Progress, download, no_telling
 from simpleindex.gap.bundle.holdings import Holdings
-from simpleindex.gap.bundle.manifest import BundledFile, Manifest, Origin, stamp
+from simpleindex.gap.bundle.manifest import (
+    BundledFile,
+    Manifest,
+    Origin,
+    dump_manifest,
+    parse_manifest,
+    stamp,
+)
 from simpleindex.gap.bundle.planning import Plan, PlannedFile, make_plan
 from simpleindex.gap.bundle.sdists import BuiltSdists, IncludedSdists, Policy
 from simpleindex.gap.layers import Proven, UploadedBefore, WithPrivate
@@ -188,6 +195,8 @@ class Creation:
             # Of a file that only the site knows, no more than the beginning may be known here.
             result_stamp=stamp(then) if len(had) == holdings.count else None,
         )
+        # Better told here than at the site.
+        parse_manifest(dump_manifest(manifest), "the bundle")
         return Contents(
             manifest,
             {file.sha256: self._path(file.sha256) for file in files},

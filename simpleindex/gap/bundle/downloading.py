@@ -1,5 +1,6 @@
 """Fetch files side by side into the cache: each once, and only what is not there yet."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from simpleindex.gap.releases import NotAsPromised, SourceTrouble
 from simpleindex.gap.source import IndexSource
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.durable import unavailable_on_failure
+from simpleindex_storage.errors import Unavailable
 
 LOOK_SECONDS = 0.25
 """How often progress is told."""
@@ -87,6 +89,7 @@ class _Downloading:
 
     def run(self) -> Fetched:
         missing = [file for file in self._files if not self._is_here(file)]
+        self._check_room(missing)
         waiting = iter(missing)
         under_way: dict[Future[None], tuple[PageFile, FileDraft, bool]] = {}
         self._tell(self._progress())
@@ -145,6 +148,19 @@ class _Downloading:
         self._held_bytes += path.stat().st_size
         self._done += 1
         return True
+
+    def _check_room(self, missing: Sequence[PageFile]) -> None:
+        """Say at once what the disk would say after a long time."""
+        needed = sum(file.size_bytes or 0 for file in missing)
+        folder = self._cache.folder
+        with unavailable_on_failure(f"{folder} cannot be used as a cache"):
+            free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise Unavailable(
+                f"{folder} cannot be used as a cache: {needed} bytes are needed, and the disk has "
+                f"{free}",
+                full=True,
+            )
 
     def _received(self, count_bytes: int) -> None:
         with self._lock:

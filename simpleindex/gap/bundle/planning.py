@@ -22,6 +22,7 @@ from simpleindex_storage.errors import Refused
 from simpleindex_storage.names import DistFilename, ProjectName, parse_filename
 
 _SHOWN_MAX = 5
+_CHAIN_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Plan:
     def problems(self) -> tuple[Problem, ...]:
         """Lines that are not met, and those that exclude others."""
         return tuple(
-            Problem(_cut(verdict.line.text), place, verdict.kind, tuple(map(_cut, verdict.chain)))
+            Problem(_cut(verdict.line.text), place, verdict.kind, _cut_chain(verdict.chain))
             for place, outcome in enumerate(self.outcomes)
             for verdict in outcome.verdicts
             if not verdict.kind.is_good or verdict.kind is Kind.ALONE
@@ -128,7 +129,7 @@ def make_plan(
         assumes=tuple(had),
         yanks=tuple(yanks),
         removals=tuple(removals),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(map(_cut, notes))),
         changes=tuple(_changes(new, holdings)),
     )
 
@@ -244,6 +245,14 @@ def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN_MAX
     shown = ", ".join(names[:_SHOWN_MAX])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _cut_chain(chain: Sequence[str]) -> tuple[str, ...]:
+    """Its beginning, and its end, which says most."""
+    if len(chain) > _CHAIN_MAX:
+        half = _CHAIN_MAX // 2
+        chain = [*chain[:half], f"and so on, {len(chain) - 2 * half} times", *chain[-half:]]
+    return tuple(map(_cut, chain))
 
 
 def _cut(text: str) -> str:

@@ -1,9 +1,11 @@
 """Files from an index into a cache: each byte once, whatever breaks off."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,6 +194,16 @@ def test_an_interrupt_ends_all_and_keeps_what_has_come(upstream: Upstream, cache
     assert fetch(upstream, cache, *WHEELS).fetched_bytes == sum(
         len(wheel.content) - 50_000 for wheel in WHEELS
     )
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(
+    upstream: Upstream, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_bytes = len(BIG.content) - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_bytes))
+    with pytest.raises(Unavailable, match=f"bytes are needed, and the disk has {free_bytes}"):
+        fetch(upstream, cache, BIG)
+    assert upstream.requests.count(".whl$") == 0
 
 
 def test_a_cache_is_one_processs_at_a_time(cache: Cache) -> None:
