@@ -27,7 +27,7 @@ from simpleindex.gap.targets import parse_target
 from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
 from tests.cli.commands import Called, Cli
 from tests.clients.server_side import add
-from tests.gap.corpus import CORPUS, Offer, offer, publish
+from tests.gap.corpus import CORPUS, Offer, offer, publish, source_offer
 from tests.gap.interpreters import probed, python_of
 from tests.hostile.behaviours import Hang, HtmlOnly, NoRanges, SilentDrop, Status, WithBody
 from tests.hostile.upstream import Upstream, running_upstream
@@ -300,8 +300,12 @@ def test_wishes_that_nobody_has_looked_at_do_not_count_and_are_told(desk: Desk) 
     assert desk.written.targets == (parse_target(WINDOWS),)
 
 
-def test_what_only_the_site_has_fails_no_line(desk: Desk) -> None:
-    private = offer("house-rules", "3.1")
+@pytest.mark.parametrize(
+    "private",
+    [offer("house-rules", "3.1"), source_offer("house-rules", "3.1")],
+    ids=["wheel", "source"],
+)
+def test_what_only_the_site_has_fails_no_line(private: Offer, desk: Desk) -> None:
     request = desk.request(have=held(private))
     manifest = desk.must("house-rules", "plain", f"--have={request}")
     assert names(manifest) == {"plain-1.1-py3-none-any.whl"}
