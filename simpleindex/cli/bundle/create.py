@@ -299,6 +299,8 @@ class _Making:
         return None
 
     def _written(self, contents: Contents, to: _Output, ledger: Path) -> dict[str, JsonValue]:
+        if not self.as_json:
+            say(f"writing {to.path}")
         written = write_bundle(
             contents.manifest,
             lambda file: contents.paths[file.sha256].open("rb"),

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from simpleindex.gap.bundle.cache import Cache
+from simpleindex.gap.bundle.cache import Cache, promised_sha256
 from simpleindex.gap.bundle.downloading import Progress, download, no_telling
 from simpleindex.gap.bundle.holdings import Holdings
 from simpleindex.gap.bundle.manifest import (
@@ -165,19 +165,9 @@ class Creation:
     def contents(self, plan: Plan, created: datetime, tool: str) -> Contents:
         """What to write, once all is fetched."""
         files = tuple(self._bundled(planned) for planned in plan.files)
-        names = {file.sha256: file.name.text for file in files}
-        names |= {file.sha256: file.name.text for file in plan.assumes}
-        known = {
-            sha256: file.filename
-            for releases in self._site_pages().values()
-            for some in releases.files.values()
-            for file in some
-            if (sha256 := file.hashes.get("sha256")) is not None
-        } | names
         holdings = self._order.holdings
-        had = holdings.sha256s(known)
-        then = had | {file.sha256 for file in files}
-        told_names = {**known, **{sha256: "" for sha256 in had if sha256 not in known}}
+        had = holdings.files(self._known_names() | {it.sha256: it.name.text for it in plan.assumes})
+        then = had | {file.sha256: file.name.text for file in files}
         manifest = Manifest(
             created=created,
             tool=tool,
@@ -201,7 +191,7 @@ class Creation:
             manifest,
             {file.sha256: self._path(file.sha256) for file in files},
             self._fetched_bytes,
-            {sha256: told_names[sha256] for sha256 in then if told_names[sha256]},
+            then,
         )
 
     def _layered(self, source: Source) -> Source:
@@ -211,6 +201,16 @@ class Creation:
         if order.uploaded_before is not None:
             source = self._before = UploadedBefore(source, order.uploaded_before)
         return source
+
+    def _known_names(self) -> dict[str, str]:
+        """Files of the site's projects that the index has, too: names by SHA-256."""
+        return {
+            sha256: file.filename
+            for releases in self._site_pages().values()
+            for some in releases.files.values()
+            for file in some
+            if (sha256 := promised_sha256(file)) is not None
+        }
 
     def _site_pages(self) -> dict[ProjectName, Releases]:
         """The projects of the site that the index has, too."""

@@ -21,7 +21,8 @@ class Holdings:
     names: tuple[DistFilename, ...] = ()
     stamp: str | None = None
     """Of all that it has, as it says itself."""
-    _prefixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _held: Mapping[str, tuple[Held, ...]] = field(default_factory=dict)
+    """By how their digests begin."""
     _filenames: frozenset[str] = frozenset()
 
     @property
@@ -29,20 +30,28 @@ class Holdings:
         """Whether the site has said, or been sent, anything."""
         return bool(self.names) or self.stamp is not None
 
-    def sha256s(self, known: Iterable[str]) -> frozenset[str]:
-        """The digests of its files, as far as they are told whole or are among those known."""
-        prefixes = [prefix for some in self._prefixes.values() for prefix in some]
-        whole = {prefix for prefix in prefixes if len(prefix) == _SHA256_DIGITS}
-        return frozenset({*whole, *filter(self.has, known)})
+    def files(self, known: Mapping[str, str]) -> dict[str, str]:
+        """Its files, as far as their digests are told whole or are among those known.
+
+        Here and there it is names by SHA-256.
+        """
+        held = [each for some in self._held.values() for each in some]
+        whole = {
+            each.sha256_prefix: each.filename
+            for each in held
+            if len(each.sha256_prefix) == _SHA256_DIGITS
+        }
+        return whole | {sha256: name for sha256, name in known.items() if self.has(sha256)}
 
     @property
     def count(self) -> int:
         """How many files it has."""
-        return sum(map(len, self._prefixes.values()))
+        return sum(map(len, self._held.values()))
 
     def has(self, sha256: str) -> bool:
         """Whether the site has a file of this digest."""
-        return any(map(sha256.startswith, self._prefixes.get(sha256[:_KEY_DIGITS], ())))
+        near = self._held.get(sha256[:_KEY_DIGITS], ())
+        return any(sha256.startswith(each.sha256_prefix) for each in near)
 
     def clashes_with(self, filename: str, sha256: str) -> bool:
         """Whether the site has another file of this name."""
@@ -70,14 +79,13 @@ class Holdings:
 def holdings_of(held: Iterable[Held], stamp: str | None = None) -> Holdings:
     """What a site has said that it has. What bears no name of a package counts for nothing."""
     names: dict[str, DistFilename] = {}
-    prefixes: dict[str, tuple[str, ...]] = {}
+    by_beginning: dict[str, tuple[Held, ...]] = {}
     for each in held:
         try:
             name = parse_filename(each.filename)
         except Refused:
             continue
         names[name.text] = name
-        prefix = each.sha256_prefix
-        key = prefix[:_KEY_DIGITS]
-        prefixes[key] = (*prefixes.get(key, ()), prefix)
-    return Holdings(tuple(names.values()), stamp, prefixes, frozenset(names))
+        key = each.sha256_prefix[:_KEY_DIGITS]
+        by_beginning[key] = (*by_beginning.get(key, ()), each)
+    return Holdings(tuple(names.values()), stamp, by_beginning, frozenset(names))
