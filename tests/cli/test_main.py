@@ -19,7 +19,8 @@ VERBS = [
     "passwd", "request", "target", "bundle", "token", "pyz", "config", "shims", "trust",
 ]  # fmt: skip
 BELOW = [
-    "bundle diff", "bundle show", "bundle verify", "trust add", "trust list", "trust remove",
+    "bundle create", "bundle diff", "bundle show", "bundle verify",
+    "trust add", "trust list", "trust remove",
     "config show", "index change", "index create", "index list", "index remove", "index show",
     "bundle create", "target add", "target list", "target probe", "target remove",
     "token create", "token list", "token revoke", "user create", "user list", "user remove",
