@@ -106,6 +106,7 @@ def _move(bar: "click._termui_impl.ProgressBar[int]", progress: Progress) -> Non
     bar.length = max(progress.bytes, 1)
     bar.label = f"Fetching ({progress.files_done} of {progress.files} files)"
     bar.update(min(progress.bytes_done, bar.length) - bar.pos)
+    bar.render_progress()  # `update` does not, where all bytes came before and files end now
 
 
 class _Steps:
