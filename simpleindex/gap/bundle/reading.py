@@ -21,11 +21,9 @@ from simpleindex.gap.bundle.manifest import (
     MANIFEST_BYTES_MAX,
     MEMBER,
     BundledFile,
-    FileElsewhere,
     Manifest,
     parse_manifest,
     spoken_digest,
-    stamp,
 )
 from simpleindex.gap.bundle.stored_zip import (
     HEADER_BYTES_MAX,
@@ -38,7 +36,12 @@ from simpleindex.gap.bundle.stored_zip import (
     layout,
     told_by,
 )
-from simpleindex.gap.bundle.volumes import SIGNATURE, SIGNATURE_BYTES_MAX, members_of
+from simpleindex.gap.bundle.volumes import (
+    SIGNATURE,
+    SIGNATURE_BYTES_MAX,
+    contradiction,
+    members_of,
+)
 from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused
 
@@ -421,20 +424,9 @@ def _parsed(raw: bytes, subject: str) -> Manifest:
     if raw.count(b"{") + raw.count(b"[") > 10_000 + len(raw) // 20:
         raise Refused(subject, f"its {MEMBER} is no list of files")
     manifest = parse_manifest(raw, subject)
-    known: list[BundledFile | FileElsewhere] = [*manifest.files, *manifest.elsewhere]
-    names = [file.name.text for file in known]
-    names += [extra.name for extra in manifest.extras]
-    if len(set(map(str.casefold, names))) < len(names):
-        raise Refused(subject, f"its {MEMBER} names a file twice")
-    part = manifest.part
-    others = {each.part for each in manifest.elsewhere}
-    if part is None and others:
-        raise Refused(subject, f"its {MEMBER} names other volumes, but not which one this is")
-    if part is not None:
-        if part.number in others or max(others, default=1) > part.count:
-            raise Refused(subject, f"its {MEMBER} contradicts itself about the other volumes")
-        if part.set_stamp != stamp(file.sha256 for file in known):
-            raise Refused(subject, f"its {MEMBER} does not name all that is in the other volumes")
+    why = contradiction(manifest)
+    if why is not None:
+        raise Refused(subject, f"its {MEMBER} {why}")
     return manifest
 
 

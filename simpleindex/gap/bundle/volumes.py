@@ -82,6 +82,23 @@ def split(
     )
 
 
+def contradiction(manifest: Manifest) -> str | None:
+    """Why no bundle can be as this manifest tells; None: one can."""
+    known: list[BundledFile | FileElsewhere] = [*manifest.files, *manifest.elsewhere]
+    names = [file.name.text for file in known]
+    names += [extra.name for extra in manifest.extras]
+    if len(set(map(str.casefold, names))) < len(names):
+        return "names a file twice"
+    part, others = manifest.part, {each.part for each in manifest.elsewhere}
+    if part is None:
+        return "names other volumes, but not which one this is" if others else None
+    if part.number in others or max(others, default=1) > part.count:
+        return "contradicts itself about the other volumes"
+    if part.set_stamp != stamp(file.sha256 for file in known):
+        return "does not name all that is in the other volumes"
+    return None
+
+
 def members_of(
     manifest: Manifest, manifest_bytes: int, signature_bytes: int | None
 ) -> list[Member]:

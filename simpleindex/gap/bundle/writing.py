@@ -18,6 +18,7 @@ from typing import BinaryIO, TypeAlias
 
 from simpleindex.gap.bundle.manifest import (
     MANIFEST_BYTES_MAX,
+    MEMBER,
     BundledFile,
     ExtraFile,
     Manifest,
@@ -30,6 +31,7 @@ from simpleindex.gap.bundle.stored_zip import Member, end, entry, header, layout
 from simpleindex.gap.bundle.volumes import (
     FAT32_BYTES_MAX,
     SIGNATURE_BYTES_MAX,
+    contradiction,
     is_volume_of,
     members_of,
     split,
@@ -168,6 +170,9 @@ class _Writing:
 
     def _said(self, manifest: Manifest) -> tuple[bytes, bytes | None]:
         """The bytes of the manifest and of its signature, if it gets one."""
+        why = contradiction(manifest)
+        if why is not None:
+            raise Refused("the bundle", f"its {MEMBER} {why}")
         raw = dump_manifest(manifest)
         if len(raw) > MANIFEST_BYTES_MAX:
             raise Refused(

@@ -414,6 +414,14 @@ def test_only_files_that_bundles_have_are_added(name: str, tmp_path: Path) -> No
         a_bundle(tmp_path / "b.zip", some_wheels(), extras={name: b""})
 
 
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    file = a_manifest(some_wheels(1)).files[0]
+    twice = a_manifest(files=(file, replace(file, sha256="0" * 64)))
+    with pytest.raises(Refused, match=r"the bundle: its manifest\.json names a file twice"):
+        a_bundle(tmp_path / "b.zip", some_wheels(1), manifest=twice)
+    assert names_in(tmp_path) == []
+
+
 def test_a_lock_that_somebody_left_keeps_nobody_out(tmp_path: Path) -> None:
     FileLock(tmp_path / "b.zip.lock").close()
     a_bundle(tmp_path / "b.zip", some_wheels())
