@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from tests.fuzz import (
     archive_checks,
+    bundle_checks,
     seeds,
     tar_mutations,
     upstream_checks,
@@ -144,6 +145,19 @@ _ALL = (
     Target(
         "record", archive_checks.record, seeds.records, seeds.RECORD_TOKENS, (change_lines,),
         ("simpleindex_storage.record_file",),
+    ),
+    Target(
+        "bundle", bundle_checks.bundle, bundle_checks.bundles, seeds.ARCHIVE_TOKENS,
+        _ZIP_MUTATIONS, ("simpleindex.gap.bundle.reading", "simpleindex.gap.bundle.stored_zip"),
+    ),
+    Target(
+        "bundle-manifest", bundle_checks.bundle_manifest, bundle_checks.manifests,
+        bundle_checks.MANIFEST_TOKENS, (change_lines,),
+        ("simpleindex.gap.bundle.manifest", "simpleindex.gap.bundle.volumes"),
+    ),
+    Target(
+        "ssh-signature", bundle_checks.ssh_signature, bundle_checks.signatures,
+        bundle_checks.SIGNATURE_TOKENS, (change_lines,), ("simpleindex.gap.bundle.verify",),
     ),
 )  # fmt: skip
 

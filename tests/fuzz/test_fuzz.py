@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from simpleindex.gap.bundle import reading, verify
 from simpleindex.wire import (
     conditional,
     credentials,
@@ -183,6 +184,9 @@ FAULTS: tuple[tuple[str, str, object, str, object], ...] = (
     ("wheel-file", "takes any version", archive_checks, "check_wheel_file", _nothing),
     ("entry-points", "takes any script", archive_checks, "check_entry_points", _nothing),
     ("record", "ignores digests", archive_checks, "Record", _IgnoresDigests),
+    ("bundle", "believes headers", reading._Zip, "_check_headers", _nothing),
+    ("bundle-manifest", "takes a name twice", reading, "contradiction", _nothing),
+    ("ssh-signature", "takes any signature", verify, "is_ed25519", lambda *_: True),
 )
 """The target, the fault, and what is put in the place of what."""
 

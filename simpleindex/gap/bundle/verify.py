@@ -90,7 +90,14 @@ def faults_of(contents):
         manifest = json.loads(raw.decode("utf-8"))
         promised = promised_by(manifest)
         words = description(manifest, raw, promised)
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise Wrong("its %s makes no sense: %s" % (MANIFEST, error))  # noqa: B904  as of old
     for line in words:
         print("  " + line)
@@ -119,17 +126,18 @@ def promised_by(manifest):
     """The files that a bundle has to have: the digest and the size of each."""
     if manifest["format"] > FORMAT:
         raise ValueError("a newer program made it; use the verify.py of that one")
+    files, extras = manifest.get("files") or [], manifest.get("extras") or []
     promised = {}
-    for file in manifest["files"]:
+    for file in files:
         sha256, name = file["sha256"], file["filename"]
         if not _SHA256.fullmatch(sha256) or not _FILENAME.fullmatch(name):
             raise ValueError("it names %r" % name)
         promised["files/%s/%s-%s" % (sha256[:2], sha256, name)] = (sha256, file["size"])
-    for extra in manifest["extras"]:
+    for extra in extras:
         if not _FILENAME.fullmatch(extra["name"]):
             raise ValueError("it names %r" % extra["name"])
         promised[extra["name"]] = (extra["sha256"], extra["size"])
-    if len(promised) < len(manifest["files"]) + len(manifest["extras"]):
+    if len(promised) < len(files) + len(extras):
         raise ValueError("it names a file twice")
     return promised
 
@@ -138,7 +146,7 @@ def description(manifest, raw, promised):
     # type: (dict[str, Any], bytes, dict[str, tuple[str, int]]) -> list[str]
     """What a bundle is, in lines."""
     size = sum(each[1] for each in promised.values()) / 1e6
-    files, part = len(manifest["files"]), manifest["part"]
+    files, part = len(manifest.get("files") or []), manifest.get("part")
     lines = [
         "made       %s by %s" % (plain(manifest["created"]), plain(manifest["tool"])),
         "holds      %d package file%s; %.1f MB" % (files, "" if files == 1 else "s", size),
