@@ -138,14 +138,15 @@ def _project(fact: Mapping[str, Any]) -> str:
     return _named("index", "name", "status")(fact) + (f": {reason}" if reason else "")
 
 
-# Those that tell most come first: a removed project brings facts of all that was in it along.
+# Those that tell most come first: a bundle brings facts of all that was in it along, and so does a
+# removed project.
 _SUBJECTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "delivery": _named("subject"),
+    "delivery undone": lambda fact: f"serial {fact.get('serial')}",
     "user removed": _named("user"),
     "index removed": _named("index"),
     "project removed": _named("index", "project"),
     "name given up": _named("index", "project"),
-    "delivery": _named("subject"),
-    "delivery undone": _named("serial"),
     "file": _named("index", "filename"),
     "attachment": _named("index", "filename"),
     "release removed": _named("index", "project", "version"),

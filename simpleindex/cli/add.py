@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
-from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.directory import index_to_make, open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.packages import PACKAGES, find_packages
 from simpleindex.cli.telling import say
 from simpleindex_storage import faults
-from simpleindex_storage.errors import NotStored, Refused, StoreError
-from simpleindex_storage.model import Index, MirrorSettings, Outcome, StageSettings, Upload
-from simpleindex_storage.names import IndexName, owner_of, parse_index_name
+from simpleindex_storage.errors import Refused, StoreError
+from simpleindex_storage.model import Index, Outcome, Upload
+from simpleindex_storage.names import IndexName, parse_index_name
 from simpleindex_storage.store import Store
 
 _READ_BYTES = 1 << 20
@@ -88,18 +88,7 @@ class _Target:
 
 
 def _add_all(target: _Target, found: Sequence[Path]) -> list[_Result]:
-    index = target.index
-    with target.store.catalog.snapshot() as seen:
-        there = seen.index(index)
-    if index == AUTOMATIC_INDEX:
-        settings = StageSettings(volatile=False, acl_upload=(owner_of(index),))
-        target = replace(target, make_index=Index(index, settings, automatic=True))
-    elif there is None:
-        raise NotStored(
-            f"index {index}", f"create it with `devpi index -c {index}`, or leave --index away"
-        )
-    elif isinstance(there.settings, MirrorSettings):
-        raise Refused(index, "this index mirrors another one and takes no packages")
+    target = replace(target, make_index=index_to_make(target.store, target.index))
     results = []
     with (
         ThreadPoolExecutor(_AT_A_TIME) as threads,

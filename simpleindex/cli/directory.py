@@ -7,7 +7,11 @@ from pathlib import Path
 
 import click
 
+from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.options import require_owner, this_command
+from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.model import Index, MirrorSettings, StageSettings
+from simpleindex_storage.names import IndexName, owner_of
 from simpleindex_storage.opening import FolderState, lacks_catalog, open_store, state_of
 from simpleindex_storage.privacy import PRIVATE_UMASK
 from simpleindex_storage.store import Store
@@ -43,6 +47,25 @@ def open_as_owner(root: Path) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def index_to_make(store: Store, name: IndexName) -> Index | None:
+    """What is to be made of an index that takes packages, if it is not there; None: nothing.
+
+    Raises NotStored, Refused for one that takes none.
+    """
+    if name == AUTOMATIC_INDEX:
+        settings = StageSettings(volatile=False, acl_upload=(owner_of(name),))
+        return Index(name, settings, automatic=True)
+    with store.catalog.snapshot() as seen:
+        there = seen.index(name)
+    if there is None:
+        raise NotStored(
+            f"index {name}", f"create it with `devpi index -c {name}`, or leave --index away"
+        )
+    if isinstance(there.settings, MirrorSettings):
+        raise Refused(name, "this index mirrors another one and takes no packages")
+    return None
 
 
 def require_directory(root: Path) -> None:

@@ -247,6 +247,11 @@ class Snapshot(Protocol):
 class Change(Snapshot, Protocol):
     """One change of the catalog: all of it becomes visible at one serial, or nothing does."""
 
+    @property
+    def new_serial(self) -> int:
+        """The one at which it becomes visible, if it changes anything."""
+        ...
+
     def put_user(self, user: User) -> None:
         """Create or change a user. Raises AlreadyStored if another differs only in case."""
         ...

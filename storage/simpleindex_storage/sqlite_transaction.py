@@ -295,6 +295,11 @@ class SqliteChange(SqliteSnapshot):
         """What the journal is told, in order. Without facts there is no new serial."""
         self.changed = False
 
+    @property
+    def new_serial(self) -> int:
+        """The serial of this change."""
+        return self._new_serial
+
     def put_user(self, user: User) -> None:
         """Create or change a user. Raises AlreadyStored."""
         row = (

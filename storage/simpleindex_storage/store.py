@@ -5,7 +5,7 @@ at every moment and across crashes: a recorded file has its bytes, and bytes wit
 invisible. So files are published first and recorded after; and forgotten first, then deleted.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -131,6 +131,19 @@ class Store:
             log=upload.log or (_uploaded(upload, uploaded_at),),
         )
         return Checked(upload, staged, metadata, sidecars, file, findings, strict_archives)
+
+    def objections(
+        self, checked: "Iterable[Checked]", make_index: Index | None = None
+    ) -> list[StoreError]:
+        """What would be raised for each of some files, if they were admitted now."""
+        found: list[StoreError] = []
+        with self.catalog.snapshot() as seen:
+            for arrival in checked:
+                try:
+                    _look_up(seen, arrival, make_index)
+                except (Refused, AlreadyStored, NotStored) as error:
+                    found.append(error)
+        return found
 
     def admit_checked(
         self,

@@ -20,7 +20,7 @@ from tests.builders import a_wheel, an_sdist
 from tests.cli.commands import ROOT_PASSWORD, Called, Cli, listing, run_program
 from tests.cli.directories import catalog_of
 from tests.devpi_dump.dumps import ADump, a_user
-from tests.gap.bundle.bundles import a_bundle
+from tests.gap.bundle.bundles import a_bundle, a_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,9 @@ VERBS: Mapping[str, Verb] = {
     "bundle show": Verb("{room}/bundle.zip", works_on_directory=False),
     "bundle diff": Verb("{room}/bundle.zip {room}/bundle.zip", works_on_directory=False),
     "request": Verb(),
+    "bundle import": Verb("{bundle}"),
+    "bundle undo": Verb("last"),
+    "bundle history": Verb(),
     "import-devpi": Verb("{dump}", exit_code=3),  # root keeps its password, which is told
     "pyz": Verb("{room}/server.pyz", works_on_directory=False),
     "config show": Verb(works_on_directory=False),
@@ -110,7 +113,7 @@ ON_DIRECTORY = [words for words, verb in VERBS.items() if verb.works_on_director
 READS_ONLY = {
     "list", "show", "why", "pyz", "doctor", "fsck", "log", "backup", "restore", "user list",
     "index list", "index show", "token list", "target list", "bundle create", "config show",
-    "trust list", "bundle verify", "bundle show", "bundle diff", "request",
+    "trust list", "bundle verify", "bundle show", "bundle diff", "request", "bundle history",
 }  # fmt: skip
 TELLS_OF_ANYTHING = {"config show", "doctor", "bundle create", "bundle verify"}
 CHANGES_NOTHING_MORE = {"unyank", "activate", "prefetch", "gc", "rebuild"}
@@ -137,6 +140,7 @@ class Room:
             token=self.token,
             dump=self.folder / "dump",
             wheels=self.folder / "wheels",
+            bundle=self.folder / "more.pkgbundle.zip",
             backup=self.folder / "backup",
             password=self.folder / "password",
         )
@@ -154,6 +158,9 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Room:
     for built in (a_wheel("demo", "1.0"), an_sdist("demo", "1.0"), a_wheel("demo", "2.0")):
         built.save(wheels)
     password.write_text("of-somebody\n")
+    for name in ("gift", "more"):
+        made = a_wheel(name)
+        a_bundle(folder / f"{name}.pkgbundle.zip", [made], manifest=a_manifest([made], roots=()))
     dump = ADump(folder / "dump")
     dump.users["carol"] = a_user("carol")
     dump.release("carol/dev", a_wheel("art"))
@@ -169,6 +176,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Room:
         ["token", "create", "alice"],
         ["target", "add", "cp39-win_amd64"],
         ["trust", "add", f"{folder / 'bob.pub'}"],
+        ["bundle", "import", f"{folder / 'gift.pkgbundle.zip'}"],
     ):
         assert main([*words, f"--serverdir={data}"]) == 0
     assert main(["backup", f"{folder / 'saved'}", f"--serverdir={data}"]) == 0
@@ -321,9 +329,10 @@ def all_as_nobody(command_lines: Sequence[Sequence[str]]) -> list[Called]:
 # The verbs are loaded first: the source tree and Python may lie where nobody can look.
 _AS_NOBODY = """\
 import contextlib, importlib, io, json, os, pwd, sys
-import simpleindex.cli
-for place in simpleindex.cli._VERBS.values():
-    importlib.import_module("simpleindex.cli." + place.partition(":")[0])
+import simpleindex.cli, simpleindex.cli.bundle
+for package in (simpleindex.cli, simpleindex.cli.bundle):
+    for place in package._VERBS.values():
+        importlib.import_module(package.__name__ + "." + place.partition(":")[0])
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
 told = []
 for arguments in json.loads(sys.argv[1]):

@@ -19,10 +19,10 @@ VERBS = [
     "passwd", "request", "target", "bundle", "token", "pyz", "config", "shims", "trust",
 ]  # fmt: skip
 BELOW = [
-    "bundle create", "bundle diff", "bundle show", "bundle verify",
-    "trust add", "trust list", "trust remove",
+    "bundle create", "bundle diff", "bundle show", "bundle verify", "trust add", "trust list",
+    "trust remove", "bundle history", "bundle import", "bundle undo",
     "config show", "index change", "index create", "index list", "index remove", "index show",
-    "bundle create", "target add", "target list", "target probe", "target remove",
+    "target add", "target list", "target probe", "target remove",
     "token create", "token list", "token revoke", "user create", "user list", "user remove",
 ]  # fmt: skip
 COLUMNS_MAX = 100

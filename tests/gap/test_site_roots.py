@@ -53,7 +53,10 @@ def take_in(
             AssumedFile(parse_filename(it.built.filename), it.built.sha256) for it in assumes
         ),
     )
-    note(store, Import(index, ("b.zip",), (TakenBundle(manifest, "ef" * 32),), (), ()))
+    note(
+        store,
+        Import(index, ("b.zip",), (TakenBundle(manifest, ("ef" * 32,), ("DIGEST",)),), (), ()),
+    )
     with store.catalog.snapshot() as seen:
         return seen.serial
 

@@ -463,7 +463,14 @@ class CatalogContract(ABC):
     ) -> None:
         catalog = self.open(tmp_path)
         put_user(catalog)
-        change(catalog, lambda it: it.put_delivery(DELIVERY))
+        told: list[int] = []
+
+        def put(it: Change) -> None:
+            it.put_delivery(DELIVERY)
+            told.append(it.new_serial)
+
+        change(catalog, put)
+        assert told == [2]
         change(catalog, lambda it: it.put_delivery(replace(DELIVERY, subject="more", document={})))
         with catalog.snapshot() as seen:
             assert seen.serial == 3

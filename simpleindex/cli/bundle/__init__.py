@@ -9,6 +9,9 @@ _VERBS: dict[str, str] = {
     "verify": "verify:command",
     "show": "show:command",
     "diff": "diff:command",
+    "import": "import_bundle:command",
+    "undo": "undo:command",
+    "history": "history:command",
 }
 """Where each verb's command is: module in this folder, and name in it."""
 

@@ -22,13 +22,15 @@ _BUNDLE = "bundle"
 
 @dataclass(frozen=True, slots=True)
 class TakenBundle:
-    """A bundle, or one part of it, that was taken in."""
+    """A bundle, or some volumes of it, that was taken in."""
 
     manifest: Manifest
-    sha256: str
-    """Of the manifest, byte for byte."""
+    sha256s: tuple[str, ...]
+    """Of the manifests of its volumes, byte for byte."""
+    digests: tuple[str, ...]
+    """Of the same, as they are read out."""
     signed_by: str | None = None
-    """Fingerprint of the key; None: nobody that is trusted."""
+    """Name and fingerprint of the key; None: nobody that is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,15 @@ class Import:
     undone_serial: int | None = None
 
     @property
-    def claims(self) -> frozenset[str]:
-        """SHA-256 of all files that it needs: those that it brought, and those it assumed."""
-        claimed = {file.sha256 for file in self.loose_files}
-        for bundle in self.bundles:
-            claimed.update(file.sha256 for file in bundle.manifest.files)
-            claimed.update(file.sha256 for file in bundle.manifest.assumes)
-        return frozenset(claimed)
+    def brought(self) -> frozenset[str]:
+        """SHA-256 of all files that came with it, also of those that were there already."""
+        bundled = (file.sha256 for bundle in self.bundles for file in bundle.manifest.files)
+        return frozenset(bundled) | {file.sha256 for file in self.loose_files}
+
+    @property
+    def assumed(self) -> frozenset[str]:
+        """SHA-256 of files that had to be there."""
+        return frozenset(file.sha256 for bundle in self.bundles for file in bundle.manifest.assumes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,8 @@ def _dump(taken: Import) -> Mapping[str, JsonValue]:
         "bundles": [
             {
                 "manifest": json.loads(dump_manifest(bundle.manifest)),
-                "sha256": bundle.sha256,
+                "sha256s": list(bundle.sha256s),
+                "digests": list(bundle.digests),
                 "signed_by": bundle.signed_by,
             }
             for bundle in taken.bundles
@@ -159,7 +164,9 @@ def _load(delivery: Delivery) -> Import:
 
 def _load_bundle(bundle: Mapping[str, Any], subject: str) -> TakenBundle:
     manifest = parse_manifest(json.dumps(bundle["manifest"]).encode(), subject)
-    return TakenBundle(manifest, bundle["sha256"], bundle["signed_by"])
+    return TakenBundle(
+        manifest, tuple(bundle["sha256s"]), tuple(bundle["digests"]), bundle["signed_by"]
+    )
 
 
 def _load_files(files: Iterable[tuple[str, str]]) -> tuple[TakenFile, ...]:

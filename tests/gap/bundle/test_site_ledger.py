@@ -36,7 +36,7 @@ _MANIFEST = Manifest(
 _IMPORT = Import(
     index=LOCAL,
     sources=("site.pkgbundle.zip",),
-    bundles=(TakenBundle(_MANIFEST, "ef" * 32, "SHA256:someone"),),
+    bundles=(TakenBundle(_MANIFEST, ("ef" * 32,), ("AAAAA-BBBBB",), "SHA256:someone"),),
     loose_files=(TakenFile("loose-1.0.tar.gz", "12" * 32),),
     added=(TakenFile(_WHEEL.text, "ab" * 32),),
     yanked=(TakenFile("held-1.0-py3-none-any.whl", "cd" * 32),),
@@ -63,7 +63,7 @@ def _for(
         constraints=(),
         pre_releases=pre_releases,
     )
-    return replace(_IMPORT, bundles=(TakenBundle(manifest, "ab" * 32),))
+    return replace(_IMPORT, bundles=(TakenBundle(manifest, ("ab" * 32,), ("AAAAA-BBBBB",)),))
 
 
 def test_an_import_is_told_as_it_was_noted(tmp_path: Path) -> None:
@@ -74,7 +74,8 @@ def test_an_import_is_told_as_it_was_noted(tmp_path: Path) -> None:
 
 
 def test_an_import_needs_what_it_brought_and_what_it_assumed() -> None:
-    assert _IMPORT.claims == {"ab" * 32, "cd" * 32, "12" * 32}
+    assert _IMPORT.brought == {"ab" * 32, "12" * 32}
+    assert _IMPORT.assumed == {"cd" * 32}
 
 
 def test_deliveries_of_others_are_none_of_the_ledgers(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""`bundle undo`: take an import back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from simpleindex.access import ROOT_AT_CONSOLE
+from simpleindex.cli.bundle.import_telling import comparison_document, comparison_lines
+from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.telling import count_text, json_option, tell
+from simpleindex.gap.bundle.site_ledger import latest_roots
+from simpleindex.gap.bundle.undoing import Undone, import_of, undo
+from simpleindex.gap.bundle.verdicts import Comparison, compare, standings
+from simpleindex_storage.model import JsonValue
+from simpleindex_storage.store import Store
+
+_LAST = "last"
+
+
+@click.command("undo")
+@click.argument("serial_text", metavar=f"SERIAL|{_LAST}")
+@click.option(
+    "--check/--no-check",
+    "checks_targets",
+    default=True,
+    help="Whether to tell what each target can install before and after. [default: yes]",
+)
+@json_option
+@setting_options("serverdir")
+def command(
+    *,
+    serial_text: str,
+    checks_targets: bool,
+    as_json: bool,
+    config_file: Path | None,
+    **flags: object,
+) -> None:
+    """Take an import back: the files that it added are removed, with one change.
+
+    Also out of an index that removes no files otherwise. What was there before stays, and so does
+    what another import has brought, too, or was made to go with. `bundle history` lists the
+    serials.
+    """
+    if serial_text != _LAST and not serial_text.isdecimal():
+        raise click.UsageError(f"{serial_text[:80]!r} is neither a serial nor {_LAST!r}")
+    serial = None if serial_text == _LAST else int(serial_text)
+    config = config_from(config_file, flags)
+    with open_as_owner(config.serverdir) as store:
+        undone, comparisons = _undo(store, serial, checks_targets=checks_targets)
+    tell(_document(undone, comparisons), _lines(undone, comparisons), as_json=as_json)
+
+
+def _undo(
+    store: Store, serial: int | None, *, checks_targets: bool
+) -> tuple[Undone, tuple[Comparison, ...]]:
+    with store.catalog.snapshot() as seen:
+        taken = import_of(seen, serial)
+        others = [it for it in latest_roots(seen, taken.index) if it.serial != taken.serial]
+    sets = others if checks_targets else ()
+    before = standings(store, taken.index, sets)
+    undone = undo(store, taken.serial, by=ROOT_AT_CONSOLE)
+    return undone, compare(before, standings(store, taken.index, sets))
+
+
+def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
+    return {
+        "index": undone.taken.index,
+        "serial": undone.taken.serial,
+        "removed": [file.filename for file in undone.removed],
+        "kept": [{"filename": kept.filename, "why": kept.why} for kept in undone.kept],
+        "gone_before": list(undone.gone),
+        "unyanked": list(undone.unyanked),
+        "targets": [comparison_document(each) for each in comparisons],
+    }
+
+
+def _lines(undone: Undone, comparisons: tuple[Comparison, ...]) -> Iterator[str]:
+    for kept in undone.kept:
+        yield f"kept     {kept.filename}: {kept.why}"
+    for filename in undone.unyanked:
+        yield f"unyanked {filename}"
+    yield from comparison_lines(comparisons)
+    line = f"{undone.taken.index}: {count_text(len(undone.removed), 'file')} removed"
+    if undone.kept:
+        line += f", {len(undone.kept)} kept"
+    if undone.gone:
+        line += f", {len(undone.gone)} had been removed before"
+    yield line

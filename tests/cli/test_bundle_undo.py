@@ -1,0 +1,167 @@
+"""`bundle undo`: what an import added goes, and what others need stays."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simpleindex_storage.names import IndexName
+from tests.builders import a_wheel
+from tests.cli.commands import Cli
+from tests.cli.directories import catalog_of, make_index, stored
+from tests.cli.test_bundle_import import (
+    CHANGED,
+    DEMO,
+    HELD,
+    NEEDY,
+    OTHER,
+    a_bundle_of,
+    assumed,
+    contents,
+    files_of,
+    must_take,
+    notice,
+    state,
+)
+from tests.gap.bundle.bundles import CREATED
+
+
+def must_undo(cli: Cli, data: Path, *words: str) -> Any:
+    return json.loads(cli.must("bundle", "undo", *words, f"--serverdir={data}", "--json"))
+
+
+def test_all_that_an_import_added_goes_with_one_change(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, OTHER))
+    told = must_undo(cli, data, "last")
+    assert told["removed"] == [DEMO.filename, OTHER.filename]
+    assert (told["serial"], told["kept"], told["gone_before"]) == (1, [], [])
+    assert stored(data) == {}
+    assert [path for path in (data / "files").rglob("*") if path.is_file()] == []
+    with catalog_of(data) as seen:
+        assert seen.serial == 2
+        assert seen.projects(IndexName("root/local")) == ()
+    (line,) = cli.must("log", "--what=bundle undo", f"--serverdir={data}").splitlines()
+    assert line.endswith("root  console  bundle undo  serial 1")
+
+
+def test_what_was_undone_can_be_taken_in_again(cli: Cli, data: Path, tmp_path: Path) -> None:
+    path = a_bundle_of(tmp_path, DEMO)
+    must_take(cli, data, path)
+    must_undo(cli, data, "1")
+    assert must_take(cli, data, path)["serial"] == 3
+    assert stored(data) == contents(DEMO)
+
+
+def test_what_was_there_before_stays(cli: Cli, data: Path, tmp_path: Path) -> None:
+    cli.must("add", str(DEMO.save(tmp_path)), f"--serverdir={data}")
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, OTHER))
+    assert must_undo(cli, data, "last")["removed"] == [OTHER.filename]
+    assert stored(data) == contents(DEMO)
+
+
+def test_what_other_imports_brought_or_assumed_stays_and_it_is_told_which(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, HELD, DEMO, OTHER))
+    must_take(cli, data, a_bundle_of(tmp_path, NEEDY, name="second", assumes=(assumed(HELD),)))
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, name="third", roots=("demo",)))
+    told = must_undo(cli, data, "1")
+    assert told["removed"] == [OTHER.filename]
+    assert told["kept"] == [
+        {"filename": HELD.filename, "why": "import 2 needs it, too"},
+        {"filename": DEMO.filename, "why": "import 3 needs it, too"},
+    ]
+    assert stored(data) == contents(HELD, DEMO, NEEDY)
+    assert told["targets"][0]["met"] == told["targets"][0]["met_before"] == 1
+
+
+def test_what_an_import_that_was_undone_needed_is_needed_no_more(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, HELD))
+    must_take(cli, data, a_bundle_of(tmp_path, NEEDY, name="second", assumes=(assumed(HELD),)))
+    must_undo(cli, data, "last")
+    assert must_undo(cli, data, "last")["removed"] == [HELD.filename]
+    assert stored(data) == {}
+
+
+def test_what_was_assumed_from_another_index_stays_in_the_base(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, HELD, DEMO))
+    cli.must("index", "create", "root/dev", "bases=root/local", f"--serverdir={data}")
+    cli.must("index", "create", "root/apart", f"--serverdir={data}")
+    second = a_bundle_of(tmp_path, NEEDY, name="second", assumes=(assumed(HELD),))
+    must_take(cli, data, second, "--index=root/dev")
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, name="third"), "--index=root/apart")
+    assert must_undo(cli, data, "1")["removed"] == [DEMO.filename]
+    assert stored(data) == contents(HELD)
+    assert stored(data, "root/apart") == contents(DEMO)
+
+
+def test_volumes_are_undone_one_by_one(cli: Cli, data: Path, tmp_path: Path) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO))
+    must_take(cli, data, a_bundle_of(tmp_path, OTHER, name="second"))
+    assert must_undo(cli, data, "1")["removed"] == [DEMO.filename]
+    assert must_undo(cli, data, "2")["removed"] == [OTHER.filename]
+
+
+def test_what_was_replaced_or_removed_since_is_left_alone(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    make_index(data, "root/local", volatile=True)
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, OTHER))
+    cli.must("add", str(CHANGED.save(tmp_path)), f"--serverdir={data}")
+    cli.must("remove", "other", f"--serverdir={data}")
+    told = must_undo(cli, data, "last")
+    assert (told["removed"], told["gone_before"]) == ([], [OTHER.filename])
+    (kept,) = told["kept"]
+    assert kept == {"filename": DEMO.filename, "why": "it was replaced since, and has other bytes"}
+    assert stored(data) == contents(CHANGED)
+
+
+def test_what_an_import_yanked_is_yanked_no_more_unless_somebody_else_did_it_again(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, OTHER))
+    later = {"created": CREATED + timedelta(days=1)}
+    yanks = (notice(DEMO, "bad"), notice(OTHER, "bad"))
+    must_take(cli, data, a_bundle_of(tmp_path, HELD, name="later", yanks=yanks, **later))
+    cli.must("yank", "other", "1.0", "--reason=ours", f"--serverdir={data}")
+    told = must_undo(cli, data, "last")
+    assert (told["removed"], told["unyanked"]) == ([HELD.filename], [DEMO.filename])
+    assert files_of(data, "demo")[0].yanked is None
+    assert files_of(data, "other")[0].yanked == "ours"
+
+
+def test_how_targets_stand_without_it_is_told(cli: Cli, data: Path, tmp_path: Path) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, roots=("demo",)))
+    better = a_wheel("demo", "2.0", requires_dist=["other"])
+    must_take(cli, data, a_bundle_of(tmp_path, better, OTHER, name="later", roots=("demo>=2",)))
+    out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
+    assert "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before" in out
+    assert out.endswith("root/local: 2 files removed\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("2", "import 2: it was undone already, with serial 3"),
+        ("7", "there is no import 7 here"),
+        ("last", "there is no import here; none is left to undo"),
+        ("first", "'first' is neither a serial nor 'last'"),
+    ],
+)
+def test_what_cannot_be_undone_is_told_and_nothing_is_done(
+    words: str, complaint: str, cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    cli.must("index", "create", "root/dev", f"--serverdir={data}")
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO), "--index=root/dev")
+    must_undo(cli, data, "2")
+    before = state(data)
+    assert complaint in cli("bundle", "undo", words, f"--serverdir={data}").complaint
+    assert state(data) == before
