@@ -97,17 +97,19 @@ class Referee:
     def __init__(self, folder: Path, site: Site) -> None:
         self._folder = folder
         self._terminal = Terminal(folder / "home")
-        self._wheels = folder / "wheels"
+        self._wheels, self._gone = folder / "wheels", folder / "gone"
         self._wheels.mkdir()
+        self._gone.mkdir()
         self._wanted = folder / "wanted.txt"
         self._wanted.write_text("".join(f"{line.text}\n" for line in site.lines))
         for each in site.offers:
             each.built.save(self._wheels)
 
-    def can_install(self, target: Target, without: Offer) -> bool:
-        """Whether it finds all that is wanted among the files but one."""
-        gone = self._wheels / without.built.filename
-        gone.rename(self._folder / "gone")
+    def can_install(self, target: Target, *without: Offer) -> bool:
+        """Whether it finds all that is wanted among the files but these."""
+        names = [each.built.filename for each in without]
+        for name in names:
+            (self._wheels / name).rename(self._gone / name)
         try:
             finished = self._terminal.run(
                 program("uv"), "pip", "compile", self._wanted, "--python-version", target.python,
@@ -117,7 +119,8 @@ class Referee:
                 UV_CACHE_DIR=str(self._folder / "cache"),
             )  # fmt: skip
         finally:
-            (self._folder / "gone").rename(gone)
+            for name in names:
+                (self._gone / name).rename(self._wheels / name)
         return finished.exit_code == 0
 
 
