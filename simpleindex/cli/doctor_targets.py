@@ -8,7 +8,15 @@ import click
 
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.telling import count_text, table, tell
-from simpleindex.gap.closure import Roots, Row, Standing, check_closure, releases_on
+from simpleindex.gap.closure import (
+    LooseEnd,
+    Roots,
+    Row,
+    Standing,
+    check_closure,
+    loose_ends,
+    releases_on,
+)
 from simpleindex.gap.own_source import OwnSource
 from simpleindex.gap.releases import SourceTrouble
 from simpleindex.gap.resolving import Kind
@@ -53,6 +61,7 @@ class _Found:
     standings: tuple[Standing, ...]
     mirrors: tuple[IndexName, ...]
     left_out: tuple[str, ...]
+    loose_ends: tuple[LooseEnd, ...]
 
 
 def examine_targets(asked: Asked, *, as_json: bool) -> None:
@@ -81,6 +90,7 @@ def examine_targets(asked: Asked, *, as_json: bool) -> None:
             standings,
             source.mirrors,
             tuple(option for each in (*read, *limits) for option in each.left_out),
+            loose_ends(source.projects(), targets, source),
         )
     tell(_document(found), _lines(found), as_json=as_json)
     if any(standing.failures for standing in found.standings):
@@ -106,6 +116,14 @@ def _document(found: _Found) -> JsonValue:
         "targets": [_standing_document(standing) for standing in found.standings],
         "mirrors_left_out": list(found.mirrors),
         "options_left_out": list(found.left_out),
+        "loose_ends": [
+            {
+                "release": each.release,
+                "needs": each.needs,
+                "targets": [target.name for target in each.targets],
+            }
+            for each in found.loose_ends
+        ],
     }
 
 
@@ -139,6 +157,9 @@ def _lines(found: _Found) -> Iterator[str]:
         yield f"note   left out, as it means nothing here: {option}"
     if found.mirrors:
         yield f"note   what could be fetched by {', '.join(found.mirrors)} does not count"
+    if found.loose_ends:
+        count = count_text(len(found.loose_ends), "need of a release is", "needs of releases are")
+        yield f"note   {count} met by nothing here, which is a fault only above; --json tells more"
     incomplete = sum(bool(standing.failures) for standing in found.standings)
     count = count_text(len(found.standings), "target")
     yield f"{found.index}: {count}, {incomplete or 'none'} with something that cannot be installed"

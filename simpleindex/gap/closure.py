@@ -6,6 +6,7 @@ is not here is no fault by itself: mostly it is of a release that nobody has to 
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
@@ -73,6 +74,16 @@ class Row:
     """One for each target."""
 
 
+@dataclass(frozen=True, slots=True)
+class LooseEnd:
+    """A release that needs what is not here. Nobody has to take it, as long as another serves."""
+
+    release: str
+    needs: str
+    targets: tuple[Target, ...]
+    """Those that could use the release."""
+
+
 def check_closure(
     targets: Sequence[Target],
     roots: Roots,
@@ -107,6 +118,41 @@ def releases_on(
         Row(version, tuple(targets), tuple(column[place] for column in columns))
         for place, version in enumerate(versions)
     )
+
+
+def loose_ends(
+    projects: Iterable[ProjectName],
+    targets: Sequence[Target],
+    source: Source,
+    *,
+    seconds_max: float = SECONDS_MAX,
+    now: Clock = time.monotonic,
+) -> tuple[LooseEnd, ...]:
+    """The needs of single releases that no file here meets: notes, and no verdict of anything.
+
+    By release; what cannot be read is passed over.
+    """
+    found: dict[tuple[str, str], list[Target]] = {}
+    listed = tuple(projects)
+    for target in targets:
+        needs = Needs(target, Wishes(()), source, Budget(seconds_max, now))
+        with suppress(GaveUp):
+            for release, need in _unmet_needs(needs, listed):
+                found.setdefault((release, need), []).append(target)
+    return tuple(LooseEnd(*names, tuple(where)) for names, where in sorted(found.items()))
+
+
+def _unmet_needs(needs: Needs, projects: Iterable[ProjectName]) -> Iterator[tuple[str, str]]:
+    anything = SpecifierSet(">=0", prereleases=True)
+    for project in projects:
+        whole = Need(project, None, anything, project)
+        try:
+            for candidate in needs.candidates(whole, anything):
+                for need in needs.of_candidate(candidate):
+                    if next(needs.candidates(need, need.specifier), None) is None:
+                        yield str(candidate), need.text
+        except SourceTrouble:
+            continue
 
 
 def _standing(

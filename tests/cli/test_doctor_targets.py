@@ -46,6 +46,8 @@ def test_a_gap_is_told_with_its_reasons_where_it_is_and_nowhere_else(
         "         colour 1.0 needs win-helper",
         "         the index has no project win-helper",
         f"ok     {LINUX}: 2 of 2 can be installed",
+        "note   1 need of a release is met by nothing here, which is a fault only above; "
+        "--json tells more",
         "root/local: 2 targets, 1 with something that cannot be installed",
     ]
     put(cli, site, tmp_path / "more", [offer("win-helper")])
@@ -68,6 +70,9 @@ def test_programs_are_told_the_same(cli: Cli, site: str, tmp_path: Path) -> None
     ]
     assert windows["missing"] == [{"requirement": "win-helper", "line": "colour"}]
     assert (linux["is_complete"], linux["missing"]) == (True, [])
+    assert document["loose_ends"] == [
+        {"release": "colour 1.0", "needs": "win-helper", "targets": [WINDOWS]}
+    ]
 
 
 def test_lines_of_a_file_are_what_counts_if_there_is_one(

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from simpleindex.gap.closure import Missing, Roots, Standing, check_closure, releases_on
+from simpleindex.gap.closure import (
+    LooseEnd,
+    Missing,
+    Roots,
+    Standing,
+    check_closure,
+    loose_ends,
+    releases_on,
+)
 from simpleindex.gap.resolving import Kind
 from simpleindex.gap.targets import Installer, Target, parse_target
 from simpleindex.gap.wishes import Wishes, parse_line
@@ -149,6 +157,18 @@ def test_a_search_that_takes_too_long_is_a_failure_too() -> None:
         [LINUX], wanted("colour"), Said(*CORPUS), seconds_max=1.0, now=iter(range(99)).__next__
     )
     assert [verdict.kind for verdict in found.failures] == [Kind.GAVE_UP]
+
+
+def test_needs_of_releases_that_nobody_has_to_take_are_notes_alone() -> None:
+    offers = [offer("demo"), offer("demo", "2.0", "gone; sys_platform == 'win32'", "plain"),
+              offer("plain"), offer("other", "1.0", "plain>=2; extra == 'more'")]  # fmt: skip
+    said = Said(*offers)
+    assert loose_ends(named("demo", "other", "plain", "nowhere"), [LINUX, WINDOWS], said) == (
+        LooseEnd("demo 2.0", "gone", (WINDOWS,)),
+    )
+    said.broken.add("demo")
+    assert loose_ends(named("demo"), [LINUX, WINDOWS], said) == ()
+    assert loose_ends(named("other"), [LINUX], Said(offers[0]), seconds_max=-1) == ()
 
 
 def releases(name: str, targets: Sequence[Target], *offers: Offer) -> dict[str, list[Kind]]:
