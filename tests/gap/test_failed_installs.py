@@ -42,7 +42,10 @@ def facts(target: Target) -> tuple[str, ...]:
     return target.python, str(target.platform), target.abi, str(target.installer)
 
 
-@pytest.mark.parametrize("minor", ["3.6", "3.9", "3.13"])
+@pytest.mark.parametrize(
+    "minor",
+    ["3.6", *(pytest.param(minor, marks=pytest.mark.full) for minor in ("3.8", "3.10", "3.13"))],
+)
 def test_what_a_pip_did_not_find_is_in_the_request_with_its_target(
     minor: str, server: RunningServer, tmp_path: Path
 ) -> None:
