@@ -167,22 +167,33 @@ def _sources(store: Store, seen: Snapshot, learned: Learned) -> dict[IndexName, 
 def _maybe(sources: Mapping[IndexName, OwnSource], learned: Learned) -> list[Maybe]:
     """What installers could not use and cannot yet, what was asked for on the most days first."""
     lacking: dict[ProjectName, list[AskedFor]] = {}
-    for each in (*learned.missing, *learned.read):
+    fittings: dict[tuple[IndexName, Target], Fitting] = {}
+    # A page that was read of an index with a mirror was the mirror's to tell.
+    read = (each for each in learned.read if not _has_mirrors(sources.get(each.index)))
+    for each in (*learned.missing, *read):
         if each.project in BOOTSTRAP_PROJECTS:
             continue  # each pip looks for a newer one of itself, and every bundle brings these
         source = sources.get(each.index)
-        if source is not None and not _can_use(source, each):
+        if source is None:
+            continue
+        key = each.index, each.target
+        fitting = fittings.get(key) or Fitting(each.target, source, {})
+        fittings[key] = fitting
+        if not _can_use(source, fitting, each.project):
             lacking.setdefault(each.project, []).append(each)
     often_first = sorted(lacking.items(), key=lambda it: _rank(it[1]))
     return [Maybe(project, _why(asked, sources)) for project, asked in often_first]
 
 
-def _can_use(source: OwnSource, asked: AskedFor) -> bool:
-    """Whether there is any file of the project for the target that asked, with the newest pip."""
-    fitting = Fitting(asked.target, source, {})
+def _has_mirrors(source: OwnSource | None) -> bool:
+    return source is not None and bool(source.mirrors)
+
+
+def _can_use(source: OwnSource, fitting: Fitting, project: ProjectName) -> bool:
+    """Whether there is any file of a project for a target, with the newest pip."""
     try:
-        releases = source.releases(asked.project)
-        if next(fitting.fits(asked.project, Range(SpecifierSet())), None) is not None:
+        releases = source.releases(project)
+        if next(fitting.fits(project, Range(SpecifierSet())), None) is not None:
             return True
     except SourceTrouble:
         return True

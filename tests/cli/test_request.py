@@ -38,11 +38,18 @@ def put(cli: Cli, site: str, folder: Path, *offers: Offer) -> None:
     cli.must("add", folder, site)
 
 
-def learn(data: Path, kind: str, *projects: str, times: int = 1, who: str = agent()) -> None:
+def learn(
+    data: Path,
+    kind: str,
+    *projects: str,
+    times: int = 1,
+    who: str = agent(),
+    index: str = "root/local",
+) -> None:
     host = kind_of_host(who.encode())
     assert host is not None
     seen = {Sight(HOST, host): times}
-    seen |= {Sight(kind, f"root/local/{project}", host): times for project in projects}
+    seen |= {Sight(kind, f"{index}/{project}", host): times for project in projects}
     sightings_of(data).add(seen, date(2026, 11, 22))
 
 
@@ -168,10 +175,16 @@ def test_pages_without_a_usable_file_are_told(
 def test_what_others_asked_of_indexes_that_are_not_there_is_left_out(
     cli: Cli, data: Path, site: str
 ) -> None:
-    host = kind_of_host(agent().encode())
-    assert host is not None
-    sightings_of(data).add({Sight(MISSING, "root/nothing/flask", host): 1}, date(2026, 11, 22))
+    learn(data, MISSING, "flask", index="root/nothing")
     assert maybe(written(cli, site)) == []
+
+
+def test_what_a_mirror_has_shown_is_not_asked_for_but_what_it_lacked(
+    cli: Cli, data: Path, site: str
+) -> None:
+    learn(data, READ, "django", index="root/pypi")
+    learn(data, MISSING, "flask", index="root/pypi")
+    assert maybe(written(cli, site)) == ["flask"]
 
 
 def test_targets_that_were_seen_are_asked_for_if_there_is_no_list_or_somebody_says_so(
