@@ -1,7 +1,7 @@
 """How verbs that work on a server directory get at it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import click
 
 from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.options import require_owner, this_command
+from simpleindex.config import Config
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import Index, MirrorSettings, StageSettings
 from simpleindex_storage.names import IndexName, owner_of
@@ -36,6 +37,15 @@ def require_ours(root: Path) -> None:
                 "it anew"
             )
         raise _no_directory(root)
+
+
+def named_or_ours(named: Path | None, name: str, config: Callable[[], Config]) -> Path:
+    """The file that somebody has named, or else that of this name in the server directory."""
+    if named is not None:
+        return named
+    root = config().serverdir
+    require_ours(root)
+    return root / name
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from simpleindex.cli.directory import require_ours
+from simpleindex.cli.directory import named_or_ours
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.gap.learned import Seen, by_name, read_learned
@@ -233,11 +233,7 @@ def _chosen(
 
 
 def _path(targets_file: Path | None, config_file: Path | None, flags: dict[str, object]) -> Path:
-    if targets_file is not None:
-        return targets_file
-    root = config_from(config_file, flags).serverdir
-    require_ours(root)
-    return root / FILE_NAME
+    return named_or_ours(targets_file, FILE_NAME, lambda: config_from(config_file, flags))
 
 
 def _document(target: Target) -> JsonValue:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import click
 
 from simpleindex.cli.bundle.given import keys_option
-from simpleindex.cli.directory import require_ours
+from simpleindex.cli.directory import named_or_ours
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.gap.bundle.trusted_keys import (
@@ -101,11 +101,7 @@ def remove(
 
 
 def _path(keys_file: Path | None, config_file: Path | None, flags: dict[str, object]) -> Path:
-    if keys_file is not None:
-        return keys_file
-    root = config_from(config_file, flags).serverdir
-    require_ours(root)
-    return root / FILE_NAME
+    return named_or_ours(keys_file, FILE_NAME, lambda: config_from(config_file, flags))
 
 
 def _document(key: TrustedKey) -> JsonValue:

@@ -4,16 +4,15 @@ A small file in the server directory (`wanted.json`), and part of backups. It ca
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from simpleindex.gap.fields import parse_fields
+from simpleindex.gap.small_files import alone, read_bytes_if_there
 from simpleindex.gap.wishes import Line, parse_line
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.locks import FileLock
 from simpleindex_storage.names import ProjectName, parse_project_name
 
 FILE_NAME = "wanted.json"
@@ -65,14 +64,9 @@ def wanted_line(text: str) -> Line:
 def read_decisions(serverdir: Path) -> Decisions:
     """What was decided; nothing if there is no file. Raises Refused, Unavailable."""
     path = serverdir / FILE_NAME
-    with unavailable_on_failure(f"{path} cannot be read"):
-        try:
-            with path.open("rb") as file:
-                content = file.read(_BYTES_MAX + 1)
-        except FileNotFoundError:
-            return Decisions()
-    if len(content) > _BYTES_MAX:
-        raise Refused(str(path), f"it has over {_BYTES_MAX} bytes")
+    content = read_bytes_if_there(path, _BYTES_MAX)
+    if content is None:
+        return Decisions()
     fields = parse_fields(content, str(path))
     unknown = sorted(set(fields.document) - {"wanted", "ignored"})
     if unknown:
@@ -90,7 +84,7 @@ def change_decisions(serverdir: Path, change: Callable[[Decisions], Decisions]) 
     raises: then nothing has changed.
     """
     path = serverdir / FILE_NAME
-    with _alone(path):
+    with alone(path):
         before = read_decisions(serverdir)
         after = change(before)
         if max(len(after.wanted), len(after.ignored)) > _ENTRIES_MAX:
@@ -104,14 +98,3 @@ def change_decisions(serverdir: Path, change: Callable[[Decisions], Decisions]) 
             with unavailable_on_failure(f"{path} cannot be written"):
                 write_file(path, content, mode=_MODE)
     return after
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with unavailable_on_failure(f"{path} cannot be written"):
-        lock = FileLock(path.with_name(f"{path.name}.lock"))
-    try:
-        with lock.held():
-            yield
-    finally:
-        lock.close()

@@ -37,7 +37,31 @@ class Layer:
         self._below.expect_described(file)
 
 
-class UploadedBefore(Layer):
+class _OtherPages(Layer):
+    """Changes what the pages of projects say; each is changed once. May be used from any thread."""
+
+    def __init__(self, below: Source) -> None:
+        super().__init__(below)
+        self._known: dict[ProjectName, Releases] = {}
+        self._lock = Lock()
+
+    def releases(self, project: ProjectName) -> Releases | None:
+        """A project as it is to be seen; None: there is none. Raises SourceTrouble."""
+        with self._lock:
+            known = self._known.get(project)
+        if known is not None:
+            return known
+        changed = self._changed(project, self._below.releases(project))
+        if changed is not None:
+            with self._lock:
+                self._known[project] = changed
+        return changed
+
+    def _changed(self, project: ProjectName, found: Releases | None) -> Releases | None:
+        raise NotImplementedError
+
+
+class UploadedBefore(_OtherPages):
     """An index as it was at a time: without what was uploaded then or later, or nobody knows when.
 
     What was yanked or removed since then is not brought back; what only a site has, stays.
@@ -48,26 +72,15 @@ class UploadedBefore(Layer):
         self.undated: set[ProjectName] = set()
         """Projects with files of which nobody knows when they came."""
         self._time = time
-        self._known: dict[ProjectName, Releases] = {}
-        self._lock = Lock()
 
-    def releases(self, project: ProjectName) -> Releases | None:
-        """As of that time."""
-        with self._lock:
-            known = self._known.get(project)
-        if known is not None:
-            return known
-        found = self._below.releases(project)
+    def _changed(self, project: ProjectName, found: Releases | None) -> Releases | None:
         if found is None:
             return None
         files = {
             version: tuple(file for file in some if self._is_old(file))
             for version, some in found.files.items()
         }
-        old = Releases(project, {version: some for version, some in files.items() if some})
-        with self._lock:
-            self._known[project] = old
-        return old
+        return Releases(project, {version: some for version, some in files.items() if some})
 
     def _is_old(self, file: PageFile) -> bool:
         if is_private(file):
@@ -103,22 +116,14 @@ class Proven(Layer):
             super().expect_described(file)
 
 
-class WithPrivate(Layer):
+class WithPrivate(_OtherPages):
     """An index, and beside it files that only the site has: nothing is known but their names."""
 
     def __init__(self, below: Source, filenames: Mapping[ProjectName, Sequence[str]]) -> None:
         super().__init__(below)
         self._filenames = filenames
-        self._known: dict[ProjectName, Releases] = {}
-        self._lock = Lock()
 
-    def releases(self, project: ProjectName) -> Releases | None:
-        """What the index has of a project, and what the site alone has."""
-        with self._lock:
-            known = self._known.get(project)
-        if known is not None:
-            return known
-        found = self._below.releases(project)
+    def _changed(self, project: ProjectName, found: Releases | None) -> Releases | None:
         there = [] if found is None else [file for some in found.files.values() for file in some]
         names = {file.filename for file in there}
         private = [
@@ -126,12 +131,7 @@ class WithPrivate(Layer):
             for name in self._filenames.get(project, ())
             if name not in names
         ]
-        if not private:
-            return found
-        both = releases_of(project, [*there, *private])
-        with self._lock:
-            self._known[project] = both
-        return both
+        return releases_of(project, [*there, *private]) if private else found
 
     def described(self, file: PageFile) -> Described:
         """Of what only the site has: that it needs nothing, which nobody knows."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from simpleindex.gap.locked_file import alone
+from simpleindex.gap.small_files import alone, read_bytes_if_there
 from simpleindex.gap.targets import Target, dump_target, load_target
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused
@@ -26,14 +26,9 @@ def read_targets(path: Path) -> tuple[Target, ...]:
 
     An entry is a record or just a name.
     """
-    with unavailable_on_failure(f"{path} cannot be read"):
-        try:
-            with path.open("rb") as file:
-                content = file.read(_BYTES_MAX + 1)
-        except FileNotFoundError:
-            return ()
-    if len(content) > _BYTES_MAX:
-        raise Refused(str(path), f"a list of targets has {_BYTES_MAX} bytes at the most")
+    content = read_bytes_if_there(path, _BYTES_MAX)
+    if content is None:
+        return ()
     targets = parse_targets(content, str(path))
     names = [target.name for target in targets]
     for name in names:

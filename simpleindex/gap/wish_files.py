@@ -5,8 +5,8 @@ As with pip, a name in a file is relative to that file.
 
 from pathlib import Path
 
+from simpleindex.gap.small_files import read_bytes
 from simpleindex.gap.wishes import LinesRead, read_lines
-from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused
 
 DEPTH_MAX = 10
@@ -20,15 +20,6 @@ def read_wish_file(path: Path) -> LinesRead:
     Raises Refused, Unavailable, also for those.
     """
     return _Reading().file(path, ())
-
-
-def read_bytes(path: Path, bytes_max: int) -> bytes:
-    """A file that is not too large. Raises Refused, Unavailable."""
-    with unavailable_on_failure(f"{path} cannot be read"), path.open("rb") as file:
-        content = file.read(bytes_max + 1)
-    if len(content) > bytes_max:
-        raise Refused(str(path), f"it has over {bytes_max} bytes")
-    return content
 
 
 class _Reading:

@@ -23,9 +23,9 @@ from simpleindex.gap.bundle.sent import FILE_NAME as SENT
 from simpleindex.gap.bundle.sent import Sent, add_sent
 from simpleindex.gap.bundle.signatures import sign_with
 from simpleindex.gap.bundle.writing import Sign, Written, write_bundle
+from simpleindex.gap.small_files import read_bytes
 from simpleindex.gap.source import open_source, usual_url
 from simpleindex.gap.target_file import FILE_NAME as TARGETS
-from simpleindex.gap.wish_files import read_bytes
 from simpleindex.version import __version__
 from simpleindex_storage.model import JsonValue
 

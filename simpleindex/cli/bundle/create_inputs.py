@@ -15,9 +15,10 @@ from simpleindex.gap.bundle.sdists import Policy
 from simpleindex.gap.bundle.sent import find_sent, read_sent
 from simpleindex.gap.locks import LOCK_BYTES_MAX, read_pylock, read_uv_lock
 from simpleindex.gap.request import REQUEST_BYTES_MAX, Held, Request, parse_request
+from simpleindex.gap.small_files import read_bytes
 from simpleindex.gap.target_file import read_targets
 from simpleindex.gap.targets import Target, parse_target
-from simpleindex.gap.wish_files import read_bytes, read_wish_file
+from simpleindex.gap.wish_files import read_wish_file
 from simpleindex.gap.wishes import Line, LinesRead, parse_line, read_lines
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.names import ProjectName, parse_project_name

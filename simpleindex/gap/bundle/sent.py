@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simpleindex.gap.bundle.manifest import FILES_MAX
 from simpleindex.gap.fields import Fields, parse_fields, time_text
+from simpleindex.gap.small_files import read_bytes_if_there
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import NotStored, Refused
 from simpleindex_storage.model import JsonValue
@@ -37,14 +38,9 @@ class Sent:
 
 def read_sent(path: Path) -> tuple[Sent, ...]:
     """What was sent, the oldest first; nothing if there is no file. Raises Refused, Unavailable."""
-    with unavailable_on_failure(f"{path} cannot be read"):
-        try:
-            with path.open("rb") as file:
-                raw = file.read(_BYTES_MAX + 1)
-        except FileNotFoundError:
-            return ()
-    if len(raw) > _BYTES_MAX:
-        raise Refused(str(path), f"it has over {_BYTES_MAX} bytes")
+    raw = read_bytes_if_there(path, _BYTES_MAX)
+    if raw is None:
+        return ()
     fields = parse_fields(raw, str(path))
     if fields.number("format", least=1) > _FORMAT:
         raise Refused(str(path), "it is of a newer simpleindex-server")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simpleindex.gap.bundle.verify import NAMESPACE, fingerprint, key_bytes
-from simpleindex.gap.locked_file import alone
+from simpleindex.gap.small_files import alone, read_bytes_if_there
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused
 
@@ -47,12 +47,9 @@ class TrustedKey:
 
 def read_trusted(path: Path) -> tuple[TrustedKey, ...]:
     """The keys of a file, in its order; none if there is no file. Raises Refused, Unavailable."""
-    with unavailable_on_failure(f"{path} cannot be read"):
-        try:
-            with path.open("rb") as file:
-                content = file.read(_BYTES_MAX + 1)
-        except FileNotFoundError:
-            return ()
+    content = read_bytes_if_there(path, _BYTES_MAX)
+    if content is None:
+        return ()
     keys = []
     for number, line in enumerate(_text(content, str(path)).splitlines(), 1):
         plain = line.strip()
