@@ -39,6 +39,7 @@ from simpleindex.gap.bundle.stored_zip import (
 from simpleindex.gap.bundle.volumes import (
     SIGNATURE,
     SIGNATURE_BYTES_MAX,
+    VOLUMES_MAX,
     contradiction,
     members_of,
 )
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 _THREADS_MAX = 8
 _FAULTS_MAX = 1000
-_VOLUMES_MAX = 1000
 
 _LEFT_BY_DESKTOPS = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.*", re.IGNORECASE)
 _AGAIN = "copy the bundle again"
@@ -128,8 +128,8 @@ def open_bundle(path: Path, *more: Path) -> Bundle:
     Volumes that are missing are no fault: the manifest tells of them.
     """
     paths = dict.fromkeys((path, *more))
-    if len(paths) > _VOLUMES_MAX:
-        raise Refused(str(path), f"{_VOLUMES_MAX} volumes are read at once at the most")
+    if len(paths) > VOLUMES_MAX:
+        raise Refused(str(path), f"{VOLUMES_MAX} volumes are read at once at the most")
     volumes = [_open_volume(each) for each in paths]
     subject = str(path) if len(volumes) == 1 else f"{path} and the other volumes"
     if len(volumes) > 1:

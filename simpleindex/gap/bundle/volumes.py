@@ -22,6 +22,9 @@ from simpleindex_storage.errors import Refused
 SIGNATURE = "manifest.json.sig"
 SIGNATURE_BYTES_MAX = 4 << 10
 
+VOLUMES_MAX = 1000
+"""That are written, and read together."""
+
 FAT32_BYTES_MAX = (4 << 30) - 1
 """The largest file that most sticks take."""
 
@@ -174,9 +177,11 @@ def _groups(
             rooms.append(room)
         groups[place].append(file)
         rooms[place] -= needed
-    if len(groups) > PARTS_MAX:
+    if len(groups) > VOLUMES_MAX:
         raise Refused(
-            f"volumes of {max_bytes} bytes", f"{len(groups)} are too many; allow larger ones"
+            f"volumes of {max_bytes} bytes",
+            f"{len(groups)} of them would be needed, and {VOLUMES_MAX} are the most; allow larger "
+            "ones",
         )
     return groups
 

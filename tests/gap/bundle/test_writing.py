@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
+from simpleindex.gap.bundle import volumes
 from simpleindex.gap.bundle.manifest import (
     MEMBER,
     BundledFile,
@@ -167,6 +168,15 @@ def test_a_file_that_is_larger_than_a_volume_is_named(tmp_path: Path) -> None:
 def test_a_volume_has_to_have_room_for_the_list(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"volumes of 500 bytes: .* allow larger ones"):
         a_bundle(tmp_path / "b.zip", some_wheels(), max_bytes=500)
+
+
+def test_no_more_volumes_are_made_than_are_read_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(volumes, "VOLUMES_MAX", 2)
+    wheels = some_wheels(5, payload_bytes=40_000)
+    with pytest.raises(Refused, match="3 of them would be needed, and 2 are the most"):
+        a_bundle(tmp_path / "b.zip", wheels, max_bytes=130_000)
 
 
 def test_a_folder_is_not_written_in_volumes(tmp_path: Path) -> None:
