@@ -98,7 +98,8 @@ def test_a_digest_that_was_told_by_voice_is_compared(cli: Cli, fine: Path) -> No
     cli.must("bundle", "verify", fine, f"--expect={digest.lower().replace('-', ' ')}")
     called = cli("bundle", "verify", fine, "--expect=00000-00000-00000-00000")
     assert (called.exit_code, called.err) == (2, "")
-    assert f"refused  {fine}: its digest is {digest}, which is not what is expected" in called.out
+    why = f"{fine}: its digest is {digest}, and that is not what is expected"
+    assert f"refused  {why}\n" in called.out
 
 
 def test_who_signed_is_told_and_what_is_required_is_kept(

@@ -15,9 +15,15 @@ from simpleindex.cli.directory import index_to_make, open_as_owner
 from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import json_option, say, tell
 from simpleindex.config import Config
-from simpleindex.gap.bundle.asking import check_digests, request_for, root_sets
+from simpleindex.gap.bundle.asking import request_for, root_sets
 from simpleindex.gap.bundle.loads import Load, opened_load
-from simpleindex.gap.bundle.signatures import Signer, Standing, check_signer, signer_of
+from simpleindex.gap.bundle.signatures import (
+    Signer,
+    Standing,
+    check_digests,
+    check_signer,
+    signer_of,
+)
 from simpleindex.gap.bundle.taking import Taking, Wanted, check_room
 from simpleindex.gap.bundle.trusted_keys import FILE_NAME as TRUSTED_KEYS
 from simpleindex.gap.bundle.trusted_keys import read_trusted

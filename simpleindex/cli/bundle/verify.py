@@ -58,8 +58,7 @@ def command(
     faults = _faults(bundle)
     refusal = None
     try:
-        if expect:
-            check_digests(bundle, expect)
+        check_digests([bundle], expect)
         check_signer(bundle, signer, trusted, is_required=config.require_signature)
     except Refused as refused:
         refusal = as_typed(str(refused))

@@ -1,42 +1,19 @@
 """What is asked of bundles before they are taken in, and what is asked for if files are missing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 
 from simpleindex.gap.bundle.loads import Load
 from simpleindex.gap.bundle.manifest import stamp
-from simpleindex.gap.bundle.reading import Bundle
 from simpleindex.gap.bundle.site_ledger import RootSet
 from simpleindex.gap.bundle.taking import searched_indexes
 from simpleindex.gap.request import Held, Request
-from simpleindex_storage.errors import Refused
 from simpleindex_storage.names import IndexName
 from simpleindex_storage.store import Store
 
 Each = TypeVar("Each")
 
-_HEARD_AS = str.maketrans("ILO", "110")
-"""No digest has these letters: who hears one means the digit."""
 _PREFIX_DIGITS = 16
-
-
-def check_digests(bundles: Sequence[Bundle], expected: Sequence[str]) -> None:
-    """Refuse bundles of which not each volume has an expected digest; none expected: all will do.
-
-    Spaces, dashes and capitals do not matter.
-    """
-    if not expected:
-        return
-    wanted = {_plain(digest) for digest in expected}
-    if not bundles:
-        raise Refused("digest", "packages without a manifest have none that could be expected")
-    for bundle in bundles:
-        for volume in bundle.volumes:
-            if _plain(volume.digest) not in wanted:
-                raise Refused(
-                    str(volume.path),
-                    f"its digest is {volume.digest}, and that is not what is expected",
-                )
 
 
 def root_sets(load: Load) -> tuple[RootSet, ...]:
@@ -66,11 +43,6 @@ def request_for(store: Store, load: Load, index: IndexName) -> Request:
         constraints=_once(line for it in manifests for line in it.constraints),
         have=tuple(Held(file.sha256[:_PREFIX_DIGITS], file.filename) for file in files),
     )
-
-
-def _plain(digest: str) -> str:
-    letters = "".join(letter for letter in digest.upper() if letter.isalnum())
-    return letters.translate(_HEARD_AS)
 
 
 def _once(found: Iterable[Each]) -> tuple[Each, ...]:

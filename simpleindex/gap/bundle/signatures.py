@@ -19,6 +19,9 @@ from simpleindex.gap.bundle.verify import NAMESPACE, fingerprint, signed_by
 from simpleindex.gap.bundle.writing import Sign
 from simpleindex_storage.errors import Refused, Unavailable
 
+_HEARD_AS = str.maketrans("ILO", "110")
+"""No digest has these letters: who hears one means the digit."""
+
 
 class Standing(StrEnum):
     """What is known of who made a bundle."""
@@ -116,18 +119,27 @@ def check_signer(
         )
 
 
-def check_digests(bundle: Bundle, expected: Collection[str]) -> None:
-    """Refuse a bundle if the digest of any of its volumes is not among these.
+def check_digests(bundles: Sequence[Bundle], expected: Collection[str]) -> None:
+    """Refuse bundles of which not each volume has an expected digest; none expected: all will do.
 
-    People have heard and typed them: neither the lines in them nor small letters matter.
+    People have heard and typed them: spaces, dashes and capitals do not matter.
     """
-    typed = {"".join(filter(str.isalnum, each)).upper() for each in expected}
-    for volume in bundle.volumes:
-        if volume.digest.replace("-", "") not in typed:
-            raise Refused(
-                str(volume.path),
-                f"its digest is {volume.digest}, which is not what is expected; do not use it",
-            )
+    if not expected:
+        return
+    wanted = {_plain(digest) for digest in expected}
+    if not bundles:
+        raise Refused("digest", "packages without a manifest have none that could be expected")
+    for bundle in bundles:
+        for volume in bundle.volumes:
+            if _plain(volume.digest) not in wanted:
+                raise Refused(
+                    str(volume.path),
+                    f"its digest is {volume.digest}, and that is not what is expected",
+                )
+
+
+def _plain(digest: str) -> str:
+    return "".join(filter(str.isalnum, digest.upper())).translate(_HEARD_AS)
 
 
 def _key_of(volume: Volume) -> bytes | None:
