@@ -46,7 +46,7 @@ class Asked:
     serverdir: Path
     index_text: str
     target_names: tuple[str, ...]
-    """None: all that are known."""
+    """Without any: those of the list, or else of the bundles that were taken in."""
     requirements: tuple[Path, ...]
     constraints: tuple[Path, ...]
     project_names: tuple[str, ...]

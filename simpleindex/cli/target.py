@@ -140,6 +140,12 @@ def list_(
         lines += [row, *(f"  {note}" for note in _notes(target))]
     if not targets:
         lines = ["there is no target yet; `target add --help` tells how to name one"]
+    if targets_file is None:
+        learned = _learned(None, config_file, flags)
+        new = len(_chosen(learned, (), {target.name for target in targets}))
+        if new:
+            count = count_text(new, "other was", "others were")
+            lines.append(f"{count} told by installers; `target list --learned` tells which")
     tell([_document(target) for target in targets], lines, as_json=as_json)
 
 

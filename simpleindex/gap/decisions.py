@@ -58,6 +58,8 @@ def wanted_line(text: str) -> Line:
     line = parse_line(text)
     if line.requirement is None:
         raise Refused(f"requirement {text[:80]!r}", line.refusal or "it cannot be read")
+    if line.text != text.strip():  # which shows only the beginning of a long one
+        raise Refused(f"requirement {text[:80]!r}", "it has over 200 characters")
     return line
 
 

@@ -166,6 +166,9 @@ OFTEN, ONCE = "3.8.18-manylinux_2_36_x86_64", "3.8.18-manylinux_2_39_x86_64"
 
 def test_learned_targets_are_listed_with_how_often_they_were_seen(cli: Cli, learned: str) -> None:
     cli.must("target", "add", ONCE, learned)
+    assert cli.must("target", "list", learned).splitlines()[-1] == (
+        "1 other was told by installers; `target list --learned` tells which"
+    )
     often, once = cli.must("target", "list", "--learned", learned).splitlines()
     assert re.split("  +", often) == [
         OFTEN,

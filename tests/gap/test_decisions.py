@@ -70,7 +70,17 @@ def test_a_file_that_makes_no_sense_is_refused(content: str, tmp_path: Path) -> 
         read_decisions(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "-e .", "demo @ https://x/y.whl", "a b", "-r other.txt"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-e .",
+        "demo @ https://x/y.whl",
+        "a b",
+        "-r other.txt",
+        "demo" + ",".join(f"!=1.{number}" for number in range(100)),
+    ],
+)
 def test_only_what_an_index_can_have_can_be_wanted(text: str) -> None:
     with pytest.raises(Refused):
         wanted_line(text)
