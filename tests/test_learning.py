@@ -224,3 +224,22 @@ def test_what_others_have_written_into_the_file_is_passed_over(folder: Path) -> 
     sightings_of(folder).add(dict.fromkeys(sights, 1), ONCE.last_day)
     learned = read_learned(folder)
     assert (learned.targets, learned.missing) == ((), ())
+
+
+def test_whoever_makes_up_hosts_and_names_fills_no_disk(folder: Path) -> None:
+    sightings = sightings_of(folder)
+    learner = Learner(sightings, lambda: NOW)
+    for _ in range(2):
+        learner.saw(PIP.encode(), "/root/local/+simple/flask/", is_found=False)
+        learner.write()
+    for some in range(8):
+        for number in range(1_000):
+            made_up = agent(cpu=f"z{some}-{number}").encode()
+            learner.saw(made_up, f"/root/x{number}/x{some}/", is_found=False)
+        learner.write()
+    kept = [each.sight for each in sightings.all()]
+    assert len([sight for sight in kept if sight.kind == HOST]) == 200
+    assert len([sight for sight in kept if sight.kind == MISSING]) == 5_000
+    assert (folder / FILE_NAME).stat().st_size < 10_000_000
+    # What was asked for twice on the same day stays before what was asked for once.
+    assert told(read_learned(folder)) == [("missing", "flask", "pip 23.0.1", 2)]
