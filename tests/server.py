@@ -127,6 +127,23 @@ def simpleindex(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "simpleindex", *arguments]
 
 
+def hearing_ctrl_c(*arguments: str) -> list[str]:
+    """As `simpleindex`, for a process that will be interrupted.
+
+    Shells let what they start in the background ignore that, and so do all that it starts.
+    """
+    return [sys.executable, "-c", _HEARS_CTRL_C, *arguments]
+
+
+_HEARS_CTRL_C = """\
+import signal, sys
+from simpleindex.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def clean_environment(**variables: str) -> dict[str, str]:
     """The environment without settings of installers, clients and servers, plus `variables`.
 

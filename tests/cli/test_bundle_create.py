@@ -31,7 +31,7 @@ from tests.gap.corpus import CORPUS, Offer, offer, publish, source_offer
 from tests.gap.interpreters import probed, python_of
 from tests.hostile.behaviours import Hang, HtmlOnly, NoRanges, SilentDrop, Status, WithBody
 from tests.hostile.upstream import Upstream, running_upstream
-from tests.server import running_server, server_environment, simpleindex
+from tests.server import hearing_ctrl_c, running_server, server_environment
 
 LINUX = "3.12.1-manylinux_2_17_x86_64"
 WINDOWS = "3.9.18-win_amd64"
@@ -811,7 +811,7 @@ def test_sizes_have_the_units_that_people_write(text: str, size_bytes: int) -> N
 
 
 def create_command(own: Desk, *arguments: str) -> list[str]:
-    return simpleindex(
+    return hearing_ctrl_c(
         "bundle", "create", *arguments, f"--target={LINUX}", f"--index-url={own.index.url}",
         f"--cache={own.folder / 'cache'}", "-o", str(own.bundle),
     )  # fmt: skip

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,7 +21,7 @@ from simpleindex_storage.records import time_text
 from tests.builders import a_wheel
 from tests.cli.commands import ROOT_PASSWORD, Cli
 from tests.cli.directories import make_unreadable
-from tests.server import server_environment, simpleindex
+from tests.server import hearing_ctrl_c, server_environment, simpleindex
 from tests.storage.stores import journal_of, send
 
 DEV = IndexName("root/dev")
@@ -237,8 +236,7 @@ def test_what_is_not_printable_does_not_reach_the_terminal(cli: Cli, data: Path)
 
 
 def test_what_is_done_is_told_as_it_is_done(cli: Cli, data: Path) -> None:
-    words = ["log", "--follow", "--json", "-n1", f"--serverdir={data}"]
-    command = [sys.executable, "-c", HEARS_CTRL_C, *words]
+    command = hearing_ctrl_c("log", "--follow", "--json", "-n1", f"--serverdir={data}")
     with (
         subprocess.Popen(
             command, stdout=subprocess.PIPE, env=server_environment(), text=True
@@ -256,16 +254,6 @@ def test_what_is_done_is_told_as_it_is_done(cli: Cli, data: Path) -> None:
         assert json.loads(following.stdout.readline())["serial"] == 11
         following.send_signal(signal.SIGINT)
         assert following.wait(WAIT_SECONDS_MAX) == 0
-
-
-HEARS_CTRL_C = """\
-import signal, sys
-from simpleindex.cli import main
-
-# Shells let what they start in the background ignore it, and so do all that it starts.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 @contextmanager
