@@ -13,11 +13,14 @@ from urllib.request import urlopen
 
 import pytest
 
+from simpleindex.cli.bundle import import_bundle
 from simpleindex.gap.bundle import taking
 from simpleindex.gap.bundle.manifest import AssumedFile, Notice, stamp
 from simpleindex.gap.bundle.signatures import sign_with
+from simpleindex.gap.closure import Standing
 from simpleindex.gap.request import parse_request
 from simpleindex.gap.targets import parse_target
+from simpleindex_storage.errors import Unavailable
 from simpleindex_storage.model import DistFile
 from simpleindex_storage.names import IndexName, parse_filename
 from tests.builders import BuiltFile, a_wheel, a_zip, an_egg, an_sdist
@@ -641,6 +644,26 @@ def test_how_targets_stand_is_told_as_it_was_and_is(cli: Cli, data: Path, tmp_pa
     assert [unmet["line"] for unmet in windows["unmet"]] == ["native"]
     assert (linux["met_before"], linux["met"], linux["unmet"]) == (1, 2, [])
     assert take(cli, data, path, "--no-check").exit_code == 0
+
+
+def test_trouble_after_all_was_taken_in_does_not_look_as_if_nothing_was(
+    cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = a_bundle_of(tmp_path, DEMO, roots=("demo",))
+    asked: list[object] = []
+
+    def fail_the_second_time(*arguments: object) -> tuple[Standing, ...]:
+        asked.append(arguments)
+        if len(asked) == 2:
+            raise Unavailable("the disk fails")
+        return ()
+
+    monkeypatch.setattr(import_bundle, "standings", fail_the_second_time)
+    told = must_take(cli, data, path)
+    assert (told["serial"], told["added"], told["targets"]) == (1, [DEMO.filename], [])
+    assert told["trouble"] == "how targets stand now cannot be told: the disk fails"
+    asked.clear()
+    assert "note     how targets stand now cannot be told" in take(cli, data, path).out
 
 
 def test_packages_of_ones_own_that_get_company_of_the_same_name_are_told(

@@ -30,7 +30,7 @@ from simpleindex.gap.bundle.trusted_keys import read_trusted
 from simpleindex.gap.bundle.verdicts import compare, standings
 from simpleindex.gap.request import dump_request
 from simpleindex_storage.durable import unavailable_on_failure, write_file
-from simpleindex_storage.errors import AlreadyStored, Damaged, NotStored, Refused
+from simpleindex_storage.errors import AlreadyStored, Damaged, NotStored, Refused, StoreError
 from simpleindex_storage.names import parse_index_name
 from simpleindex_storage.opening import utc_now
 
@@ -168,7 +168,10 @@ def _take(
         sets = root_sets(taking.load) if checks_targets else ()
         before = standings(taking.store, taking.wanted.index, sets)
         told = replace(told, done=taking.take_in(plan, staged))
-    after = standings(taking.store, taking.wanted.index, sets)
+    try:
+        after = standings(taking.store, taking.wanted.index, sets)
+    except StoreError as error:  # which must not look as if nothing had been taken in
+        return replace(told, trouble=f"how targets stand now cannot be told: {error}")
     return replace(told, comparisons=compare(before, after))
 
 

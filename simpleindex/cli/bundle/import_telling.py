@@ -25,6 +25,8 @@ class Told:
     comparisons: tuple[Comparison, ...] = ()
     faults: tuple[str, ...] = ()
     """Why nothing was."""
+    trouble: str | None = None
+    """What went wrong when all was in already."""
 
     @property
     def digests(self) -> list[str]:
@@ -105,6 +107,7 @@ def document(told: Told) -> JsonValue:
         "yanked": [file.filename for file in done.yanked],
         "not_yanked": [notice.name.text for notice in done.left_unyanked],
         "targets": [comparison_document(each) for each in told.comparisons],
+        "trouble": told.trouble,
     }
 
 
@@ -148,6 +151,8 @@ def _done_lines(told: Told, done: Done) -> Iterator[str]:
     )
     yield from (f"note     volumes still to come: {each}" for each in told.plan.missing_volumes)
     yield from comparison_lines(told.comparisons)
+    if told.trouble is not None:
+        yield f"note     {told.trouble}"
     if done.serial is None:
         yield "all of it had been taken in before; nothing has changed"
     else:
