@@ -103,6 +103,32 @@ def test_what_was_assumed_from_another_index_stays_in_the_base(
     assert stored(data, "root/apart") == contents(DEMO)
 
 
+def test_what_stayed_for_another_import_goes_with_that(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, HELD, DEMO, OTHER))
+    must_take(cli, data, a_bundle_of(tmp_path, NEEDY, name="second", assumes=(assumed(HELD),)))
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, name="third", roots=("demo",)))
+    must_undo(cli, data, "1")
+    assert must_undo(cli, data, "2")["removed"] == [NEEDY.filename, HELD.filename]
+    assert must_undo(cli, data, "3")["removed"] == [DEMO.filename]
+    assert stored(data) == {}
+
+
+def test_what_somebody_has_put_in_again_stays(cli: Cli, data: Path, tmp_path: Path) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, OTHER))
+    cli.must("remove", "demo", "--force", f"--serverdir={data}")
+    cli.must("add", str(DEMO.save(tmp_path)), f"--serverdir={data}")
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, HELD, name="second"))
+    told = must_undo(cli, data, "1")
+    assert told["removed"] == [OTHER.filename]
+    assert told["kept"] == [
+        {"filename": DEMO.filename, "why": "it was removed and put in again since"}
+    ]
+    assert must_undo(cli, data, "last")["removed"] == [HELD.filename]
+    assert stored(data) == contents(DEMO)
+
+
 def test_volumes_are_undone_one_by_one(cli: Cli, data: Path, tmp_path: Path) -> None:
     must_take(cli, data, a_bundle_of(tmp_path, DEMO))
     must_take(cli, data, a_bundle_of(tmp_path, OTHER, name="second"))

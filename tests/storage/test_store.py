@@ -236,6 +236,18 @@ def test_if_what_comes_with_an_import_fails_nothing_was_done(tmp_path: Path) -> 
             assert seen.deliveries() == ()
 
 
+def test_all_that_would_be_refused_of_an_import_is_told_at_once(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store, ExitStack() as drafts:
+        send(store, a_changed_wheel())
+        checked = check_all(store, drafts, a_wheel(), an_egg("old"), a_wheel("fine"))
+        taken, odd = store.objections(checked)
+        assert isinstance(taken, AlreadyStored)
+        assert isinstance(odd, Refused)
+        assert "it is an egg" in str(odd)
+        assert store.objections(check_all(store, drafts, a_wheel("fine"))) == []
+        assert serial_of(store.catalog) == 1
+
+
 def test_an_import_of_nothing_is_nothing(tmp_path: Path) -> None:
     with a_store(tmp_path) as store:
         assert store.admit([], by=Actor("root")) == ()

@@ -57,9 +57,9 @@ def import_of(seen: Snapshot, serial: int | None) -> Import:
 def undo(store: Store, serial: int, *, by: Actor) -> Undone:
     """Remove what an import added, and take back what it yanked, in one change.
 
-    What other imports brought or assumed as well stays, and so does a file whose name has other
-    bytes by now. Raises NotStored, Refused, Unavailable: then nothing was done. Bytes are deleted
-    when the change is on the disk; what a crash keeps from it is deleted at the next start.
+    What other imports brought or assumed as well stays until they are undone; and what somebody
+    has put in since stays. Raises NotStored, Refused, Unavailable: then nothing was done. Bytes are
+    deleted when the change is on the disk; what a crash keeps from it is deleted at the next start.
     """
     undone = store.catalog.change(lambda change: _undo(change, serial), by=by, what=WHAT)
     store.sweep_if_possible()
@@ -78,14 +78,40 @@ def _undo(change: Change, serial: int) -> Undone:
             gone.append(added.filename)
         elif stored.sha256 != added.sha256:
             kept.append(Kept(added.filename, "it was replaced since, and has other bytes"))
+        elif not _came_with(stored, taken):
+            kept.append(Kept(added.filename, "it was removed and put in again since"))
         elif added.sha256 in needed:
             kept.append(Kept(added.filename, f"import {needed[added.sha256]} needs it, too"))
         else:
             upkeep.remove_file(change, stored)
             removed.append(stored)
+    for stored in _left_for(change, taken):
+        if stored.sha256 not in needed:
+            upkeep.remove_file(change, stored)
+            removed.append(stored)
     unyanked = tuple(_unyank(change, taken))
     change.undo_delivery(serial)
     return Undone(taken, tuple(removed), tuple(kept), tuple(gone), unyanked)
+
+
+def _came_with(stored: DistFile, taken: Import) -> bool:
+    """Whether a file is there since an import, and not since somebody put it in again."""
+    return any(entry.when == taken.taken_at for entry in stored.log)
+
+
+def _left_for(seen: Snapshot, taken: Import) -> Iterator[DistFile]:
+    """What imports added that were undone before, and what stayed for the sake of this one."""
+    needed = taken.brought | taken.assumed
+    for other in imports(seen):
+        if other.undone_serial is None or other.serial == taken.serial:
+            continue
+        for added in other.added:
+            if added.sha256 not in needed:
+                continue
+            stored = seen.file_named(other.index, parse_filename(added.filename).key)
+            is_same = stored is not None and stored.sha256 == added.sha256
+            if stored is not None and is_same and _came_with(stored, other):
+                yield stored
 
 
 def _needed_by_others(seen: Snapshot, taken: Import) -> Iterator[tuple[str, int]]:
