@@ -12,18 +12,22 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simpleindex.cli.bundle import create
 from simpleindex.gap.bundle.manifest import Manifest, Origin, stamp
 from simpleindex.gap.bundle.reading import open_bundle, verify_bundle
 from simpleindex.gap.bundle.signatures import Standing, signer_of
+from simpleindex.gap.pyz.building import MEMBER as SERVER
+from simpleindex.gap.pyz.building import server_pyz
 from simpleindex.gap.request import Held, Request, Wanted, dump_request
 from simpleindex.gap.targets import parse_target
+from simpleindex_storage.errors import NotStored
 from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
 from tests.cli.commands import Called, Cli
 from tests.clients.server_side import add
@@ -62,6 +66,7 @@ class Desk:
     cli: Cli
     folder: Path
     index: Upstream
+    brings_server: bool = False
 
     @property
     def bundle(self) -> Path:
@@ -80,6 +85,7 @@ class Desk:
         return self.cli(
             "bundle", "create", *arguments, *named, f"--index-url={self.index.url}",
             f"--cache={self.folder / 'cache'}", "-o", self.bundle,
+            *([] if self.brings_server else ["--without-server"]),
         )  # fmt: skip
 
     def must(self, *arguments: str | Path, exit_code: int = 0) -> Manifest:
@@ -720,12 +726,52 @@ def test_a_file_that_fits_in_no_volume_is_refused_before_it_is_fetched(own: Desk
     assert own.index.requests.count(".whl$") == 0
 
 
-def test_a_bundle_explains_itself_and_may_bring_a_server(desk: Desk) -> None:
+def test_a_bundle_explains_itself(desk: Desk) -> None:
+    names = {extra.name for extra in desk.must("plain").extras}
+    assert {"verify.py", "README.txt"} <= names
+    assert SERVER not in names
+
+
+def test_a_bundle_for_a_site_of_which_nothing_is_known_brings_the_server(desk: Desk) -> None:
+    desk = replace(desk, brings_server=True)
+    full = desk.must("plain")
+    assert extra_of(full) == hashlib.sha256(server_pyz()).hexdigest()
+    request = desk.request(have=(Held("0" * 16, "other-1.0.tar.gz"),))
+    assert extra_of(desk.must("plain", f"--have={request}")) is None
+
+
+def test_a_server_that_is_named_is_in_it_whatever_the_site_has(desk: Desk) -> None:
     server = desk.write("any.pyz", "a server")
-    manifest = desk.must("plain", f"--with-server={server}")
-    inside = {extra.name: extra.sha256 for extra in manifest.extras}
-    assert {"verify.py", "README.txt", "server.pyz"} <= set(inside)
-    assert inside["server.pyz"] == hashlib.sha256(b"a server").hexdigest()
+    request = desk.request(have=(Held("0" * 16, "other-1.0.tar.gz"),))
+    desk = replace(desk, brings_server=True)
+    manifest = desk.must("plain", f"--have={request}", f"--with-server={server}")
+    assert extra_of(manifest) == hashlib.sha256(b"a server").hexdigest()
+    assert (
+        "exclude" in desk.create("plain", f"--with-server={server}", "--without-server").complaint
+    )
+
+
+def test_where_there_is_no_room_for_a_server_that_is_told(desk: Desk) -> None:
+    desk = replace(desk, brings_server=True)
+    told = desk.told("plain", "--max-size=200K")
+    assert any("--max-size is too small" in note for note in told["notes"])
+    assert extra_of(desk.written) is None
+
+
+def test_where_no_server_can_be_made_that_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> bytes:
+        raise NotStored("list of files of click")
+
+    monkeypatch.setattr(create, "server_pyz", fail)
+    told = replace(desk, brings_server=True).told("plain")
+    assert "none can be made of this program: there is no list" in str(told["notes"])
+    assert extra_of(desk.written) is None
+
+
+def extra_of(manifest: Manifest) -> str | None:
+    return next((extra.sha256 for extra in manifest.extras if extra.name == SERVER), None)
 
 
 def test_it_is_signed_by_a_key_of_ssh(desk: Desk) -> None:
@@ -793,7 +839,7 @@ def test_an_index_of_ours_serves_as_well(cli: Cli, wheelhouse: Path, tmp_path: P
         url = f"{server.url}/root/local/+simple/"
         cli.must(
             "bundle", "create", "art", f"--index-url={url}", f"--target={LINUX}",
-            f"--cache={tmp_path / 'cache'}", "-o", tmp_path / "site.zip",
+            f"--cache={tmp_path / 'cache'}", "-o", tmp_path / "site.zip", "--without-server",
         )  # fmt: skip
     manifest = open_bundle(tmp_path / "site.zip").manifest
     assert {file.name.project for file in manifest.files} == {"art", "lib", "pip"}
@@ -813,7 +859,7 @@ def test_sizes_have_the_units_that_people_write(text: str, size_bytes: int) -> N
 def create_command(own: Desk, *arguments: str) -> list[str]:
     return hearing_ctrl_c(
         "bundle", "create", *arguments, f"--target={LINUX}", f"--index-url={own.index.url}",
-        f"--cache={own.folder / 'cache'}", "-o", str(own.bundle),
+        f"--cache={own.folder / 'cache'}", "-o", str(own.bundle), "--without-server",
     )  # fmt: skip
 
 

@@ -23,10 +23,13 @@ from simpleindex.gap.bundle.sent import FILE_NAME as SENT
 from simpleindex.gap.bundle.sent import Sent, add_sent
 from simpleindex.gap.bundle.signatures import sign_with
 from simpleindex.gap.bundle.writing import Sign, Written, write_bundle
+from simpleindex.gap.pyz.building import MEMBER as SERVER
+from simpleindex.gap.pyz.building import server_pyz
 from simpleindex.gap.small_files import read_bytes
 from simpleindex.gap.source import open_source, usual_url
 from simpleindex.gap.target_file import FILE_NAME as TARGETS
 from simpleindex.version import __version__
+from simpleindex_storage.errors import Damaged, NotStored, Refused
 from simpleindex_storage.model import JsonValue
 
 INCOMPLETE = 3
@@ -161,8 +164,10 @@ class _Output:
     "server",
     type=_THERE,
     metavar="PYZ",
-    help="Put this server.pyz in, for a site that has no server yet.",
+    help="Put this server.pyz in, for a site that has no server yet [default: this program, where "
+    "nothing is known of what the site has].",
 )
+@click.option("--without-server", is_flag=True, help="Put no server in.")
 @click.option(
     "-o",
     "--output",
@@ -193,6 +198,7 @@ def command(
     max_size: str | None,
     key: Path | None,
     server: Path | None,
+    without_server: bool,
     output: Path | None,
     dry_run: bool,
     strict: bool,
@@ -215,10 +221,22 @@ def command(
     told = read_order(Given(**given, ledger=where, usual_targets=config.serverdir / TARGETS))
     if output is None and not dry_run:
         raise click.UsageError("where to? Name the bundle with -o NAME.pkgbundle.zip")
-    to = None
+    if server is not None and without_server:
+        raise click.UsageError("--with-server and --without-server exclude each other")
+    to, notes = None, list(told.notes)
     if output is not None and not dry_run:
         sign = None if key is None else sign_with(key)
-        to = _Output(output, _bytes_max(max_size), _extras(server), sign)
+        max_bytes = _bytes_max(max_size)
+        extras = dict(papers())
+        if server is not None:
+            extras[SERVER] = read_bytes(server, _SERVER_BYTES_MAX)
+        elif not without_server and not told.order.holdings.is_known:
+            brought = _this_program(max_bytes)
+            if isinstance(brought, bytes):
+                extras[SERVER] = brought
+            else:
+                notes.append(brought)
+        to = _Output(output, max_bytes, extras, sign)
     with (
         open_cache(folder) as cache,
         open_source(
@@ -233,7 +251,7 @@ def command(
                 build_environment=_build_environment(index_url),
                 tell=(lambda line: None) if as_json else say,
             ),
-            notes=tuple(told.notes),
+            notes=tuple(notes),
             as_json=as_json,
             strict=strict,
         )
@@ -342,12 +360,15 @@ def _written_lines(written: tuple[Written, ...], contents: Contents, state: str)
     return [*lines, f"{line}; the stamp of the site is {state} then"]
 
 
-def _extras(server: Path | None) -> dict[str, bytes]:
-    """What explains a bundle, and what serves it. Raises Refused, Unavailable."""
-    extras = dict(papers())
-    if server is not None:
-        extras["server.pyz"] = read_bytes(server, _SERVER_BYTES_MAX)
-    return extras
+def _this_program(max_bytes: int | None) -> bytes | str:
+    """It as a `server.pyz`; or why there is none, which is told and keeps nobody from going on."""
+    try:
+        content = server_pyz()
+    except (NotStored, Refused, Damaged) as error:
+        return f"there is no {SERVER} in it, as none can be made of this program: {error}"
+    if max_bytes is not None and len(content) > max_bytes // 2:
+        return f"there is no {SERVER} in it, for which --max-size is too small"
+    return content
 
 
 def _bytes_max(max_size: str | None) -> int | None:
