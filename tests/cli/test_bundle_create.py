@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tarfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -728,8 +729,17 @@ def test_a_file_that_fits_in_no_volume_is_refused_before_it_is_fetched(own: Desk
 
 def test_a_bundle_explains_itself(desk: Desk) -> None:
     names = {extra.name for extra in desk.must("plain").extras}
-    assert {"verify.py", "README.txt"} <= names
+    assert {"verify.py", "README.txt", "report.txt"} <= names
     assert SERVER not in names
+
+
+def test_its_report_says_what_each_target_gets_and_lacks(desk: Desk) -> None:
+    desk.must("plain", "no-such-project", exit_code=3)
+    with zipfile.ZipFile(desk.bundle) as members:
+        report = members.read("report.txt").decode()
+    assert "NOT complete  1 of 2 lines" in report
+    assert "no-such-project: cannot be met" in report
+    assert "the index has no project no-such-project" in report
 
 
 def test_a_bundle_for_a_site_of_which_nothing_is_known_brings_the_server(desk: Desk) -> None:

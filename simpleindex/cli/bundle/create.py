@@ -290,7 +290,8 @@ class _Making:
                         say(line)
             if refusal is None:
                 contents = self.creation.contents(plan, datetime.now(UTC), _TOOL)
-                document |= self._written(contents, to, ledger)
+                report = "\n".join(plan_lines(plan, [])) + "\n"
+                document |= self._written(contents, report, to, ledger)
         lines = [f"refused, and nothing is written: {refusal}"] if refusal is not None else []
         tell({**document, **plan_document(plan)}, lines, as_json=self.as_json)
         if refusal is not None:
@@ -316,14 +317,16 @@ class _Making:
                 )
         return None
 
-    def _written(self, contents: Contents, to: _Output, ledger: Path) -> dict[str, JsonValue]:
+    def _written(
+        self, contents: Contents, report: str, to: _Output, ledger: Path
+    ) -> dict[str, JsonValue]:
         if not self.as_json:
             say(f"writing {to.path}")
         written = write_bundle(
             contents.manifest,
             lambda file: contents.paths[file.sha256].open("rb"),
             to.path,
-            extras=to.extras,
+            extras={**to.extras, "report.txt": report.encode()},
             max_bytes=to.max_bytes,
             sign=to.sign,
         )
