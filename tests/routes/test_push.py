@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -33,6 +33,7 @@ from simpleindex_storage.model import (
     Upload,
 )
 from simpleindex_storage.names import IndexName, UserName, parse_project_name
+from simpleindex_storage.ports import Arrival
 from simpleindex_storage.store import Store
 from simpleindex_storage.upkeep import mark_project, yank_release
 from tests.asgi import Answer
@@ -270,15 +271,14 @@ def test_a_full_disk_keeps_all_away(site: Site, monkeypatch: pytest.MonkeyPatch)
     indexes(site)
     site.add(WHEEL, SDIST)
     before = site.stored()
-    publish, calls = DiskFiles.publish, []
+    publish_all = DiskFiles.publish_all
 
-    def fail_at_the_second(*arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise Unavailable("the disk is full", full=True)
-        publish(*arguments)
+    def publish_the_first(files: DiskFiles, arrivals: Sequence[Arrival]) -> None:
+        assert len(arrivals) == 2
+        publish_all(files, arrivals[:1])
+        raise Unavailable("the disk is full", full=True)
 
-    monkeypatch.setattr(DiskFiles, "publish", fail_at_the_second)
+    monkeypatch.setattr(DiskFiles, "publish_all", publish_the_first)
     assert push(site).status == 507
     monkeypatch.undo()
     assert site.stored() == before
