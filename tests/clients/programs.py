@@ -70,6 +70,10 @@ class Terminal:
         return clean_environment(**look, **places, **quiet, **variables)
 
 
+_HOME = Path.home()
+"""As it was before any test changed it."""
+
+
 def program(name: str) -> Path:
     """A command of the environment that the tests run in."""
     path = shutil.which(name, path=str(Path(sys.executable).parent))
@@ -115,7 +119,7 @@ print([path for folder in folders for path in glob.glob(os.path.join(folder, pat
 
 
 def _interpreter_candidates(version: str) -> list[list[str]]:
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    root = Path(os.environ.get("PYENV_ROOT") or _HOME / ".pyenv")
     by_patch = sorted(root.glob(f"versions/{version}.*/bin/python"), key=_patch_version)
     installed = [[str(path)] for path in reversed(by_patch)]
     on_path = [[path] for path in [shutil.which(f"python{version}")] if path]
