@@ -163,8 +163,8 @@ def test_the_refusal_says_what_to_do() -> None:
     with pytest.raises(AddressRefused) as refused:
         of(addresses(found=["10.1.2.3"]), "packages.corp")
     assert str(refused.value) == (
-        "packages.corp is at the private address 10.1.2.3; if that is right, name it in the "
-        "setting private_upstreams"
+        "packages.corp is at the private address 10.1.2.3; if that is right, allow it with "
+        "--private-upstreams=packages.corp or the setting private_upstreams"
     )
     with pytest.raises(AddressRefused, match=r"^10\.1\.2\.3 is a private address; if"):
         of(addresses(), "10.1.2.3")

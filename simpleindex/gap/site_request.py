@@ -168,8 +168,7 @@ def _maybe(sources: Mapping[IndexName, OwnSource], learned: Learned) -> list[May
     """What installers could not use and cannot yet, what was asked for on the most days first."""
     lacking: dict[ProjectName, list[AskedFor]] = {}
     fittings: dict[tuple[IndexName, Target], Fitting] = {}
-    # A page that was read of an index with a mirror was the mirror's to tell.
-    read = (each for each in learned.read if not _has_mirrors(sources.get(each.index)))
+    read = (each for each in learned.read if _tells_something(each, sources.get(each.index)))
     for each in (*learned.missing, *read):
         if each.project in BOOTSTRAP_PROJECTS:
             continue  # each pip looks for a newer one of itself, and every bundle brings these
@@ -185,8 +184,13 @@ def _maybe(sources: Mapping[IndexName, OwnSource], learned: Learned) -> list[May
     return [Maybe(project, _why(asked, sources)) for project, asked in often_first]
 
 
-def _has_mirrors(source: OwnSource | None) -> bool:
-    return source is not None and bool(source.mirrors)
+def _tells_something(read: AskedFor, source: OwnSource | None) -> bool:
+    """Whether a page that was read may have had nothing for who read it.
+
+    That of an index with a mirror was the mirror's to tell; and who asks for what has been removed
+    since finds that it is not there.
+    """
+    return source is not None and not source.mirrors and bool(source.listed(read.project))
 
 
 def _can_use(source: OwnSource, fitting: Fitting, project: ProjectName) -> bool:

@@ -1,6 +1,6 @@
 """What a site wants of an index, as far as the index itself can tell."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from simpleindex.gap.bundle.site_ledger import RootSet, imports, latest_roots
@@ -31,15 +31,22 @@ class SiteRoots:
         One that no bundle was made for is asked for all of it.
         """
         own = [one for one in self.sets if target.name in {each.name for each in one.targets}]
-        wishes = (
-            Wishes(
-                tuple(map(parse_line, one.roots)),
+        return Roots(tuple(_wishes(own or self.sets)), self.projects)
+
+
+def _wishes(sets: Sequence[RootSet]) -> Iterator[Wishes]:
+    """A line that several bundles were made for, under the same constraints, counts once."""
+    asked: dict[tuple[tuple[str, ...], bool], dict[str, None]] = {}
+    for one in sets:
+        known = asked.setdefault((one.constraints, one.pre_releases), {})
+        new = [line for line in dict.fromkeys(one.roots) if line not in known]
+        known.update(dict.fromkeys(new))
+        if new:
+            yield Wishes(
+                tuple(map(parse_line, new)),
                 tuple(map(parse_line, one.constraints)),
                 pre_releases=one.pre_releases,
             )
-            for one in own or self.sets
-        )
-        return Roots(tuple(wishes), self.projects)
 
 
 def read_site_roots(seen: Snapshot, source: OwnSource) -> SiteRoots:

@@ -39,7 +39,10 @@ class AddressRefused(Exception):
         here = f"at the {self.kind} address {self.address}"
         if self.host == self.address:
             here = f"a {self.kind} address"
-        return f"{self.host} is {here}; if that is right, name it in the setting private_upstreams"
+        return (
+            f"{self.host} is {here}; if that is right, allow it with "
+            f"--private-upstreams={self.host} or the setting private_upstreams"
+        )
 
 
 async def ask_system(host: str, port: int) -> Sequence[str]:

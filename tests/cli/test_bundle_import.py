@@ -224,7 +224,7 @@ def test_what_a_bundle_assumes_has_to_be_there(cli: Cli, data: Path, tmp_path: P
     cli.must("add", str(OTHER.save(tmp_path)), f"--serverdir={data}")
     told = refused(cli, data, path, f"--request={request}").out
     for built in (HELD, gone):
-        assert f"refused  {built.filename} is not here, and the bundle needs it to be" in told
+        assert f"missing  {built.filename} is not here, and the bundle needs it to be" in told
     assert "root/local: nothing was taken in" in told
     asked = parse_request(request.read_bytes(), "request.txt")
     assert asked.roots == ("needy", "gone")
@@ -374,6 +374,19 @@ def test_a_bundle_that_is_damaged_anywhere_is_refused_or_taken_whole(
     path.write_bytes(whole)
     must_take(cli, data, path)
     assert stored(data) == contents(DEMO, large)
+
+
+def test_damage_in_what_need_not_be_copied_is_told(cli: Cli, data: Path, tmp_path: Path) -> None:
+    path = a_bundle_of(tmp_path, DEMO, OTHER)
+    must_take(cli, data, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(DEMO.content, DEMO.content[:-1] + b"!"))
+    told = must_take(cli, data, path)
+    assert (told["serial"], told["already_there"]) == (None, 2)
+    (damage,) = told["damaged"]
+    assert f"its {DEMO.filename} is damaged" in damage
+    assert "damaged  " in take(cli, data, path).out
+    assert stored(data) == contents(DEMO, OTHER)
 
 
 def test_a_bundle_that_is_cut_short_is_refused(cli: Cli, data: Path, tmp_path: Path) -> None:

@@ -173,6 +173,14 @@ def test_how_targets_stand_without_it_is_told(cli: Cli, data: Path, tmp_path: Pa
     assert out.endswith("root/local: 2 files removed\n")
 
 
+def test_where_nothing_is_left_it_is_told_what_can_be_installed_no_more(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, roots=("demo",)))
+    out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
+    assert "error    cp39-win_amd64: 0 of 1 can be installed, 1 before" in out
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -172,6 +172,16 @@ def test_pages_without_a_usable_file_are_told(
     assert request.maybe[0].why.startswith("no usable file; asked 1x")
 
 
+def test_what_was_found_and_has_been_removed_since_is_not_asked_for(
+    cli: Cli, data: Path, site: str, tmp_path: Path
+) -> None:
+    put(cli, site, tmp_path / "wheels", offer("demo"))
+    learn(data, READ, "demo", "gone")
+    assert maybe(written(cli, site)) == []
+    learn(data, MISSING, "gone")
+    assert maybe(written(cli, site)) == ["gone"]
+
+
 def test_what_others_asked_of_indexes_that_are_not_there_is_left_out(
     cli: Cli, data: Path, site: str
 ) -> None:

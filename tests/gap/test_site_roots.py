@@ -114,6 +114,15 @@ def test_lines_are_for_the_targets_that_they_were_carried_in_for(store: Store) -
     assert lines_of(found, MACOS) == [["for-both"], ["for-linux"]]
 
 
+def test_a_line_of_several_bundles_counts_once_unless_they_constrain_it_otherwise(
+    store: Store,
+) -> None:
+    take_in(store, roots=("old", "kept"))
+    take_in(store, roots=("kept", "new"))
+    take_in(store, roots=("kept",), constraints=("kept<2",))
+    assert lines_of(wanted(store), LINUX) == [["kept"], ["kept", "new"], ["old"]]
+
+
 def test_what_was_undone_counts_no_more_and_bases_do(store: Store) -> None:
     gone = take_in(store, offer("demo"), roots=("demo",))
     store.catalog.change(lambda change: change.undo_delivery(gone), by=ROOT, what="undo")

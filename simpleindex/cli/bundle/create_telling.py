@@ -114,14 +114,16 @@ class _Steps:
 
     def __init__(self) -> None:
         self._told = 0
+        self._is_done = False
         self._began_at = time.monotonic()
 
     def tell(self, progress: Progress) -> None:
         step = _STEPS * progress.bytes_done // max(progress.bytes, 1)
-        if progress.files_done == progress.files:
+        is_done = progress.files_done == progress.files
+        if is_done:
             step = _STEPS
-        if progress.files and step > self._told:
-            self._told = step
+        if progress.files and (step > self._told or (is_done and not self._is_done)):
+            self._told, self._is_done = step, is_done
             say(
                 f"fetched {size_text(progress.bytes_done)} of {size_text(progress.bytes)}, "
                 f"{progress.files_done} of {count_text(progress.files, 'file')}, "

@@ -17,6 +17,7 @@ from simpleindex.cli.telling import json_option, say, tell
 from simpleindex.config import Config
 from simpleindex.gap.bundle.asking import request_for, root_sets
 from simpleindex.gap.bundle.loads import Load, opened_load
+from simpleindex.gap.bundle.reading import verify_bundle
 from simpleindex.gap.bundle.signatures import (
     Signer,
     Standing,
@@ -24,7 +25,7 @@ from simpleindex.gap.bundle.signatures import (
     check_signer,
     signer_of,
 )
-from simpleindex.gap.bundle.taking import Taking, Wanted, check_room
+from simpleindex.gap.bundle.taking import Plan, Taking, Wanted, check_room
 from simpleindex.gap.bundle.trusted_keys import FILE_NAME as TRUSTED_KEYS
 from simpleindex.gap.bundle.trusted_keys import read_trusted
 from simpleindex.gap.bundle.verdicts import compare, standings
@@ -162,7 +163,7 @@ def _take(
     with ExitStack() as drafts:
         with _progress(plan.size_bytes) as progress:
             staged = taking.stage(plan, drafts, progress)
-        told = replace(told, staged=staged, faults=staged.faults)
+        told = replace(told, staged=staged, faults=staged.faults, damaged=_damaged(taking, plan))
         if dry_run or told.faults:
             return told
         sets = root_sets(taking.load) if checks_targets else ()
@@ -173,6 +174,19 @@ def _take(
     except StoreError as error:  # which must not look as if nothing had been taken in
         return replace(told, trouble=f"how targets stand now cannot be told: {error}")
     return replace(told, comparisons=compare(before, after))
+
+
+def _damaged(taking: Taking, plan: Plan) -> tuple[str, ...]:
+    """What is wrong in bundles with all that nobody copies: no reason to keep the rest out."""
+    copied = {(arriving.name, arriving.sha256) for arriving in plan.new}
+    return tuple(
+        fault
+        for bundle in taking.load.bundles
+        for fault in verify_bundle(
+            bundle,
+            but={it.member for it in bundle.manifest.files if (it.name, it.sha256) in copied},
+        )
+    )
 
 
 def _checked_signers(load: Load, config: Config) -> dict[str, Signer]:

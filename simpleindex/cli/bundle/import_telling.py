@@ -25,6 +25,8 @@ class Told:
     comparisons: tuple[Comparison, ...] = ()
     faults: tuple[str, ...] = ()
     """Why nothing was."""
+    damaged: tuple[str, ...] = ()
+    """What is wrong in a bundle with what did not have to be copied out of it."""
     trouble: str | None = None
     """What went wrong when all was in already."""
 
@@ -47,16 +49,19 @@ class Told:
 
 def lines(told: Told, signers: Mapping[str, Signer]) -> Iterator[str]:
     """For people. `signers` by the digests of volumes."""
-    yield from _shown(f"refused  {fault}" for fault in told.faults)
+    missing = frozenset(told.plan.missing_told)
+    yield from _shown(f"refused  {fault}" for fault in told.faults if fault not in missing)
+    yield from _shown(f"missing  {fault}" for fault in told.faults if fault in missing)
     yield from _bundle_lines(told, signers)
     if told.faults:
         yield f"{told.taking.wanted.index}: nothing was taken in"
-        if told.plan.missing:
+        if missing:
             yield (
                 "what is missing came with an earlier bundle; take that in first, or carry out "
                 "what `bundle import --request FILE` or `request -o FILE` writes"
             )
         return
+    yield from _shown(f"damaged  {fault}" for fault in told.damaged)
     yield from _shown(f"odd      {remark}" for remark in told.remarks)
     yield from (
         f"note     {project}: there were files of that name here that no bundle has brought; make "
@@ -85,6 +90,7 @@ def document(told: Told) -> JsonValue:
         "missing_volumes": list(told.plan.missing_volumes),
         "left_out": list(load.left_out),
         "odd": list(told.remarks),
+        "damaged": list(told.damaged),
         "mixed": list(told.plan.mixed),
         "removals_proposed": [
             {"filename": it.name.text, "reason": it.reason}

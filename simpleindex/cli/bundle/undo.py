@@ -57,8 +57,10 @@ def _undo(
 ) -> tuple[Undone, tuple[Comparison, ...]]:
     with store.catalog.snapshot() as seen:
         taken = import_of(seen, serial)
-        others = [it for it in latest_roots(seen, taken.index) if it.serial != taken.serial]
-    sets = others if checks_targets else ()
+        known = latest_roots(seen, taken.index)
+    others = [it for it in known if it.serial != taken.serial]
+    # Where nothing is left that an index is to be good for, what it was good for is told.
+    sets = (others or known) if checks_targets else ()
     before = standings(store, taken.index, sets)
     undone = undo(store, taken.serial, by=ROOT_AT_CONSOLE)
     return undone, compare(before, standings(store, taken.index, sets))

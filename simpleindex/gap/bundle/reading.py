@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -138,9 +138,15 @@ def open_bundle(path: Path, *more: Path) -> Bundle:
     return Bundle(tuple(volumes), _joined(volumes), subject)
 
 
-def verify_bundle(bundle: Bundle, progress: Callable[[int], object] | None = None) -> list[str]:
+def verify_bundle(
+    bundle: Bundle,
+    progress: Callable[[int], object] | None = None,
+    *,
+    but: Collection[str] = (),
+) -> list[str]:
     """Read all files of a bundle, also those for people; what is wrong, in a sentence each.
 
+    Members of the names `but` are left out, which somebody else reads.
     `progress` is told how many bytes were read since it was told before, from any thread, but not
     from two at a time. Raises Unavailable.
     """
@@ -155,6 +161,7 @@ def verify_bundle(bundle: Bundle, progress: Callable[[int], object] | None = Non
         (volume.places[item.name], item.sha256, item.shown)
         for volume in bundle.volumes
         for item in _items(volume.manifest)
+        if item.name not in but
     ]
 
     def fault(job: tuple[Place, str, str]) -> str | None:

@@ -87,10 +87,14 @@ class Plan:
     @property
     def faults(self) -> tuple[str, ...]:
         """Why nothing can be taken in; none: as far as can be seen, it can."""
-        gone = (
+        return (*self.clashes, *self.missing_told)
+
+    @property
+    def missing_told(self) -> tuple[str, ...]:
+        """What is missing, in sentences."""
+        return tuple(
             f"{each.name.text} is not here, and the bundle needs it to be" for each in self.missing
         )
-        return (*self.clashes, *gone)
 
     @property
     def size_bytes(self) -> int:
