@@ -6,8 +6,10 @@ needs nothing but `verify.py`; ssh-keygen checks it as well:
     ssh-keygen -Y verify -f trusted-keys -I NAME -n pkgbundle -s manifest.json.sig < manifest.json
 """
 
+import re
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +19,14 @@ from simpleindex.gap.bundle.reading import Bundle, Volume
 from simpleindex.gap.bundle.trusted_keys import TrustedKey
 from simpleindex.gap.bundle.verify import NAMESPACE, fingerprint, signed_by
 from simpleindex.gap.bundle.writing import Sign
+from simpleindex.gap.small_files import read_bytes
 from simpleindex_storage.errors import Refused, Unavailable
+
+_KEY_BYTES_MAX = 64 << 10
+_PUBLIC_HALF_WITHIN_BYTES = 300
+_ARMOUR = re.compile(
+    rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*)-----END OPENSSH PRIVATE KEY-----", re.DOTALL
+)
 
 _HEARD_AS = str.maketrans("ILO", "110")
 """No digest has these letters: who hears one means the digit."""
@@ -55,9 +64,10 @@ class Signer:
 def sign_with(key: Path) -> Sign:
     """Sign with a key that ssh-keygen finds in a file, or the agent by its public half there.
 
-    ssh-keygen asks at the terminal for a passphrase. What is returned raises Refused and
-    Unavailable.
+    ssh-keygen asks at the terminal for a passphrase, when it signs. Raises Refused for other keys
+    than those of Ed25519 at once; what is returned raises Refused and Unavailable.
     """
+    _check_kind(key)
 
     def sign(raw_manifest: bytes) -> bytes:
         program = shutil.which("ssh-keygen")
@@ -79,6 +89,21 @@ def sign_with(key: Path) -> Sign:
         return finished.stdout
 
     return sign
+
+
+def _check_kind(key: Path) -> None:
+    """Look at the public half, which is in a file of a private key as well, and never encrypted."""
+    content = read_bytes(key, _KEY_BYTES_MAX)
+    armoured = _ARMOUR.fullmatch(content.strip())
+    if armoured is not None:
+        try:
+            content = b64decode(armoured[1])
+        except ValueError:
+            raise Refused(str(key), "it is damaged") from None
+    if b"ssh-ed25519" not in content[:_PUBLIC_HALF_WITHIN_BYTES]:
+        raise Refused(
+            str(key), "it is no Ed25519 key of ssh; `ssh-keygen -t ed25519 -f FILE` makes one"
+        )
 
 
 def signer_of(bundle: Bundle, trusted: Sequence[TrustedKey]) -> Signer:

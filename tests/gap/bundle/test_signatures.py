@@ -192,25 +192,39 @@ def test_what_is_not_known_in_a_signature_is_refused(
         signed_by(in_armour(change(raw)), MESSAGE)
 
 
-def test_keys_of_other_kinds_are_refused_with_advice(tmp_path: Path) -> None:
-    key = a_key(tmp_path, "carol", "ecdsa")
-    with pytest.raises(Refused, match=r"carol: .* not of Ed25519; `ssh-keygen -t ed25519`"):
-        sign_with(key)(MESSAGE)
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+def test_keys_of_other_kinds_are_refused_at_once_with_advice(kind: str, tmp_path: Path) -> None:
+    key = a_key(tmp_path, "carol", kind)
+    with pytest.raises(Refused, match=r"carol: it is no Ed25519 key .*`ssh-keygen -t ed25519"):
+        sign_with(key)
     with pytest.raises(Refused, match="no public key of Ed25519"):
         parse_public_key((tmp_path / "carol.pub").read_bytes(), "carol.pub")
 
 
-def test_a_key_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"gone: ssh-keygen cannot sign with it: .*No such file"):
-        sign_with(tmp_path / "gone")(MESSAGE)
+def test_a_key_with_a_passphrase_is_known_for_what_it_is(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    ssh_keygen("-q", "-t", "ed25519", "-N", "secret", "-f", key)
+    sign_with(key)
+    sign_with(tmp_path / "key.pub")  # the agent has the other half
+
+
+def test_a_key_that_is_not_there_or_damaged_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="gone cannot be read: No such file"):
+        sign_with(tmp_path / "gone")
+    a_key(tmp_path, "whole")
+    for damaged in (b"", b"ssh-ed25519 AAAA", (tmp_path / "whole").read_bytes()[:200]):
+        (tmp_path / "key").write_bytes(damaged)
+        with pytest.raises(Refused, match="key: "):
+            sign_with(tmp_path / "key")(MESSAGE)
 
 
 def test_without_ssh_keygen_nothing_is_signed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sign = sign_with(a_key(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match="it comes with OpenSSH"):
-        sign_with(tmp_path / "key")(MESSAGE)
+        sign(MESSAGE)
 
 
 # What a site makes of it
