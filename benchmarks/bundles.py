@@ -15,12 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.tables import aligned, say
+from benchmarks.tables import Timed, say, timed_table
 from simpleindex.gap.bundle.cache import open_cache
 from simpleindex.gap.bundle.creating import Creation, Order
 from simpleindex.gap.resolving import Outcome, resolve_all
@@ -36,22 +35,6 @@ _UV_PLATFORMS = {
     "win_amd64": "x86_64-pc-windows-msvc",
 }
 _PIP_PLATFORMS = {"manylinux_2_17_x86_64": "manylinux2014_x86_64", "win_amd64": "win_amd64"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    title: str
-    who: str
-    seconds: float
-    found: str
-    target_seconds: float | None = None
-
-    @property
-    def is_missed(self) -> bool:
-        """Whether it took longer than it may."""
-        return self.target_seconds is not None and self.seconds > self.target_seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(describe_machine(Path(folder)))
         rows = _Measuring(url, Path(folder), options.rounds, only_ours=options.ours).rows()
     print()
-    print(aligned([("", "", "seconds", "found"), *map(_cells, rows)]))
+    print(timed_table(rows))
     return int(any(row.is_missed for row in rows))
 
 
@@ -83,7 +66,7 @@ class _Measuring:
         self._rounds = rounds
         self._only_ours = only_ours
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Timed]:
         found = [
             self._ours("resolve 6 roots x 16 targets", SIX, 10.0),
             self._ours(f"resolve {len(MANY)} roots x 16 targets", MANY, 60.0),
@@ -95,7 +78,7 @@ class _Measuring:
             found.append(self._pip_download())
         return found
 
-    def _ours(self, title: str, wanted: tuple[str, ...], target_seconds: float) -> Row:
+    def _ours(self, title: str, wanted: tuple[str, ...], target_seconds: float) -> Timed:
         taken, outcomes = [], list[Outcome]()
         for number in range(self._rounds):
             say(f"{title}: round {number + 1}")
@@ -108,18 +91,18 @@ class _Measuring:
             pick.file.url: pick.file.size_bytes or 0 for each in outcomes for pick in each.picks
         }
         told = f"{good} of {len(outcomes)} complete, {len(files)} files, {_mb(sum(files.values()))}"
-        return Row(title, "ours", statistics.median(taken), told, target_seconds)
+        return Timed(title, "ours", statistics.median(taken), told, target_seconds)
 
-    def _uv(self, wanted: tuple[str, ...]) -> Row:
+    def _uv(self, wanted: tuple[str, ...]) -> Timed:
         cache = self._folder / "uv-cache"
         good, begun = 0, time.perf_counter()
         for target in targets():
             say(f"uv for {target.name}")
             good += self._compiles(wanted, target, cache, "--default-index", self._url)
         seconds = time.perf_counter() - begun
-        return Row("resolve 6 roots x 16 targets", "uv", seconds, f"{good} of 16 resolved")
+        return Timed("resolve 6 roots x 16 targets", "uv", seconds, f"{good} of 16 resolved")
 
-    def _bundle(self) -> Row:
+    def _bundle(self) -> Timed:
         files = self._folder / "ours"
         files.mkdir()
         say("ours with all files")
@@ -136,7 +119,7 @@ class _Measuring:
             (files / file.name.text).symlink_to(contents.paths[file.sha256])
         return self._with_files("ours", seconds, files)
 
-    def _pip_download(self) -> Row:
+    def _pip_download(self) -> Timed:
         files = self._folder / "pip"
         say("pip download for each target")
         begun = time.perf_counter()
@@ -149,7 +132,7 @@ class _Measuring:
             )  # fmt: skip
         return self._with_files("pip download", time.perf_counter() - begun, files)
 
-    def _with_files(self, who: str, seconds: float, files: Path) -> Row:
+    def _with_files(self, who: str, seconds: float, files: Path) -> Timed:
         """How many targets can install from these files alone."""
         good = sum(
             self._compiles(SMALL, target, None, "--no-index", "--find-links", str(files))
@@ -158,7 +141,7 @@ class _Measuring:
         there = list(files.iterdir()) if files.is_dir() else []
         size_bytes = sum(path.stat().st_size for path in there)
         told = f"{good} of 16 can install, {len(there)} files, {_mb(size_bytes)}"
-        return Row("fetch for 6 roots x 16 targets", who, seconds, told)
+        return Timed("fetch for 6 roots x 16 targets", who, seconds, told)
 
     def _compiles(
         self, wanted: tuple[str, ...], target: Target, cache: Path | None, *index: str
@@ -181,12 +164,6 @@ def _run(*command: str) -> bool:
         timeout=_COMMAND_SECONDS_MAX,
     )  # fmt: skip
     return finished.returncode == 0
-
-
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    target = "" if row.target_seconds is None else f" (<= {row.target_seconds:.0f})"
-    missed = " MISSED" if row.is_missed else ""
-    return row.title, row.who, f"{row.seconds:.1f}{target}{missed}", row.found
 
 
 def _mb(size_bytes: int) -> str:

@@ -17,11 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.tables import aligned, say
+from benchmarks.tables import Timed, say, timed_table
 from simpleindex.gap.closure import Roots, Standing, check_closure, releases_on
 from simpleindex.gap.own_source import OwnSource
 from simpleindex.gap.targets import Target, parse_target
@@ -55,22 +54,6 @@ _MARKERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
-
-    title: str
-    who: str
-    seconds: float
-    found: str
-    target_seconds: float | None = None
-
-    @property
-    def is_missed(self) -> bool:
-        """Whether it took longer than it may."""
-        return self.target_seconds is not None and self.seconds > self.target_seconds
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, and return 1 when a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.closure", description=__doc__)
@@ -88,14 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.ours:
             rows += _uv(folder, files)
     print()
-    print(aligned([("", "", "seconds", "target", "found"), *map(_cells, rows)]))
+    print(timed_table(rows))
     return int(any(row.is_missed for row in rows))
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    target = "-" if row.target_seconds is None else f"{row.target_seconds:g}"
-    missed = " MISSED" if row.is_missed else ""
-    return row.title, row.who, f"{row.seconds:.2f}", target + missed, row.found
 
 
 def _targets() -> list[Target]:
@@ -161,7 +138,7 @@ def _fill(serverdir: Path, files: Sequence[BuiltFile]) -> None:
                 store.admit([(upload, draft.finish())], by=Actor("root"), make_index=made)
 
 
-def _ours(store: Store, files: int, rounds: int) -> list[Row]:
+def _ours(store: Store, files: int, rounds: int) -> list[Timed]:
     targets = _targets()
     roots = Roots((Wishes(tuple(map(parse_line, _wanted()))),))
 
@@ -192,7 +169,7 @@ def _timed(
     work: Callable[[OwnSource], tuple[Standing, ...]],
     rounds: int,
     target_seconds: float | None,
-) -> Row:
+) -> Timed:
     taken = []
     standings: tuple[Standing, ...] = ()
     for number in range(rounds):
@@ -203,14 +180,14 @@ def _timed(
             taken.append(time.perf_counter() - begun)
     good = sum(not standing.failures for standing in standings)
     found = f"{good} of {len(standings)} complete" if standings else ""
-    return Row(title, "ours", statistics.median(taken), found, target_seconds)
+    return Timed(title, "ours", statistics.median(taken), found, target_seconds)
 
 
 def _source(store: Store, seen: Snapshot) -> OwnSource:
     return OwnSource(store, seen, _INDEX)
 
 
-def _uv(folder: Path, files: Sequence[BuiltFile]) -> list[Row]:
+def _uv(folder: Path, files: Sequence[BuiltFile]) -> list[Timed]:
     uv = shutil.which("uv")
     if uv is None:
         say("uv is left out: it is not here")
@@ -237,7 +214,7 @@ def _uv(folder: Path, files: Sequence[BuiltFile]) -> list[Row]:
         good += finished.returncode == 0
     seconds = time.perf_counter() - begun
     title = f"{_ROOTS} lines, {len(files)} files x {len(_targets())} targets"
-    return [Row(title, "uv", seconds, f"{good} of {len(_targets())} complete")]
+    return [Timed(title, "uv", seconds, f"{good} of {len(_targets())} complete")]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _WORDS = 2
 """The first columns, which hold words and not figures."""
@@ -17,6 +18,32 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What somebody took for something, and what was found by it."""
+
+    title: str
+    who: str
+    seconds: float
+    found: str
+    target_seconds: float | None = None
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it took longer than it may."""
+        return self.target_seconds is not None and self.seconds > self.target_seconds
+
+
+def timed_table(rows: Sequence[Timed]) -> str:
+    """A line for each."""
+    lines = [("", "", "seconds", "target", "found")]
+    for row in rows:
+        target = "-" if row.target_seconds is None else f"<= {row.target_seconds:g}"
+        missed = " MISSED" if row.is_missed else ""
+        lines.append((row.title, row.who, f"{row.seconds:.2f}", target + missed, row.found))
+    return aligned(lines)
 
 
 def ratio_text(ratio: float | None) -> str:

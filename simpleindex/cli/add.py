@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
-from simpleindex.cli.directory import index_to_make, open_as_owner
+from simpleindex.access import ROOT_AT_CONSOLE
+from simpleindex.cli.directory import index_to_make, into_index_option, open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.packages import PACKAGES, find_packages
 from simpleindex.cli.telling import say
@@ -28,13 +28,7 @@ _AT_A_TIME = 4
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
 )
-@click.option(
-    "--index",
-    "index_text",
-    default=AUTOMATIC_INDEX,
-    show_default=True,
-    help="Where to; root/local is made if it is not there.",
-)
+@into_index_option
 @click.option(
     "--strict-archives/--no-strict-archives",
     default=None,

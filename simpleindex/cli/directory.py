@@ -59,6 +59,16 @@ def open_as_owner(root: Path) -> Iterator[Store]:
         store.close()
 
 
+into_index_option = click.option(
+    "--index",
+    "index_text",
+    default=AUTOMATIC_INDEX,
+    show_default=True,
+    help="Where to; root/local is made if it is not there.",
+)
+"""For verbs that put packages in; `index_to_make` tells what has to be made of it."""
+
+
 def index_to_make(store: Store, name: IndexName) -> Index | None:
     """What is to be made of an index that takes packages, if it is not there; None: nothing.
 

@@ -3,6 +3,7 @@
 Each is a source itself and hands on what it has nothing to say to.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
@@ -37,7 +38,7 @@ class Layer:
         self._below.expect_described(file)
 
 
-class _OtherPages(Layer):
+class _OtherPages(Layer, ABC):
     """Changes what the pages of projects say; each is changed once. May be used from any thread."""
 
     def __init__(self, below: Source) -> None:
@@ -57,8 +58,9 @@ class _OtherPages(Layer):
                 self._known[project] = changed
         return changed
 
+    @abstractmethod
     def _changed(self, project: ProjectName, found: Releases | None) -> Releases | None:
-        raise NotImplementedError
+        """What a page says instead of what the index says; None: there is no such project."""
 
 
 class UploadedBefore(_OtherPages):

@@ -31,9 +31,10 @@ CREATE TABLE IF NOT EXISTS sighting (
     times INTEGER NOT NULL, days INTEGER NOT NULL, last_day TEXT NOT NULL,
     PRIMARY KEY (kind, what, who)
 ) WITHOUT ROWID"""
+# The conflict is named, since SQLite before 3.35 wants that.
 _ADD = """
 INSERT INTO sighting VALUES (?, ?, ?, ?, 1, ?)
-ON CONFLICT DO UPDATE SET
+ON CONFLICT (kind, what, who) DO UPDATE SET
     times = min(times + excluded.times, 1000000000000),
     days = days + (last_day < excluded.last_day),
     last_day = max(last_day, excluded.last_day)"""

@@ -9,9 +9,9 @@ from threading import Lock
 
 import click
 
-from simpleindex.access import AUTOMATIC_INDEX, ROOT_AT_CONSOLE
+from simpleindex.access import ROOT_AT_CONSOLE
 from simpleindex.cli.bundle.import_telling import Told, document, lines
-from simpleindex.cli.directory import index_to_make, open_as_owner
+from simpleindex.cli.directory import index_to_make, into_index_option, open_as_owner
 from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import json_option, say, tell
 from simpleindex.config import Config
@@ -47,13 +47,7 @@ _REQUEST_MODE = 0o644
 @click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
 )
-@click.option(
-    "--index",
-    "index_text",
-    default=AUTOMATIC_INDEX,
-    show_default=True,
-    help="Where to; root/local is made if it is not there.",
-)
+@into_index_option
 @click.option(
     "--dry-run", is_flag=True, help="Read and check all of it, and tell; take nothing in."
 )

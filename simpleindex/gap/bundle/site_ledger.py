@@ -49,7 +49,7 @@ class Import:
     sources: tuple[str, ...]
     """Names of the files or folders that it was."""
     bundles: tuple[TakenBundle, ...]
-    """None: files without a manifest, which nobody has vouched for."""
+    """Empty: only files without a manifest came, which nobody has vouched for."""
     loose_files: tuple[TakenFile, ...]
     """Those without a manifest."""
     added: tuple[TakenFile, ...]
