@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from types import FrameType
 from typing import Any, TypeAlias
 
 import uvicorn
@@ -149,6 +150,16 @@ class _Uvicorn(uvicorn.Server):
         for task in self.server_state.tasks:
             task.cancel()
         self._connections.cut()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, as after the first signal.
+
+        uvicorn takes a Ctrl-C that comes while it is stopping for the second of somebody impatient,
+        and breaks off. But a terminal sends the first one to workers, too, which are also told to
+        stop by whoever looks after them; and no stop takes long.
+        """
+        self.should_exit = False
+        super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second; whether it is time to stop."""

@@ -82,6 +82,20 @@ def test_uploads_that_drip_are_refused_and_leave_nothing(tmp_path: Path) -> None
     assert "stopping: closed 3 connections" in line
 
 
+def test_a_second_ctrl_c_breaks_nothing_off(tmp_path: Path) -> None:
+    # As a worker gets it: told to stop already by the process that looks after it.
+    with served(tmp_path) as server, Connection(server.url) as connection:
+        drip = upload(server, connection)
+        until(lambda: drafts_of(server) == 1, "the upload has begun")
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: not is_listening(server), "the first is heard")
+        server.process.send_signal(signal.SIGINT)
+        drip()
+        assert_is_refused(connection.hear())
+        (line,) = end_of(server)
+    assert "stopping: closed 1 connection" in line
+
+
 def test_what_waits_for_an_upstream_is_refused_or_cut(tmp_path: Path) -> None:
     with mirroring(tmp_path) as (server, upstream), ExitStack() as kept:
         page, file = (kept.enter_context(Connection(server.url)) for _ in range(2))
@@ -119,6 +133,14 @@ def test_a_download_that_is_not_read_is_cut(tmp_path: Path) -> None:
 def drafts_of(server: RunningServer) -> int:
     found = (server.serverdir / "incoming").rglob("*")
     return sum(path.is_file() and path.name.isdigit() for path in found)
+
+
+def is_listening(server: RunningServer) -> bool:
+    try:
+        with Connection(server.url):
+            return True
+    except ConnectionRefusedError:
+        return False
 
 
 _SHORT_GRACE = """\
