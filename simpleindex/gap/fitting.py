@@ -192,7 +192,7 @@ class Fitting:
         key = releases.project, version, hashes
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = self._examine(releases.files[version], version, hashes)
+            known = self._known[key] = self._examine(releases, version, hashes)
         return known
 
     def _look_at_sdist(self, releases: Releases, version: Version, hashes: Hashes) -> Fit | Misfit:
@@ -200,18 +200,16 @@ class Fitting:
         key = releases.project, version, hashes
         known = self._known_sdists.get(key)
         if known is None:
-            known = self._examine_sdist(releases.files[version], version, hashes)
+            known = self._examine_sdist(releases, version, hashes)
             self._known_sdists[key] = known
         return known
 
-    def _examine_sdist(
-        self, files: tuple[PageFile, ...], version: Version, hashes: Hashes
-    ) -> Fit | Misfit:
-        promised = [file for file in files if not hashes or hashes & set(file.hashes.items())]
+    def _examine_sdist(self, releases: Releases, version: Version, hashes: Hashes) -> Fit | Misfit:
+        promised = _promised(releases.files[version], hashes)
         running = [file for file in promised if self.runs_here(file.requires_python)]
         sdists = [file for file in running if file.filename.endswith((".tar.gz", ".zip"))]
         if self._sdists is None or not sdists:
-            return self._examine(files, version, hashes)
+            return self._examine(releases, version, hashes)
         sdist = min(sdists, key=lambda file: (file.yanked is not None, file.filename))
         used = self._sdists.usable(sdist, self.target)
         if isinstance(used, str):
@@ -221,10 +219,8 @@ class Fitting:
             return Misfit(version, f"was built as {used.filename}, which is for other hosts")
         return Fit(version, used)
 
-    def _examine(
-        self, files: tuple[PageFile, ...], version: Version, hashes: Hashes
-    ) -> Fit | Misfit:
-        promised = [file for file in files if not hashes or hashes & set(file.hashes.items())]
+    def _examine(self, releases: Releases, version: Version, hashes: Hashes) -> Fit | Misfit:
+        promised = _promised(releases.files[version], hashes)
         if not promised:
             return Misfit(version, "has no file with one of the hashes")
         running = [file for file in promised if self.runs_here(file.requires_python)]
@@ -232,6 +228,7 @@ class Fitting:
             why = f"requires Python {promised[0].requires_python}"
             return Misfit(version, why, runs_here=False)
         best: tuple[tuple[bool, int, tuple[int, str]], PageFile] | None = None
+        spoilt: str | None = None
         for file in running:
             named = wheel_tags(file.filename)
             if named is None:
@@ -240,12 +237,15 @@ class Fitting:
             rank = min((self._ranks[tag] for tag in tags if tag in self._ranks), default=None)
             if rank is None:
                 continue
+            if file.url in releases.spoilt:
+                spoilt = releases.spoilt[file.url]
+                continue
             # Not yanked, then the best tag, then the highest build number.
             order = (file.yanked is None, -rank, build or (-1, ""))
             if best is None or order > best[0]:
                 best = order, file
         if best is None:
-            return Misfit(version, self._why_no_wheel(running))
+            return Misfit(version, spoilt or self._why_no_wheel(running))
         return Fit(version, best[1])
 
     def _why_no_wheel(self, files: list[PageFile]) -> str:
@@ -266,6 +266,11 @@ class Fitting:
         if platform.system is System.GLIBC and floors:
             return f"has no wheel for its glibc, only from glibc 2.{min(floors)} on"
         return f"has no wheel for its platform, only for {_some(_platforms(near))}"
+
+
+def _promised(files: Iterable[PageFile], hashes: Hashes) -> list[PageFile]:
+    """Those with one of the hashes; all, where none is named."""
+    return [file for file in files if not hashes or hashes & set(file.hashes.items())]
 
 
 def _platforms(tags: Iterable[Tag]) -> list[str]:

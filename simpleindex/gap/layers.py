@@ -5,12 +5,13 @@ Each is a source itself and hands on what it has nothing to say to.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 
 from packaging.version import Version
 
-from simpleindex.gap.releases import Described, Releases, Source, SourceTrouble, releases_of
+from simpleindex.gap.releases import Described, Releases, Source, releases_of
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.names import ProjectName, split_filename
 
@@ -97,25 +98,43 @@ class Proven(Layer):
 
     def __init__(self, below: Source) -> None:
         super().__init__(below)
-        self._known: dict[str, Described | SourceTrouble] = {}
+        self._known: dict[str, Described] = {}
 
-    def prove(self, file: PageFile, described: Described | SourceTrouble) -> None:
-        """Say what is in a file, or why nobody can tell. Before others ask, not while they do."""
+    def prove(self, file: PageFile, described: Described) -> None:
+        """Say what is in a file. Before others ask, not while they do."""
         self._known[file.url] = described
 
     def described(self, file: PageFile) -> Described:
         """What is in the file, if that is known."""
         known = self._known.get(file.url)
-        if known is None:
-            return super().described(file)
-        if isinstance(known, SourceTrouble):
-            raise known
-        return known
+        return super().described(file) if known is None else known
 
     def expect_described(self, file: PageFile) -> None:
         """If it is not known."""
         if file.url not in self._known:
             super().expect_described(file)
+
+
+class Sorted(Layer):
+    """An index, of whose files some turned out to be such as nobody takes in.
+
+    For the top: other layers change pages, and keep them as they were.
+    """
+
+    def __init__(self, below: Source) -> None:
+        super().__init__(below)
+        self._spoilt: dict[ProjectName, dict[str, str]] = {}
+
+    def sort_out(self, file: PageFile, why: str) -> None:
+        """Say why a file is no good, in a clause. Before others ask, not while they do."""
+        project, _ = split_filename(file.filename)
+        self._spoilt.setdefault(project, {})[file.url] = why
+
+    def releases(self, project: ProjectName) -> Releases | None:
+        """A project, and what is wrong with some of its files. Raises SourceTrouble."""
+        found = super().releases(project)
+        spoilt = self._spoilt.get(project)
+        return found if found is None or spoilt is None else replace(found, spoilt=spoilt)
 
 
 class WithPrivate(_OtherPages):

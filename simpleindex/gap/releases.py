@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -36,6 +37,8 @@ class Releases:
     project: ProjectName
     files: Mapping[Version, tuple[PageFile, ...]]
     """Those that may be offered, by version, the newest version first."""
+    spoilt: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Those of them that nobody could take in, by URL: clauses that say why."""
 
     @property
     def has_final(self) -> bool:

@@ -29,6 +29,10 @@ from simpleindex.gap.pyz.building import server_pyz
 from simpleindex.gap.request import Held, Request, Wanted, dump_request
 from simpleindex.gap.targets import parse_target
 from simpleindex_storage.errors import NotStored
+from tests.bad_archives import (
+    a_comment_behind_the_end,
+    a_member_with_a_wrong_checksum,
+)
 from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
 from tests.cli.commands import Called, Cli
 from tests.clients.server_side import add
@@ -533,6 +537,26 @@ def test_a_wheel_that_turns_out_not_to_be_installable_leads_to_a_refusal(own: De
     called = own.create("art")
     assert called.exit_code == 2, called
     assert not own.bundle.exists()
+
+
+def test_a_wheel_that_no_server_would_take_is_not_carried_to_one(own: Desk) -> None:
+    older, bad = a_wheel("demo", "0.9"), a_member_with_a_wrong_checksum()
+    own.index.add(older)
+    own.index.add(bad)
+    manifest = own.must("demo")
+    assert names(manifest) == {older.filename}
+    (note,) = (note for note in manifest.notes if bad.filename in note)
+    assert note.endswith("; so it is left out")
+    called = own.create("demo==1.0")
+    assert called.exit_code == 2
+    assert "demo 1.0 has a wheel that no server takes: " in called.out
+    assert own.index.requests.count(f"/{bad.filename}$") == 1
+
+
+def test_one_that_is_merely_sloppy_is(own: Desk) -> None:
+    odd = a_comment_behind_the_end()
+    own.index.add(odd)
+    assert names(own.must("demo")) == {odd.filename}
 
 
 # Source distributions

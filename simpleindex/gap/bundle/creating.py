@@ -1,10 +1,13 @@
 """Makes what goes into a bundle: finds out, fetches, looks into what came, and says it all.
 
 What resolvers went by is compared with the files themselves: an index may say one thing beside a
-wheel and another in it. Where it does, the wheel counts, and everything is found out again.
+wheel and another in it. Where it does, the wheel counts, and everything is found out again. So it
+is where a wheel is one that no server would take: the site has nobody to fetch another from.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,23 +26,24 @@ from simpleindex.gap.bundle.manifest import (
 )
 from simpleindex.gap.bundle.planning import Plan, PlannedFile, make_plan
 from simpleindex.gap.bundle.sdists import BuiltSdists, IncludedSdists, Policy
-from simpleindex.gap.layers import Proven, UploadedBefore, WithPrivate
+from simpleindex.gap.layers import Proven, Sorted, UploadedBefore, WithPrivate
 from simpleindex.gap.releases import Described, Releases, Sdists, Source, SourceTrouble, describe
 from simpleindex.gap.resolving import resolve_all
 from simpleindex.gap.source import IndexSource
 from simpleindex.gap.targets import Target
 from simpleindex.gap.wishes import Line, Wishes
-from simpleindex.mirror.wheel_ranges import metadata_in
 from simpleindex.wire.simple_page import PageFile
-from simpleindex_storage.durable import unavailable_on_failure
 from simpleindex_storage.errors import Refused, Unavailable
-from simpleindex_storage.metadata import parse_core_metadata
+from simpleindex_storage.inspection import inspect
 from simpleindex_storage.model import CoreMetadata
 from simpleindex_storage.names import DistKind, ProjectName
 
 ROUNDS_MAX = 5
 """Of looking into files, and finding out again what follows."""
 _SHOWN_TROUBLES_MAX = 3
+_THREADS_MAX = 4
+_TOLD_BYTES_MIN = 50_000_000
+"""To look through so much takes about a second: whoever waits is told why."""
 _LICENCE_CHARACTERS_MAX = 200
 _ROOT_CHARACTERS_MAX = 4000
 
@@ -107,7 +111,7 @@ class Creation:
         build_environment: Mapping[str, str] = MappingProxyType({}),
         tell: Callable[[str], None] = _tell_nobody,
     ) -> None:
-        """Builds run in that environment, where they are wanted; `tell` is told of each."""
+        """Builds run in that environment, where they are wanted; `tell` is told what takes long."""
         self._order = order
         self._index = source
         self._cache = cache
@@ -119,7 +123,8 @@ class Creation:
         elif order.sdists is Policy.BUILD:
             self._built = BuiltSdists(self._proven, source, cache, build_environment, tell)
         self._before: UploadedBefore | None = None
-        self._source = self._layered(self._included or self._built or self._proven)
+        self._tell = tell
+        self._source = Sorted(self._layered(self._included or self._built or self._proven))
         self._pages: dict[ProjectName, Releases] | None = None
         self._sha256s: dict[str, str] = {}
         self._metadata: dict[str, CoreMetadata] = {}
@@ -244,35 +249,48 @@ class Creation:
     def _is_as_told(self, files: Iterable[PlannedFile]) -> bool:
         """Whether all files say what was told of them. What they say is known from here on."""
         others = False
-        for planned in files:
-            if planned.name.kind is not DistKind.WHEEL or planned.file.url in self._metadata:
+        for file, actual in self._looked_into(files):
+            if isinstance(actual, Refused):
+                self._source.sort_out(file, f"has a wheel that no server takes: {actual.rule}")
+                self._notes[f"{actual}; so it is left out"] = None
+                others = True
                 continue
-            actual = self._look_into(planned.file)
             try:
-                told = self._source.described(planned.file)
+                told = self._source.described(file)
             except SourceTrouble:
                 told = None
-            self._proven.prove(planned.file, actual)
-            if isinstance(actual, SourceTrouble):
-                self._notes[str(actual)] = None
-                others = True
-            elif told is None or replace(told, is_proven=True) != actual:
+            self._proven.prove(file, actual)
+            if told is None or replace(told, is_proven=True) != actual:
                 self._notes[
-                    f"the metadata in {planned.file.filename} is not what the index tells of it; "
-                    "what is in the file counts"
+                    f"the metadata in {file.filename} is not what the index tells of it; what is "
+                    "in the file counts"
                 ] = None
                 others = True
         return not others
 
-    def _look_into(self, file: PageFile) -> Described | SourceTrouble:
-        path = self._path(self._sha256s[file.url])
+    def _looked_into(
+        self, files: Iterable[PlannedFile]
+    ) -> Iterator[tuple[PageFile, Described | Refused]]:
+        """All wheels that nobody has looked into yet, and what is in each."""
+        unseen = [
+            planned
+            for planned in files
+            if planned.name.kind is DistKind.WHEEL and planned.file.url not in self._metadata
+        ]
+        paths = [self._path(self._sha256s[planned.file.url]) for planned in unseen]
+        if sum(path.stat().st_size for path in paths) >= _TOLD_BYTES_MIN:
+            self._tell(f"looking through {len(paths)} wheels")
+        threads = ThreadPoolExecutor(min(_THREADS_MAX, os.cpu_count() or 1), "looking through")
         try:
-            with unavailable_on_failure(f"{path} cannot be read"), path.open("rb") as wheel:
-                raw = metadata_in(wheel, file.filename)
-            self._metadata[file.url] = parse_core_metadata(raw, subject=file.filename)
-            return describe(raw, file.filename, is_proven=True)
-        except Refused as refused:
-            return SourceTrouble(str(refused))
+            found = list(threads.map(_look_into, unseen, paths))
+        finally:
+            threads.shutdown(cancel_futures=True)
+        for planned, metadata in zip(unseen, found, strict=True):
+            if isinstance(metadata, Refused):
+                yield planned.file, metadata
+            else:
+                self._metadata[planned.file.url] = metadata
+                yield planned.file, describe(metadata.raw, planned.file.filename, is_proven=True)
 
     def _bundled(self, planned: PlannedFile) -> BundledFile:
         sha256 = self._sha256s[planned.file.url]
@@ -299,6 +317,16 @@ class Creation:
         if path is None:
             raise Unavailable(f"a file went from the cache {self._cache.folder}; try again")
         return path
+
+
+def _look_into(planned: PlannedFile, path: Path) -> CoreMetadata | Refused:
+    """What a wheel says of itself, or why nobody can take it. Raises Unavailable."""
+    try:
+        # What only strict indexes refuse is taken in from bundles.
+        metadata, _ = inspect(path, planned.name)
+    except Refused as refused:
+        return refused
+    return metadata
 
 
 def _texts(lines: Iterable[Line]) -> Iterable[str]:
