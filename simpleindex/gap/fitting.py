@@ -214,6 +214,8 @@ class Fitting:
         used = self._sdists.usable(sdist, self.target)
         if isinstance(used, str):
             return Misfit(version, used)
+        if used.url in releases.spoilt:
+            return Misfit(version, releases.spoilt[used.url])
         named = wheel_tags(used.filename)
         if named is not None and not any(tag in self._ranks for tag in named[0]):
             return Misfit(version, f"was built as {used.filename}, which is for other hosts")

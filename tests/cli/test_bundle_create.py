@@ -33,7 +33,7 @@ from tests.bad_archives import (
     a_comment_behind_the_end,
     a_member_with_a_wrong_checksum,
 )
-from tests.builders import BuiltFile, a_tar_gz, a_wheel, an_sdist, core_metadata
+from tests.builders import BuiltFile, a_tar_gz, a_wheel, a_zip, an_sdist, core_metadata
 from tests.cli.commands import Called, Cli
 from tests.clients.server_side import add
 from tests.gap.corpus import CORPUS, Offer, offer, publish, source_offer
@@ -563,7 +563,12 @@ def test_one_that_is_merely_sloppy_is(own: Desk) -> None:
 
 
 def a_source(
-    name: str, *, requires: tuple[str, ...] = (), build: tuple[str, ...] = (), dynamic: str = ""
+    name: str,
+    *,
+    requires: tuple[str, ...] = (),
+    build: tuple[str, ...] = (),
+    dynamic: str = "",
+    comment: str = "",
 ) -> BuiltFile:
     """A source distribution that says what it needs, or that it is Dynamic."""
     headers = [("Dynamic", dynamic)] if dynamic else []
@@ -578,7 +583,7 @@ def a_source(
     pyproject = f"{name}-1.0/pyproject.toml"
     requires_text = json.dumps(list(build)).encode()
     members[pyproject] = members[pyproject].replace(
-        b"requires = []", b"requires = " + requires_text
+        b"requires = []", b"requires = " + requires_text + f" # {comment}".encode()
     )
     return BuiltFile(built.filename, a_tar_gz(members))
 
@@ -620,8 +625,9 @@ def test_they_come_along_with_what_they_need_and_what_builds_them(own: Desk) -> 
             BuiltFile("art-1.0.tar.gz", b"x"),
             "art 1.0 has a source distribution that cannot be used",
         ),
+        (a_source("art", comment="x" * (1 << 20)), "its pyproject.toml has over 1048576 bytes"),
     ],
-    ids=["old", "dynamic", "builder", "broken"],
+    ids=["old", "dynamic", "builder", "broken", "long"],
 )
 def test_a_source_that_cannot_be_relied_on_is_none(source: BuiltFile, why: str, own: Desk) -> None:
     own.index.add(source.content, filename=source.filename)
@@ -677,6 +683,17 @@ def test_what_was_built_for_this_kind_of_host_goes_to_no_other(own: Desk) -> Non
     assert same["verdict"] == "met"
     assert other["verdict"] == "unmet"
     assert "which is for hosts like this one alone" in other["chain"][0]
+
+
+def test_a_wheel_that_no_server_would_take_is_none_either_where_it_was_made_here(own: Desk) -> None:
+    good = a_wheel("art")
+    with zipfile.ZipFile(io.BytesIO(good.content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    del members["art-1.0.dist-info/RECORD"]
+    own.index.add(a_source_of(BuiltFile(good.filename, a_zip(members))))
+    told = own.told("art", "--sdist=build", exit_code=2)
+    (line,) = told["targets"][0]["lines"]
+    assert "art 1.0 has a wheel that no server takes: " in line["chain"][0]
 
 
 def a_source_of(wheel: BuiltFile) -> BuiltFile:

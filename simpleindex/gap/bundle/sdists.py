@@ -6,7 +6,6 @@ this computer; it is done only where somebody asks for it.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,9 +20,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from packaging.requirements import Requirement
+from packaging.tags import sys_tags
 from packaging.version import InvalidVersion, Version
 
 from simpleindex.gap.bundle.cache import BUILD_PREFIX, Cache
@@ -190,7 +190,7 @@ class BuiltSdists(Layer):
 
     def _made(self, file: PageFile) -> _Built | str:
         path, sha256 = fetched(file, self._index, self._cache)
-        place = self._cache.folder / "built" / f"{sha256}.{_this_python()}.json"
+        place = self._cache.folder / "built" / f"{sha256}.{_best_tag()}.json"
         with unavailable_on_failure(f"{self._cache.folder} cannot be written"):
             place.parent.mkdir(exist_ok=True)
             wheel = self._made_before(place)
@@ -300,14 +300,21 @@ def _pyproject(path: Path, filename: str) -> bytes | None:
             for member in archive.infolist():
                 if _is_pyproject(member.filename):
                     with archive.open(member) as content:
-                        return content.read(_PYPROJECT_BYTES_MAX)
+                        return _read_whole(content, filename)
         return None
     with tarfile.open(path) as archive_:
         for entry in archive_:
             if entry.isfile() and _is_pyproject(entry.name):
                 extracted = archive_.extractfile(entry)
-                return None if extracted is None else extracted.read(_PYPROJECT_BYTES_MAX)
+                return None if extracted is None else _read_whole(extracted, filename)
     return None
+
+
+def _read_whole(content: IO[bytes], filename: str) -> bytes:
+    raw = content.read(_PYPROJECT_BYTES_MAX + 1)
+    if len(raw) > _PYPROJECT_BYTES_MAX:
+        raise Refused(filename, f"its pyproject.toml has over {_PYPROJECT_BYTES_MAX} bytes")
+    return raw
 
 
 def _is_pyproject(name: str) -> bool:
@@ -356,8 +363,9 @@ def _last_words(output: str, source: Path) -> str:
     return plain[:_REASON_CHARACTERS_MAX]
 
 
-def _this_python() -> str:
-    return f"{sys.implementation.cache_tag}-{os.name}"
+def _best_tag() -> str:
+    """Of the wheels that may be made here: tells the Python, the machine and its C library."""
+    return str(next(sys_tags()))
 
 
 def _this_host() -> Target | None:
