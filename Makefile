@@ -24,7 +24,9 @@ test: $(VENV)/installed-test
 full: $(VENV)/installed-test
 	$(BIN)/python -m tests.clients.fetch || test $$? -eq 3
 	$(BIN)/python -m tests.clients.tools || test $$? -eq 3
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/crash -m "not alone" $(AT_ONCE)
+	$(BIN)/python -m pytest --ignore=tests/crash -m alone
+	$(MAKE) crash
 
 crash: $(VENV)/installed-test
 	$(BIN)/python -m pytest tests/crash $(AT_ONCE) --dist=load

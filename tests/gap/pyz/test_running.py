@@ -172,6 +172,7 @@ def test_a_later_start_compiles_nothing(pyz: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.alone
 @pytest.mark.parametrize("minor", MINORS)
 @pytest.mark.parametrize("is_first", [True, False], ids=["first start", "later start"])
 def test_the_first_answer_comes_within_a_second(
