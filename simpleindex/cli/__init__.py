@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from simpleindex.cli.options import as_typed
+from simpleindex.cli.options import as_typed, this_command
 from simpleindex.cli.telling import say
 from simpleindex.cli.verbs import verbs_of
 from simpleindex.config import ConfigError
@@ -66,8 +66,8 @@ _HELP_FLAGS = ("-h", "--help", "--version")
 def _main() -> None:
     """A Python package index that you host yourself.
 
-    Without a verb, or with options only, it serves: `simpleindex-server --serverdir=/srv/index`.
-    `simpleindex-server VERB --help` tells all about a verb.
+    Without a verb, or with options only (--serverdir=/srv/index), it serves. `VERB --help` tells
+    all about a verb.
     """
 
 
@@ -80,15 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(umask)  # there is no other way to ask for it
     try:
         # What comes back is the code of an Exit, or else what the verb returns, which is None.
-        exit_code: int | None = _main.main(
-            given, prog_name="simpleindex-server", standalone_mode=False
-        )
+        exit_code: int | None = _main.main(given, prog_name=this_command(), standalone_mode=False)
     except click.Abort:
         return _fail("interrupted")
     except click.UsageError as error:
         return _fail(_with_help(error))
     except click.ClickException as error:
-        return _fail(error.format_message())
+        return _fail(as_typed(error.format_message()))
     except (StoreError, ConfigError) as error:
         return _fail(as_typed(str(error)))
     except OSError as error:  # a path that was named and cannot be looked at, for example
@@ -100,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _with_help(error: click.UsageError) -> str:
     """What is wrong with the command line, and where to read how it should be."""
-    message = error.format_message()
-    command = error.ctx.command_path if error.ctx else "simpleindex-server"
+    message = as_typed(error.format_message())
+    command = error.ctx.command_path if error.ctx else this_command()
     return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`."
 
 

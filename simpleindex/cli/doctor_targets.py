@@ -104,7 +104,8 @@ def _targets(asked: Asked, wanted: SiteRoots) -> tuple[Target, ...]:
         return tuple(by_name.get(name) or parse_target(name) for name in asked.target_names)
     if not known:
         raise click.ClickException(
-            "there is no target yet; `target add --help` tells how to name those of the site"
+            "there is no target yet; `simpleindex-server target add --help` tells how to name "
+            "those of the site"
         )
     return known
 

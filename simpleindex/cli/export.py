@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Write users, indexes and files into the folder DIR, which must be new or empty.
 
-    `simpleindex-server import-devpi DIR` takes it back, without a loss if it was written
+    `import-devpi DIR` takes it back, without a loss if it was written
     --with-secrets, and so does `devpi-import DIR`, but for what devpi-server does not know. Works
     while the server runs. Only you can look into the folder.
 

@@ -154,6 +154,12 @@ def this_command() -> str:
     return called.name if found and Path(found) == called.absolute() else _relative(called)
 
 
+def usual_command() -> str:
+    """How people call us on another computer, where we are as we are here: installed, or a file."""
+    running = archive()
+    return "simpleindex-server" if running is None else f"python3 {running.name}"
+
+
 def as_typed(text: str, root: Path | None = None) -> str:
     """A text for people, with each command in it as it can be typed for this directory.
 

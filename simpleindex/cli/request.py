@@ -7,7 +7,7 @@ import click
 
 from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.directory import open_as_owner
-from simpleindex.cli.options import as_typed, config_from, setting_options
+from simpleindex.cli.options import as_typed, config_from, setting_options, usual_command
 from simpleindex.cli.telling import count_text, json_option, printable, say, table, tell
 from simpleindex.gap.decisions import (
     Decisions,
@@ -163,7 +163,8 @@ def _tell_list(found: SiteRequest, decisions: Decisions, *, as_json: bool) -> No
 
 def _notes(found: SiteRequest, index: str) -> Iterator[str]:
     yield f"What {index} has and wants on {utc_now():%Y-%m-%d}, by simpleindex-server {__version__}"
-    yield "Where there is internet: simpleindex-server bundle create --request=THIS-FILE -o BUNDLE"
+    create = f"{usual_command()} bundle create --request=THIS-FILE -o BUNDLE"
+    yield f"Where there is internet: {create}"
     if not found.request.targets:
         yield "No target is known: say there with --target for which hosts"
     for target in found.unlisted:

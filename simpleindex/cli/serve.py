@@ -73,8 +73,9 @@ def command(
 def _why_foreign(serverdir: Path) -> str:
     if (serverdir / ".serverversion").exists():
         return (
-            "this is a directory of devpi-server; make a new one with `init --serverdir=NEW`, and "
-            f"take all over with `import-devpi {serverdir} --serverdir=NEW`"
+            "this is a directory of devpi-server; make a new one with "
+            "`simpleindex-server init --serverdir=NEW`, and take all over with "
+            f"`simpleindex-server import-devpi {serverdir} --serverdir=NEW`"
         )
     if lacks_catalog(serverdir):
         return (

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from simpleindex.cli.directory import named_or_ours
-from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.options import as_typed, config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.gap.learned import Seen, by_name, read_learned
 from simpleindex.gap.probe import SCRIPT, one_line
@@ -28,6 +28,8 @@ from simpleindex_storage.model import JsonValue
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 _PROBES_BYTES_MAX = 1 << 20
+_NONE_YET = "there is no target yet; `simpleindex-server target add --help` tells how to name one"
+_LEARNED_LIST = "`simpleindex-server target list --learned` tells which"
 
 
 def _places(function: _Decorated) -> _Decorated:
@@ -133,19 +135,20 @@ def list_(
     if is_learned:
         _tell_learned(targets_file, config_file, flags, as_json=as_json)
         return
-    targets = read_targets(_path(targets_file, config_file, flags))
+    path = _path(targets_file, config_file, flags)
+    targets = read_targets(path)
     rows = table([(target.name, target.words) for target in targets]) if targets else []
     lines: list[str] = []
     for target, row in zip(targets, rows, strict=True):
         lines += [row, *(f"  {note}" for note in _notes(target))]
     if not targets:
-        lines = ["there is no target yet; `target add --help` tells how to name one"]
+        lines = [as_typed(_NONE_YET)]
     if targets_file is None:
         learned = _learned(None, config_file, flags)
         new = len(_chosen(learned, (), {target.name for target in targets}))
         if new:
             count = count_text(new, "other was", "others were")
-            lines.append(f"{count} told by installers; `target list --learned` tells which")
+            lines.append(as_typed(f"{count} told by installers; {_LEARNED_LIST}", path.parent))
     tell([_document(target) for target in targets], lines, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from simpleindex.cli.bundle import import_bundle
+from simpleindex.cli.options import this_command
 from simpleindex.gap.bundle import taking
 from simpleindex.gap.bundle.manifest import AssumedFile, Notice, stamp
 from simpleindex.gap.bundle.signatures import sign_with
@@ -128,7 +129,7 @@ def test_people_are_told_what_came_and_how_to_take_it_back(
         "error    cp39-win_amd64: 1 of 2 can be installed, 0 before",
         "         nowhere: unmet",
         "           the index has no project nowhere",
-        "serial 1; `bundle undo 1` would take it back",
+        f"serial 1; `{this_command()} bundle undo 1 --serverdir={data}` would take it back",
     ]
 
 

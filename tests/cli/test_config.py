@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from simpleindex.cli.options import this_command
 from simpleindex.config import Config, settings
 from tests.cli.commands import Cli
 
@@ -106,7 +107,7 @@ def test_a_bad_value_in_the_environment_is_named(cli: Cli, monkeypatch: pytest.M
 
 
 def test_without_a_second_word_the_help_is_named(cli: Cli) -> None:
-    assert cli("config").complaint == "Missing command. See `simpleindex-server config --help`."
+    assert cli("config").complaint == f"Missing command. See `{this_command()} config --help`."
 
 
 def rows(out: str) -> dict[str, tuple[str, str]]:

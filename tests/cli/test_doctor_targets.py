@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from simpleindex.cli.options import this_command
 from tests.cli.commands import Called, Cli
 from tests.gap.corpus import Offer, offer
 
@@ -156,4 +157,6 @@ def test_what_cannot_be_examined_is_told_in_a_line(
 def test_without_targets_it_says_how_to_name_them(cli: Cli, data: Path, tmp_path: Path) -> None:
     put(cli, f"--serverdir={data}", tmp_path / "wheels", [offer("plain")])
     complaint = cli("doctor", "--targets", f"--serverdir={data}").complaint
-    assert complaint.startswith("there is no target yet; `target add --help` tells")
+    assert complaint.startswith(
+        f"there is no target yet; `{this_command()} target add --help` tells"
+    )

@@ -10,6 +10,7 @@ import pytest
 
 from simpleindex import __version__
 from simpleindex.cli import _main
+from simpleindex.cli.options import this_command
 from tests.cli.commands import Called, Cli, listing, run, run_as_nobody, run_program
 
 VERBS = [
@@ -59,7 +60,7 @@ def test_help_is_plain_and_fits_a_terminal(
 ) -> None:
     assert command.help
     out = cli.must(*words.split(), flag)
-    assert out.startswith(f"Usage: simpleindex-server {words}".rstrip())
+    assert out.startswith(f"Usage: {this_command()} {words}".rstrip())
     assert max(map(len, out.splitlines())) <= COLUMNS_MAX
     assert out.isascii()
 
@@ -141,7 +142,7 @@ def test_options_without_a_verb_are_those_of_serve(cli: Cli, tmp_path: Path) -> 
 def test_a_command_line_that_makes_no_sense_is_told_in_one_line(
     cli: Cli, words: list[str], complaint: str
 ) -> None:
-    assert cli(*words).complaint == complaint
+    assert cli(*words).complaint == complaint.replace("`simpleindex-server", f"`{this_command()}")
 
 
 @pytest.mark.parametrize("verb", ["serve", "init", "add", "passwd"])

@@ -297,8 +297,8 @@ def test_a_host_that_nobody_knows_is_named(
         ),
         (
             [".nodeinfo", ".serverversion", ".sqlite", "+files"],
-            "this is a directory of devpi-server; make a new one with `init --serverdir=NEW`, and "
-            "take all over with `import-devpi {folder} --serverdir=NEW`",
+            "this is a directory of devpi-server; make a new one with `{us} init --serverdir=NEW`, "
+            "and take all over with `{us} import-devpi {folder} --serverdir=NEW`",
         ),
     ],
     ids=["of somebody's", "of devpi-server"],
@@ -310,7 +310,7 @@ def test_a_folder_of_other_things_is_left_alone(
         (tmp_path / name).write_text("mine")
     before = listing(tmp_path)
     complaint = cli("serve", f"--serverdir={tmp_path}", "--port=0").complaint
-    assert complaint == f"{tmp_path}: {reason.format(folder=tmp_path)}"
+    assert complaint == f"{tmp_path}: {reason.format(folder=tmp_path, us=this_command())}"
     assert listing(tmp_path) == before
 
 

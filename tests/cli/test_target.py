@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from simpleindex.cli.options import this_command
 from simpleindex.gap.probe import SCRIPT, one_line
 from simpleindex.learning import HOST, sightings_of
 from simpleindex_storage.sightings import Sight
@@ -167,7 +168,8 @@ OFTEN, ONCE = "3.8.18-manylinux_2_36_x86_64", "3.8.18-manylinux_2_39_x86_64"
 def test_learned_targets_are_listed_with_how_often_they_were_seen(cli: Cli, learned: str) -> None:
     cli.must("target", "add", ONCE, learned)
     assert cli.must("target", "list", learned).splitlines()[-1] == (
-        "1 other was told by installers; `target list --learned` tells which"
+        f"1 other was told by installers; `{this_command()} target list --learned {learned}` tells "
+        "which"
     )
     often, once = cli.must("target", "list", "--learned", learned).splitlines()
     assert re.split("  +", often) == [

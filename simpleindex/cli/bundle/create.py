@@ -16,7 +16,6 @@ from simpleindex.cli.telling import count_text, json_option, say, size_text, tel
 from simpleindex.gap.bundle.cache import open_cache, usual_cache
 from simpleindex.gap.bundle.creating import Contents, Creation
 from simpleindex.gap.bundle.manifest import stamp
-from simpleindex.gap.bundle.papers import papers
 from simpleindex.gap.bundle.planning import Plan
 from simpleindex.gap.bundle.sdists import Policy
 from simpleindex.gap.bundle.sent import FILE_NAME as SENT
@@ -227,7 +226,7 @@ def command(
     if output is not None and not dry_run:
         sign = None if key is None else sign_with(key)
         max_bytes = _bytes_max(max_size)
-        extras = dict(papers())
+        extras: dict[str, bytes] = {}
         if server is not None:
             extras[SERVER] = read_bytes(server, _SERVER_BYTES_MAX)
         elif not without_server and not told.order.holdings.is_known:

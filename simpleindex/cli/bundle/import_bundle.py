@@ -131,7 +131,8 @@ def command(
             checks_targets=checks_targets,
             request_file=request_file,
         )
-    tell(document(told), lines(told, signers), as_json=as_json)
+    told_lines = (as_typed(line, config.serverdir) for line in lines(told, signers))
+    tell(document(told), told_lines, as_json=as_json)
     if told.faults:
         raise click.exceptions.Exit(REFUSED)
     if any(comparison.after.failures for comparison in told.comparisons):

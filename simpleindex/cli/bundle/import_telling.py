@@ -58,7 +58,8 @@ def lines(told: Told, signers: Mapping[str, Signer]) -> Iterator[str]:
         if missing:
             yield (
                 "what is missing came with an earlier bundle; take that in first, or carry out "
-                "what `bundle import --request FILE` or `request -o FILE` writes"
+                "what `simpleindex-server bundle import --request FILE` or "
+                "`simpleindex-server request -o FILE` writes"
             )
         return
     yield from _shown(f"damaged  {fault}" for fault in told.damaged)
@@ -162,7 +163,8 @@ def _done_lines(told: Told, done: Done) -> Iterator[str]:
     if done.serial is None:
         yield "all of it had been taken in before; nothing has changed"
     else:
-        yield f"serial {done.serial}; `bundle undo {done.serial}` would take it back"
+        undo = f"`simpleindex-server bundle undo {done.serial}`"
+        yield f"serial {done.serial}; {undo} would take it back"
 
 
 def comparison_lines(comparisons: Iterable[Comparison]) -> Iterator[str]:

@@ -4,21 +4,30 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 _TEXTS = ("README.txt", "README.ja.txt", "README.zh-Hant.txt")
+_INSTALLED = b"    simpleindex-server "
+_CARRIED = b"    python3 server.pyz "
 _MARK = b"\xef\xbb\xbf"
 
 
-def papers() -> Mapping[str, bytes]:
-    """Their bytes, by their names in a bundle."""
+def papers(*, has_server: bool = False) -> Mapping[str, bytes]:
+    """Their bytes, by their names in a bundle; `has_server`: one in which there is a server.pyz.
+
+    What is to be typed begins with what is there: that file, or the program as it is installed.
+    """
     folder = files("simpleindex.gap.bundle")
     return {
         "verify.py": _lines(folder.joinpath("verify.py").read_bytes()),
-        **{name: _text(folder.joinpath(name).read_bytes()) for name in _TEXTS},
+        **{name: _text(_typed(folder.joinpath(name).read_bytes(), has_server)) for name in _TEXTS},
     }
 
 
 def _lines(content: bytes) -> bytes:
     """With the same ends of lines, whatever a checkout has."""
     return content.replace(b"\r\n", b"\n")
+
+
+def _typed(content: bytes, has_server: bool) -> bytes:
+    return content.replace(_INSTALLED, _CARRIED) if has_server else content
 
 
 def _text(content: bytes) -> bytes:

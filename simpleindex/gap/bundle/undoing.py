@@ -42,7 +42,9 @@ def import_of(seen: Snapshot, serial: int | None) -> Import:
     if serial is None:
         found = [each for each in known if each.undone_serial is None]
         if not found:
-            raise NotStored("import", "none is left to undo; `bundle history` lists them")
+            raise NotStored(
+                "import", "none is left to undo; `simpleindex-server bundle history` lists them"
+            )
         return found[-1]
     for each in known:
         if each.serial == serial:
@@ -51,7 +53,7 @@ def import_of(seen: Snapshot, serial: int | None) -> Import:
                     f"import {serial}", f"it was undone already, with serial {each.undone_serial}"
                 )
             return each
-    raise NotStored(f"import {serial}", "`bundle history` lists all")
+    raise NotStored(f"import {serial}", "`simpleindex-server bundle history` lists all")
 
 
 def undo(store: Store, serial: int, *, by: Actor) -> Undone:

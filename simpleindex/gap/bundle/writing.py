@@ -37,6 +37,7 @@ from simpleindex.gap.bundle.volumes import (
     split,
     volume_path,
 )
+from simpleindex.gap.pyz.building import MEMBER as SERVER
 from simpleindex_storage.durable import sync_folder, unavailable_on_failure
 from simpleindex_storage.errors import Refused, Unavailable
 from simpleindex_storage.locks import FileLock
@@ -85,7 +86,8 @@ def write_bundle(
     """
     if as_folder and max_bytes is not None:
         raise Refused(str(destination), "only zips are written in volumes, no folders")
-    contents = {**papers(), **(extras or {})}
+    given = extras or {}
+    contents = {**papers(has_server=SERVER in given), **given}
     facts = [_extra_file(name, content) for name, content in contents.items()]
     manifests = split(manifest, facts, max_bytes, is_signed=sign is not None)
     _check_place(destination, as_folder=as_folder)

@@ -191,6 +191,24 @@ def test_the_papers_are_for_old_editors_too() -> None:
         assert max(map(len, text.splitlines())) <= 100
 
 
+@pytest.mark.parametrize(
+    ("has_server", "program", "other"),
+    [(False, "simpleindex-server", ()), (True, "python3 server.pyz", ("simpleindex-server",))],
+    ids=["without a server", "with one"],
+)
+def test_the_papers_name_the_program_that_is_there(
+    has_server: bool, program: str, other: tuple[str, ...]
+) -> None:
+    for name, content in papers(has_server=has_server).items():
+        if not name.startswith("README"):
+            continue
+        typed = [
+            line.strip() for line in content.decode("utf-8-sig").splitlines() if line[:1] == " "
+        ]
+        assert f"{program} bundle import BUNDLE.zip --serverdir=DIRECTORY" in typed
+        assert not [line for line in typed if line.startswith(other or "never ")]
+
+
 def test_the_papers_say_the_same_in_every_language() -> None:
     commands = [
         [line for line in content.decode("utf-8-sig").splitlines() if line.startswith("    ")]

@@ -31,7 +31,7 @@ from tests.gap.bundle.bundles import a_bundle, a_manifest, names_in, some_wheels
 from tests.server import server_environment
 
 EXTRAS = {"README.txt": b"read me\r\n", "server.pyz": b"#!/usr/bin/env python3\n" * 50}
-WITH_PAPERS = {**papers(), **EXTRAS}
+WITH_PAPERS = {**papers(has_server=True), **EXTRAS}
 
 
 def test_any_program_that_reads_zips_reads_them(tmp_path: Path) -> None:

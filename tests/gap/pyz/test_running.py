@@ -145,6 +145,26 @@ def test_it_serves_with_several_workers(
     assert (tmp_path / ".cache").exists() is is_unpacked
 
 
+def test_hints_and_help_name_the_file_as_it_was_started(pyz: Path, tmp_path: Path) -> None:
+    python, data = python_of("this"), tmp_path / "data"
+
+    def told(*words: str | Path) -> str:
+        called = run(python, pyz, *words, HOME=str(tmp_path))
+        return called.out + called.err
+
+    assert told("bundle", "import").endswith(f"{pyz} bundle import --help`.\n")
+    assert f" {pyz} [OPTIONS] COMMAND" in " ".join(told("--help").split())
+    told("init", f"--serverdir={data}")
+    assert told("target", "list", f"--serverdir={data}").endswith(
+        f"{pyz} target add --help` tells how to name one\n"
+    )
+    assert told("bundle", "undo", "12", f"--serverdir={data}").endswith(
+        f"{pyz} bundle history` lists all\n"
+    )
+    request = told("request", f"--serverdir={data}")
+    assert f"# Where there is internet: python3 {pyz.name} bundle create " in request
+
+
 def test_pip_installs_from_it(pyz: Path, tmp_path: Path) -> None:
     python = python_of("3.11")
     a_wheel("demo").save(tmp_path)
