@@ -79,6 +79,44 @@ def test_what_other_imports_brought_or_assumed_stays_and_it_is_told_which(
     assert told["targets"][0]["met"] == told["targets"][0]["met_before"] == 1
 
 
+def test_a_dry_run_tells_what_would_go_and_what_stays_and_why(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, HELD, DEMO, OTHER))
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, name="third", roots=("demo",)))
+    cli.must("remove", "other", "--force", f"--serverdir={data}")
+    before = state(data)
+    undo = ("bundle", "undo", "1", f"--serverdir={data}")
+    assert cli.must(*undo, "--dry-run").splitlines() == [
+        f"goes     {HELD.filename}",
+        f"stays    {DEMO.filename}: import 2 needs it, too",
+        "root/local: 1 file of import 1 would be removed, 1 kept, 1 had been removed before",
+        "nothing was changed",
+    ]
+    told = json.loads(cli.must(*undo, "--dry-run", "--json"))
+    assert state(data) == before
+    assert {**must_undo(cli, data, "1"), "targets": []} == told
+
+
+def test_the_history_tells_what_is_left_of_an_import(cli: Cli, data: Path, tmp_path: Path) -> None:
+    def outcomes() -> list[str]:
+        lines = cli.must("bundle", "history", f"--serverdir={data}").splitlines()
+        return [line.split("  ")[-1] for line in lines]
+
+    must_take(cli, data, a_bundle_of(tmp_path, HELD, DEMO, OTHER))
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, NEEDY, name="second", roots=("demo",)))
+    cli.must("remove", "needy", "--force", f"--serverdir={data}")
+    must_undo(cli, data, "1")
+    assert outcomes() == [
+        "3 files added, undone with 4: 1 kept",
+        "1 file added, none of them still here",
+    ]
+    found = json.loads(cli.must("bundle", "history", "--json", f"--serverdir={data}"))
+    assert [each["still_here"] for each in found] == [[DEMO.filename], []]
+    must_undo(cli, data, "2")
+    assert outcomes() == ["3 files added, undone with 4", "1 file added, undone with 5"]
+
+
 def test_what_an_import_that_was_undone_needed_is_needed_no_more(
     cli: Cli, data: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, tell
 from simpleindex.gap.bundle.site_ledger import latest_roots
-from simpleindex.gap.bundle.undoing import Undone, import_of, undo
+from simpleindex.gap.bundle.undoing import Undone, import_of, look, undo
 from simpleindex.gap.bundle.verdicts import Comparison, compare, standings
 from simpleindex_storage.model import JsonValue
 from simpleindex_storage.store import Store
@@ -27,12 +27,14 @@ _LAST = "last"
     default=True,
     help="Whether to tell what each target can install before and after. [default: yes]",
 )
+@click.option("--dry-run", is_flag=True, help="Only tell what would go, what would stay, and why.")
 @json_option
 @setting_options("serverdir")
 def command(
     *,
     serial_text: str,
     checks_targets: bool,
+    dry_run: bool,
     as_json: bool,
     config_file: Path | None,
     **flags: object,
@@ -48,8 +50,17 @@ def command(
     serial = None if serial_text == _LAST else int(serial_text)
     config = config_from(config_file, flags)
     with open_as_owner(config.serverdir) as store:
+        if dry_run:
+            found = _look(store, serial)
+            tell(_document(found, ()), _dry_lines(found), as_json=as_json)
+            return
         undone, comparisons = _undo(store, serial, checks_targets=checks_targets)
     tell(_document(undone, comparisons), _lines(undone, comparisons), as_json=as_json)
+
+
+def _look(store: Store, serial: int | None) -> Undone:
+    with store.catalog.snapshot() as seen:
+        return look(seen, import_of(seen, serial).serial)
 
 
 def _undo(
@@ -73,7 +84,7 @@ def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
         "removed": [file.filename for file in undone.removed],
         "kept": [{"filename": kept.filename, "why": kept.why} for kept in undone.kept],
         "gone_before": list(undone.gone),
-        "unyanked": list(undone.unyanked),
+        "unyanked": [file.filename for file in undone.unyanked],
         "targets": [comparison_document(each) for each in comparisons],
     }
 
@@ -81,12 +92,25 @@ def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
 def _lines(undone: Undone, comparisons: tuple[Comparison, ...]) -> Iterator[str]:
     for kept in undone.kept:
         yield f"kept     {kept.filename}: {kept.why}"
-    for filename in undone.unyanked:
-        yield f"unyanked {filename}"
+    for file in undone.unyanked:
+        yield f"unyanked {file.filename}"
     yield from comparison_lines(comparisons)
-    line = f"{undone.taken.index}: {count_text(len(undone.removed), 'file')} removed"
-    if undone.kept:
-        line += f", {len(undone.kept)} kept"
-    if undone.gone:
-        line += f", {len(undone.gone)} had been removed before"
-    yield line
+    yield f"{undone.taken.index}: {count_text(len(undone.removed), 'file')} removed{_rest(undone)}"
+
+
+def _dry_lines(found: Undone) -> Iterator[str]:
+    for file in found.removed:
+        yield f"goes     {file.filename}"
+    for kept in found.kept:
+        yield f"stays    {kept.filename}: {kept.why}"
+    for file in found.unyanked:
+        yield f"unyanked {file.filename}"
+    count = count_text(len(found.removed), "file")
+    taken = found.taken
+    yield f"{taken.index}: {count} of import {taken.serial} would be removed{_rest(found)}"
+    yield "nothing was changed"
+
+
+def _rest(undone: Undone) -> str:
+    kept = f", {len(undone.kept)} kept" if undone.kept else ""
+    return kept + (f", {len(undone.gone)} had been removed before" if undone.gone else "")

@@ -26,14 +26,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What was taken back."""
+    """What was taken back, or would be."""
 
     taken: Import
     removed: tuple[DistFile, ...]
     kept: tuple[Kept, ...]
     gone: tuple[str, ...]
     """Files that somebody had removed already."""
-    unyanked: tuple[str, ...]
+    unyanked: tuple[DistFile, ...]
 
 
 def import_of(seen: Snapshot, serial: int | None) -> Import:
@@ -68,14 +68,18 @@ def undo(store: Store, serial: int, *, by: Actor) -> Undone:
     return undone
 
 
-def _undo(change: Change, serial: int) -> Undone:
-    taken = import_of(change, serial)
-    needed = dict(_needed_by_others(change, taken))
+def look(seen: Snapshot, serial: int) -> Undone:
+    """What `undo` would take back as things stand, and what it would leave. Changes nothing.
+
+    Raises NotStored, Refused.
+    """
+    taken = import_of(seen, serial)
+    needed = dict(_needed_by_others(seen, taken))
     removed: list[DistFile] = []
     kept: list[Kept] = []
     gone: list[str] = []
     for added in taken.added:
-        stored = change.file_named(taken.index, parse_filename(added.filename).key)
+        stored = seen.file_named(taken.index, parse_filename(added.filename).key)
         if stored is None:
             gone.append(added.filename)
         elif stored.sha256 != added.sha256:
@@ -85,15 +89,36 @@ def _undo(change: Change, serial: int) -> Undone:
         elif added.sha256 in needed:
             kept.append(Kept(added.filename, f"import {needed[added.sha256]} needs it, too"))
         else:
-            upkeep.remove_file(change, stored)
             removed.append(stored)
-    for stored in _left_for(change, taken):
-        if stored.sha256 not in needed:
-            upkeep.remove_file(change, stored)
+    going = {stored.place for stored in removed}
+    for stored in _left_for(seen, taken):
+        if stored.sha256 not in needed and stored.place not in going:
+            going.add(stored.place)
             removed.append(stored)
-    unyanked = tuple(_unyank(change, taken))
-    change.undo_delivery(serial)
+    unyanked = tuple(it for it in _to_unyank(seen, taken) if it.place not in going)
     return Undone(taken, tuple(removed), tuple(kept), tuple(gone), unyanked)
+
+
+def still_here(seen: Snapshot, taken: Import) -> tuple[str, ...]:
+    """Which of the files that an import added are there since then."""
+    found = (
+        (it, seen.file_named(taken.index, parse_filename(it.filename).key)) for it in taken.added
+    )
+    return tuple(
+        it.filename
+        for it, stored in found
+        if stored is not None and stored.sha256 == it.sha256 and _came_with(stored, taken)
+    )
+
+
+def _undo(change: Change, serial: int) -> Undone:
+    found = look(change, serial)
+    for stored in found.removed:
+        upkeep.remove_file(change, stored)
+    for stored in found.unyanked:
+        change.yank_file(stored, None)
+    change.undo_delivery(serial)
+    return found
 
 
 def _came_with(stored: DistFile, taken: Import) -> bool:
@@ -134,16 +159,15 @@ def _needed_by_others(seen: Snapshot, taken: Import) -> Iterator[tuple[str, int]
             yield sha256, each.serial
 
 
-def _unyank(change: Change, taken: Import) -> Iterator[str]:
+def _to_unyank(seen: Snapshot, taken: Import) -> Iterator[DistFile]:
     """What somebody has yanked for another reason since stays so."""
     reasons = _reasons(taken)
     for yanked in taken.yanked:
-        stored = change.file_named(taken.index, parse_filename(yanked.filename).key)
+        stored = seen.file_named(taken.index, parse_filename(yanked.filename).key)
         if stored is None or stored.sha256 != yanked.sha256 or stored.yanked is None:
             continue
         if stored.yanked == reasons.get(yanked):
-            change.yank_file(stored, None)
-            yield stored.filename
+            yield stored
 
 
 def _reasons(taken: Import) -> dict[TakenFile, str]:
