@@ -224,8 +224,7 @@ def test_where_nothing_is_left_it_is_told_what_can_be_installed_no_more(
     [
         ("2", "import 2: it was undone already, with serial 3"),
         ("7", "there is no import 7 here"),
-        ("last", "there is no import here; none is left to undo"),
-        ("first", "'first' is neither a serial nor 'last'"),
+        ("last", "nothing to undo: every import was undone already"),
     ],
 )
 def test_what_cannot_be_undone_is_told_and_nothing_is_done(
@@ -235,5 +234,22 @@ def test_what_cannot_be_undone_is_told_and_nothing_is_done(
     must_take(cli, data, a_bundle_of(tmp_path, DEMO), "--index=root/dev")
     must_undo(cli, data, "2")
     before = state(data)
-    assert complaint in cli("bundle", "undo", words, f"--serverdir={data}").complaint
+    called = cli("bundle", "undo", words, f"--serverdir={data}")
+    assert (called.exit_code, called.out) == (2, "")
+    assert called.err.startswith(f"simpleindex-server: {complaint}")
+    assert called.err.count("\n") == 1
     assert state(data) == before
+
+
+def test_where_nothing_was_taken_in_there_is_nothing_to_undo(cli: Cli, data: Path) -> None:
+    for words in (["last"], ["last", "--dry-run"]):
+        called = cli("bundle", "undo", *words, f"--serverdir={data}")
+        assert (called.exit_code, called.out) == (2, "")
+        assert called.err == (
+            "simpleindex-server: nothing to undo: nothing has been taken in yet\n"
+        )
+
+
+def test_what_is_no_serial_is_told(cli: Cli, data: Path) -> None:
+    complaint = cli("bundle", "undo", "first", f"--serverdir={data}").complaint
+    assert complaint.startswith("'first' is neither a serial nor 'last'")

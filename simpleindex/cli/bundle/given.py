@@ -1,12 +1,14 @@
 """How verbs get at the bundles that they are given, and how they tell of them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from simpleindex.cli.telling import count_text, size_text
+from simpleindex.cli.options import as_typed
+from simpleindex.cli.telling import count_text, say, size_text
 from simpleindex.config import Config
 from simpleindex.gap.bundle.manifest import Manifest
 from simpleindex.gap.bundle.reading import Bundle, open_bundle
@@ -14,12 +16,24 @@ from simpleindex.gap.bundle.signatures import Signer
 from simpleindex.gap.bundle.trusted_keys import FILE_NAME, TrustedKey, read_trusted
 from simpleindex.gap.bundle.volumes import with_others
 from simpleindex.gap.fields import time_text
+from simpleindex_storage.errors import AlreadyStored, Damaged, NotStored, Refused
 from simpleindex_storage.model import JsonValue
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 REFUSED = 2
-"""The exit code where a bundle may be fine, and is not what this site takes."""
+"""The exit code where nothing was done, and the same again will do no better; of `verify`, where a
+bundle is whole, and is not what this site takes."""
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """What is refused ends with an exit code of its own: the same again will do no better."""
+    try:
+        yield
+    except (Refused, Damaged, AlreadyStored, NotStored) as error:
+        say(f"simpleindex-server: {as_typed(str(error))}", err=True)
+        raise click.exceptions.Exit(REFUSED) from None
 
 
 def bundle_argument(function: Decorated) -> Decorated:

@@ -10,10 +10,11 @@ from threading import Lock
 import click
 
 from simpleindex.access import ROOT_AT_CONSOLE
+from simpleindex.cli.bundle.given import REFUSED, refusals_told
 from simpleindex.cli.bundle.import_telling import Told, document, lines
 from simpleindex.cli.directory import index_to_make, into_index_option, open_as_owner
 from simpleindex.cli.options import as_typed, config_from, setting_options
-from simpleindex.cli.telling import json_option, say, tell
+from simpleindex.cli.telling import json_option, tell
 from simpleindex.config import Config
 from simpleindex.gap.bundle.asking import request_for, root_sets
 from simpleindex.gap.bundle.loads import Load, opened_load
@@ -31,12 +32,10 @@ from simpleindex.gap.bundle.trusted_keys import read_trusted
 from simpleindex.gap.bundle.verdicts import compare, standings
 from simpleindex.gap.request import dump_request
 from simpleindex_storage.durable import unavailable_on_failure, write_file
-from simpleindex_storage.errors import AlreadyStored, Damaged, NotStored, Refused, StoreError
+from simpleindex_storage.errors import Refused, StoreError
 from simpleindex_storage.names import parse_index_name
 from simpleindex_storage.opening import utc_now
 
-REFUSED = 2
-"""Exit code: nothing was taken in, and the same again will do no better."""
 INCOMPLETE = 3
 """Exit code: it was taken in, and yet something cannot be installed somewhere."""
 
@@ -111,7 +110,7 @@ def command(
     index = parse_index_name(index_text)
     with (
         open_as_owner(config.serverdir) as store,
-        _refusals_told(),
+        refusals_told(),
         opened_load(paths) as load,
     ):
         signers = _checked_signers(load, config)
@@ -212,16 +211,6 @@ def _write_request(taking: Taking, path: Path) -> None:
     text = dump_request(request_for(taking.store, taking.load, taking.wanted.index))
     with unavailable_on_failure(f"{path} cannot be written"):
         write_file(path, text.encode(), mode=_REQUEST_MODE)
-
-
-@contextmanager
-def _refusals_told() -> Iterator[None]:
-    """What is refused ends with an exit code of its own: the same again will do no better."""
-    try:
-        yield
-    except (Refused, Damaged, AlreadyStored, NotStored) as error:
-        say(f"simpleindex-server: {as_typed(str(error))}", err=True)
-        raise click.exceptions.Exit(REFUSED) from None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from simpleindex.access import ROOT_AT_CONSOLE
+from simpleindex.cli.bundle.given import refusals_told
 from simpleindex.cli.bundle.import_telling import comparison_document, comparison_lines
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import config_from, setting_options
@@ -43,13 +44,14 @@ def command(
 
     Also out of an index that removes no files otherwise. What was there before stays, and so does
     what another import has brought, too, or was made to go with. `bundle history` lists the
-    serials.
+    serials. Exit codes: 0 undone; 2 there is no such import, or none that is not undone already;
+    1 something else went wrong.
     """
     if serial_text != _LAST and not serial_text.isdecimal():
         raise click.UsageError(f"{serial_text[:80]!r} is neither a serial nor {_LAST!r}")
     serial = None if serial_text == _LAST else int(serial_text)
     config = config_from(config_file, flags)
-    with open_as_owner(config.serverdir) as store:
+    with open_as_owner(config.serverdir) as store, refusals_told():
         if dry_run:
             found = _look(store, serial)
             tell(_document(found, ()), _dry_lines(found), as_json=as_json)

@@ -42,9 +42,8 @@ def import_of(seen: Snapshot, serial: int | None) -> Import:
     if serial is None:
         found = [each for each in known if each.undone_serial is None]
         if not found:
-            raise NotStored(
-                "import", "none is left to undo; `simpleindex-server bundle history` lists them"
-            )
+            why = "every import was undone already" if known else "nothing has been taken in yet"
+            raise Refused("nothing to undo", why)
         return found[-1]
     for each in known:
         if each.serial == serial:
