@@ -16,6 +16,7 @@ from simpleindex.gap.pythons import newest_tools
 from simpleindex.gap.target_file import FILE_NAME, change_targets, parse_targets, read_targets
 from simpleindex.gap.targets import (
     Target,
+    assumed_note,
     dump_target,
     installer_tags,
     parse_installer,
@@ -137,10 +138,13 @@ def list_(
         return
     path = _path(targets_file, config_file, flags)
     targets = read_targets(path)
-    rows = table([(target.name, target.words) for target in targets]) if targets else []
+    rows = table([_row(target) for target in targets]) if targets else []
     lines: list[str] = []
     for target, row in zip(targets, rows, strict=True):
         lines += [row, *(f"  {note}" for note in _notes(target))]
+    note = assumed_note(targets)
+    if note is not None:
+        lines.append(as_typed(f"{note}; `simpleindex-server target probe` asks a host"))
     if not targets:
         lines = [as_typed(_NONE_YET)]
     if targets_file is None:
@@ -250,6 +254,11 @@ def _document(target: Target) -> JsonValue:
     return {**dump_target(target), "description": target.words, "notes": notes}
 
 
+def _row(target: Target) -> tuple[str, str, str]:
+    assumed = target.assumed_words
+    return target.name, target.words, f"assumed: {assumed}" if assumed else ""
+
+
 def _added_lines(targets: Iterable[Target]) -> Iterator[str]:
     for target in targets:
         yield f"{target.name}: {target.words}"
@@ -258,7 +267,6 @@ def _added_lines(targets: Iterable[Target]) -> Iterator[str]:
 
 
 def _notes(target: Target) -> Iterator[str]:
-    yield from target.assumptions
     if target.installer is not None and set(installer_tags(target)) != set(supported_tags(target)):
         newest = newest_tools(target.minor).pip
         yield (

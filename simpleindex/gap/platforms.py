@@ -74,12 +74,20 @@ class Platform:
         """For people."""
         if self.system is System.WINDOWS:
             return f"Windows {self.machine.removeprefix('win').removeprefix('_') or '32'}"
+        if self.system is System.MACOS:
+            return f"{self.floor_words} {self.machine}"
+        return f"Linux {self.machine}, {self.floor_words}"
+
+    @property
+    def floor_words(self) -> str:
+        """For people, the oldest C library or macOS on which it is this one. Empty: Windows."""
         version = "" if self.floor is None else f" {self.floor[0]}.{self.floor[1]}"
         return {
-            System.GLIBC: f"Linux {self.machine}, glibc{version}",
-            System.MUSL: f"Linux {self.machine}, musl{version}",
-            System.PLAIN_LINUX: f"Linux {self.machine}, C library unknown",
-            System.MACOS: f"macOS{version} {self.machine}",
+            System.GLIBC: f"glibc{version}",
+            System.MUSL: f"musl{version}",
+            System.PLAIN_LINUX: "C library unknown",
+            System.MACOS: f"macOS{version}",
+            System.WINDOWS: "",
         }[self.system]
 
     @property

@@ -5,7 +5,7 @@ may tell 3.9.18 from 3.9.25. Its form in JSON is what a probe prints and what fi
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -100,20 +100,23 @@ class Target:
         return line if self.installer is None else f"{line}, {self.installer}"
 
     @property
-    def assumptions(self) -> tuple[str, ...]:
-        """What is to be checked about it; each a line."""
-        lines = []
-        if "python" in self.assumed:
-            lines.append(
-                f"Python {self.python} is taken, the newest {self.minor[0]}.{self.minor[1]} known "
-                f"on {KNOWN_AT}; a host with an older one may take other files"
-            )
-        if "platform" in self.assumed:
-            lines.append(
-                f"{self.platform} is taken ({self.platform.words}); a host with an older one "
-                "cannot run such files"
-            )
-        return tuple(lines)
+    def assumed_words(self) -> str:
+        """For people: what was taken for usual, like `Python 3.9.25, glibc 2.17`; or nothing."""
+        values = {"python": f"Python {self.python}", "platform": self.platform.floor_words}
+        return ", ".join(values[word] for word in self.assumed)
+
+
+def assumed_note(targets: Iterable[Target]) -> str | None:
+    """What was assumed of any of them, in a sentence for all. None: nothing was."""
+    what = {
+        "python": f"the newest Python known on {KNOWN_AT}",
+        "platform": "the oldest C library or macOS that is usual",
+    }
+    assumed = {word for target in targets for word in target.assumed}
+    if not assumed:
+        return None
+    told = " and ".join(what[word] for word in _ASSUMED if word in assumed)
+    return f"what nobody has said is assumed: {told}; a host with an older one may need other files"
 
 
 def parse_target(text: str, *, installer: Installer | None = None) -> Target:

@@ -24,6 +24,7 @@ from simpleindex.cli.bundle import create
 from simpleindex.gap.bundle.manifest import Manifest, Origin, stamp
 from simpleindex.gap.bundle.reading import open_bundle, verify_bundle
 from simpleindex.gap.bundle.signatures import Standing, signer_of
+from simpleindex.gap.pythons import NEWEST_PATCH
 from simpleindex.gap.pyz.building import MEMBER as SERVER
 from simpleindex.gap.pyz.building import server_pyz
 from simpleindex.gap.request import Held, Request, Wanted, dump_request
@@ -736,6 +737,23 @@ def test_the_table_tells_what_is_new_and_what_changes(desk: Desk) -> None:
     assert "1 file the site has and keeps" in called.out
     assert [LINUX, "complete", "3", "of", "3", "lines"] in rows
     assert "fetched " in called.out
+
+
+def test_what_is_assumed_of_targets_is_told_once_in_the_table_and_the_report(desk: Desk) -> None:
+    targets = ("--target=cp39-linux_x86_64", "--target=cp311-win_amd64", f"--target={LINUX}")
+    called = desk.create("plain", *targets)
+    assert called.exit_code == 0, called
+    rows = [line for line in called.out.splitlines() if "  complete " in line]
+    assert [row.partition("assumed: ")[2] for row in rows] == [
+        "Python 3.9.25, glibc 2.17", f"Python {NEWEST_PATCH[3, 11]}", "",
+    ]  # fmt: skip
+    assert called.out.count("what nobody has said is assumed: ") == 1
+    with zipfile.ZipFile(desk.bundle) as members:
+        assert members.read("report.txt").decode().count("what nobody has said is assumed: ") == 1
+    shown = desk.cli.must("bundle", "show", desk.bundle)
+    assert "assumed: " not in shown + desk.cli.must("bundle", "verify", desk.bundle)
+    told = desk.told("plain", *targets)
+    assert [each["assumed"] for each in told["targets"]] == [["python", "platform"], ["python"], []]
 
 
 def test_a_second_run_fetches_nothing_again_and_writes_the_same(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from simpleindex.gap.pythons import NEWEST_PATCH, newest_tools
 from simpleindex.gap.targets import (
     Installer,
     Target,
+    assumed_note,
     dump_target,
     installer_tags,
     load_target,
@@ -94,11 +95,30 @@ def test_what_names_no_target_is_refused_with_the_reason(text: str, why: str) ->
     assert len(str(refused.value)) < 400
 
 
-def test_what_a_short_name_leaves_out_is_told() -> None:
-    assert parse_target("3.9.18-manylinux_2_28_x86_64").assumptions == ()
-    newest, libc = parse_target("cp39-linux").assumptions
-    assert newest.startswith("Python 3.9.25 is taken, the newest 3.9 known on 20")
-    assert libc.startswith("manylinux_2_17_x86_64 is taken (Linux x86_64, glibc 2.17)")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("3.9.18-manylinux_2_28_x86_64", ""),
+        ("cp39-linux", "Python 3.9.25, glibc 2.17"),
+        ("cp39-win_amd64", "Python 3.9.25"),
+        ("3.12.1-alpine", "musl 1.2"),
+    ],
+)
+def test_what_a_short_name_leaves_out_is_told(text: str, words: str) -> None:
+    assert parse_target(text).assumed_words == words
+
+
+def test_what_is_assumed_of_several_targets_is_one_sentence() -> None:
+    def note(*texts: str) -> str | None:
+        return assumed_note([parse_target(text) for text in texts])
+
+    assert note("3.9.18-win_amd64") is None
+    newest = note("cp39-win_amd64", "3.9.18-win_amd64", "cp311-win_amd64")
+    assert newest is not None
+    assert newest.startswith("what nobody has said is assumed: the newest Python known on 20")
+    both = note("cp39-win_amd64", "3.12.1-linux_x86_64")
+    assert both is not None
+    assert " and the oldest C library or macOS that is usual; a host with an older one" in both
 
 
 def test_each_known_python_has_a_name_and_its_tools() -> None:

@@ -12,6 +12,7 @@ from simpleindex.gap.bundle.downloading import Progress
 from simpleindex.gap.bundle.manifest import Problem
 from simpleindex.gap.bundle.planning import Change, Plan
 from simpleindex.gap.resolving import Kind
+from simpleindex.gap.targets import assumed_note
 from simpleindex_storage.model import JsonValue
 
 _TARGETS_SHOWN_MAX = 3
@@ -55,6 +56,7 @@ def plan_document(plan: Plan) -> dict[str, JsonValue]:
         "targets": [
             {
                 "name": outcome.target.name,
+                "assumed": list(outcome.target.assumed),
                 "is_complete": outcome.is_complete,
                 "lines": [
                     {"line": each.line.text, "verdict": each.kind, "chain": list(each.chain)}
@@ -153,8 +155,13 @@ def _target_lines(plan: Plan) -> Iterator[str]:
         wanted = [each for each in outcome.verdicts if each.kind is not Kind.NOT_WANTED]
         good = sum(each.kind.is_good for each in wanted)
         what = "complete" if outcome.is_complete else "NOT complete"
-        rows.append((outcome.target.name, what, f"{good} of {count_text(len(wanted), 'line')}"))
+        assumed = outcome.target.assumed_words
+        lines = f"{good} of {count_text(len(wanted), 'line')}"
+        rows.append((outcome.target.name, what, lines, f"assumed: {assumed}" if assumed else ""))
     yield from table(rows)
+    note = assumed_note(outcome.target for outcome in plan.outcomes)
+    if note is not None:
+        yield f"note: {note}"
 
 
 def _problem_lines(plan: Plan) -> Iterator[str]:

@@ -171,7 +171,6 @@ def _notes(outcomes: Sequence[Outcome], holdings: Holdings) -> list[str]:
     notes = list(chain.from_iterable(outcome.notes for outcome in outcomes))
     tools: dict[tuple[str, str], list[str]] = {}
     for outcome in outcomes:
-        notes += outcome.target.assumptions
         for verdict in outcome.bootstrap:
             # A site that has one can go on with it.
             if not verdict.kind.is_good and verdict.line.project not in holdings.projects:
