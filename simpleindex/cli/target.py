@@ -21,7 +21,9 @@ from simpleindex.gap.targets import (
     installer_tags,
     parse_installer,
     parse_target,
+    stands_for,
     supported_tags,
+    without_guesses,
 )
 from simpleindex_storage.errors import NotStored
 from simpleindex_storage.model import JsonValue
@@ -90,7 +92,10 @@ def add(
     config_file: Path | None,
     **flags: object,
 ) -> None:
-    """Add targets by their names, or as hosts have told them. One of the same name is replaced."""
+    """Add targets by their names, or as hosts have told them. One of the same name is replaced.
+
+    One of which something was assumed gives way to one of the same kind that a host has told.
+    """
     if not names and not probes and not is_learned:
         raise click.UsageError("nothing to add: give names of targets, --from FILE, or --learned")
     path = _path(targets_file, config_file, flags)
@@ -103,17 +108,30 @@ def add(
     else:
         named = [parse_target(name, installer=installer) for name in names]
     added = {target.name: target for target in named}
+    told = {**added} if is_learned else {}
     for file in probes:
         content = file.read(_PROBES_BYTES_MAX + 1)
         if len(content) > _PROBES_BYTES_MAX:
             raise click.UsageError(f"{file.name} is no list of targets: it is too long")
-        added |= {target.name: target for target in parse_targets(content, file.name)}
+        told |= {target.name: target for target in parse_targets(content, file.name)}
+    added |= told
     if not added:
         raise click.UsageError("nothing to add: there is no target in what was given")
-    change_targets(path, lambda known: {**{each.name: each for each in known}, **added}.values())
+    gone: list[Target] = []
+
+    def with_them(known: tuple[Target, ...]) -> Iterable[Target]:
+        before = [each for each in known if each.name not in added]
+        kept = without_guesses(before, told.values())
+        gone[:] = [each for each in before if each not in kept]
+        return {**{each.name: each for each in known if each not in gone}, **added}.values()
+
+    change_targets(path, with_them)
     tell(
-        {"added": [_document(target) for target in added.values()]},
-        _added_lines(added.values()),
+        {
+            "added": [_document(target) for target in added.values()],
+            "gave_way": [target.name for target in gone],
+        },
+        _added_lines(added.values(), gone),
         as_json=as_json,
     )
 
@@ -201,11 +219,14 @@ def _tell_learned(
     targets_file: Path | None, config_file: Path | None, flags: dict[str, object], *, as_json: bool
 ) -> None:
     learned = _learned(targets_file, config_file, flags)
-    known = {target.name for target in read_targets(_path(targets_file, config_file, flags))}
+    listed = read_targets(_path(targets_file, config_file, flags))
+    known = {target.name for target in listed}
     documents: list[JsonValue] = []
     rows = []
     for target, seen in learned:
         is_known = target.name in known
+        guesses = [] if is_known else [it.name for it in listed if stands_for(target, it)]
+        new = f"new, in place of {', '.join(guesses)}" if guesses else "new"
         documents.append(
             {
                 **dump_target(target),
@@ -214,9 +235,10 @@ def _tell_learned(
                 "days": seen.days,
                 "last_day": seen.last_day.isoformat(),
                 "is_known": is_known,
+                "in_place_of": [*guesses],
             }
         )
-        rows.append((target.name, target.words, str(seen), "in the list" if is_known else "new"))
+        rows.append((target.name, target.words, str(seen), "in the list" if is_known else new))
     lines = table(rows) if rows else ["no installer has told what kind of host it is on"]
     tell(documents, lines, as_json=as_json)
 
@@ -259,11 +281,13 @@ def _row(target: Target) -> tuple[str, str, str]:
     return target.name, target.words, f"assumed: {assumed}" if assumed else ""
 
 
-def _added_lines(targets: Iterable[Target]) -> Iterator[str]:
+def _added_lines(targets: Iterable[Target], gone: Iterable[Target]) -> Iterator[str]:
     for target in targets:
         yield f"{target.name}: {target.words}"
         for note in _notes(target):
             yield f"  {note}"
+    for target in gone:
+        yield f"{target.name} gave way: assumed was {target.assumed_words}"
 
 
 def _notes(target: Target) -> Iterator[str]:

@@ -19,7 +19,7 @@ from simpleindex.gap.releases import SourceTrouble
 from simpleindex.gap.request import Held, Request, Wanted
 from simpleindex.gap.site_roots import SiteRoots, check_site, read_site_roots
 from simpleindex.gap.target_file import FILE_NAME, read_targets
-from simpleindex.gap.targets import Target, marker_environment
+from simpleindex.gap.targets import Target, marker_environment, without_guesses
 from simpleindex.gap.wishes import Wishes, parse_line
 from simpleindex_storage.errors import NotStored
 from simpleindex_storage.names import IndexName, ProjectName
@@ -67,7 +67,7 @@ def site_request(
     known = {target.name for target in listed}
     others = tuple(target for target, _ in by_name(learned) if target.name not in known)
     takes_all = with_learned or not listed
-    targets = (*listed, *others) if takes_all else listed
+    targets = (*without_guesses(listed, others), *others) if takes_all else listed
     wanted = tuple(_wanted(targets, decisions, roots, source))
     covered = {parse_line(each.requirement).project for each in wanted}
     covered |= {parse_line(line).project for one in roots.sets for line in one.roots}

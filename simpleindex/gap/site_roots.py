@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from simpleindex.gap.bundle.site_ledger import RootSet, imports, latest_roots
 from simpleindex.gap.closure import Roots, Standing, check_closure
 from simpleindex.gap.own_source import OwnSource
-from simpleindex.gap.targets import Target
+from simpleindex.gap.targets import Target, stands_for, without_guesses
 from simpleindex.gap.wishes import Wishes, parse_line
 from simpleindex_storage.names import ProjectName
 from simpleindex_storage.ports import Snapshot
@@ -22,16 +22,28 @@ class SiteRoots:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """The targets that bundles were made for, each once."""
-        return tuple({each.name: each for one in self.sets for each in one.targets}.values())
+        """The targets that bundles were made for, each once.
+
+        One that was partly assumed gives way to what a newer bundle was made for in its place.
+        """
+        found: dict[str, Target] = {}
+        for one in self.sets:
+            new = without_guesses(one.targets, tuple(found.values()))
+            found |= {each.name: each for each in new}
+        return tuple(found.values())
 
     def of(self, target: Target) -> Roots:
         """What it has to be able to install: of bundles, what was carried in for it.
 
-        One that no bundle was made for is asked for all of it.
+        So is one that stands for what was only assumed when a bundle was made. One that no bundle
+        was made for is asked for all of it.
         """
-        own = [one for one in self.sets if target.name in {each.name for each in one.targets}]
+        own = [one for one in self.sets if any(_is_meant(target, it) for it in one.targets)]
         return Roots(tuple(_wishes(own or self.sets)), self.projects)
+
+
+def _is_meant(target: Target, by: Target) -> bool:
+    return target.name == by.name or stands_for(target, by)
 
 
 def _wishes(sets: Sequence[RootSet]) -> Iterator[Wishes]:

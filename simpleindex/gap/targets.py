@@ -5,7 +5,7 @@ may tell 3.9.18 from 3.9.25. Its form in JSON is what a probe prints and what fi
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -104,6 +104,26 @@ class Target:
         """For people: what was taken for usual, like `Python 3.9.25, glibc 2.17`; or nothing."""
         values = {"python": f"Python {self.python}", "platform": self.platform.floor_words}
         return ", ".join(values[word] for word in self.assumed)
+
+
+def stands_for(target: Target, guess: Target) -> bool:
+    """Whether a target is the same kind of host as another of which more had to be assumed.
+
+    They differ only in that: in the patch release, in the C library, or in both.
+    """
+    here, there = target.platform, guess.platform
+    return (
+        set(target.assumed) < set(guess.assumed)
+        and (target.implementation, target.minor) == (guess.implementation, guess.minor)
+        and (target.abi, here.system, here.machine) == (guess.abi, there.system, there.machine)
+        and ("python" in guess.assumed or target.python == guess.python)
+        and ("platform" in guess.assumed or here == there)
+    )
+
+
+def without_guesses(targets: Iterable[Target], told: Collection[Target]) -> tuple[Target, ...]:
+    """Those for which none of `told` stands, which hosts have told of themselves."""
+    return tuple(each for each in targets if not any(stands_for(one, each) for one in told))
 
 
 def assumed_note(targets: Iterable[Target]) -> str | None:

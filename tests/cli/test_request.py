@@ -9,6 +9,7 @@ import pytest
 
 from simpleindex.gap.bundle.manifest import stamp
 from simpleindex.gap.request import Request, parse_request
+from simpleindex.gap.targets import parse_target
 from simpleindex.learning import HOST, MISSING, READ, sightings_of
 from simpleindex.wire.installer_agents import kind_of_host
 from simpleindex_storage.opening import open_store
@@ -212,6 +213,26 @@ def test_targets_that_were_seen_are_asked_for_if_there_is_no_list_or_somebody_sa
     (target,) = parse_request(text.encode(), "request").targets
     assert target.name == DEBIAN
     assert "pip 23.0.1; seen 3x on 1 day, last 2026-11-22\n" in text
+
+
+def test_targets_that_were_assumed_give_way_to_those_that_were_seen(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    site = f"--serverdir={data}"
+    cli.must("target", "add", "cp38-linux_x86_64", "cp38-win_amd64", site)
+    guess, other = "cp38-manylinux_2_17_x86_64", "cp38-win_amd64"
+    learn(data, MISSING, "flask")
+
+    def asked_for(*options: str) -> list[str]:
+        return [target.name for target in written(cli, site, *options).targets]
+
+    assert asked_for() == [guess, other]  # what is in the list is for somebody to change
+    assert asked_for("--learned") == [other, DEBIAN]
+    cli.must("target", "remove", guess, other, site)
+    store = open_store(data)
+    take_in(store, roots=("flask",), targets=(parse_target("cp38-linux_x86_64"),))
+    store.close()
+    assert asked_for() == [DEBIAN]
 
 
 def test_it_is_written_whole_and_told_in_short(

@@ -196,6 +196,31 @@ def test_learned_targets_that_are_not_known_are_added_with_the_oldest_pip(
     assert "nothing to add" in cli("target", "add", "--learned", learned).complaint
 
 
+def test_what_was_assumed_gives_way_to_what_hosts_of_that_kind_have_told(
+    cli: Cli, learned: str
+) -> None:
+    others = ["cp39-manylinux_2_17_x86_64", "cp38-win_amd64", "3.8.20-manylinux_2_17_x86_64"]
+    cli.must("target", "add", "cp38-linux_x86_64", *others, learned)
+    rows = cli.must("target", "list", "--learned", learned).splitlines()
+    assert all(row.endswith("  new, in place of cp38-manylinux_2_17_x86_64") for row in rows)
+    told = cli.must("target", "add", "--learned", learned).splitlines()
+    assert told[-1] == "cp38-manylinux_2_17_x86_64 gave way: assumed was Python 3.8.20, glibc 2.17"
+    assert names(cli, learned) == [*others, OFTEN, ONCE]
+
+
+def test_what_was_assumed_gives_way_to_probes_but_not_to_what_is_named(
+    cli: Cli, tmp_path: Path
+) -> None:
+    where = f"--targets={tmp_path / 'site.json'}"
+    cli.must("target", "add", "cp39-win_amd64", "cp310-win_amd64", where)
+    cli.must("target", "add", "3.9.18-win_amd64", where)
+    assert names(cli, where) == ["cp39-win_amd64", "cp310-win_amd64", "3.9.18-win_amd64"]
+    (tmp_path / "hosts.txt").write_text('{"python": "3.10.4", "platform": "win_amd64"}')
+    told = cli.must("target", "add", f"--from={tmp_path / 'hosts.txt'}", where, "--json")
+    assert json.loads(told)["gave_way"] == ["cp310-win_amd64"]
+    assert names(cli, where) == ["cp39-win_amd64", "3.9.18-win_amd64", "3.10.4-win_amd64"]
+
+
 def test_learned_targets_may_be_added_by_name(cli: Cli, learned: str) -> None:
     cli.must("target", "add", ONCE, "--learned", "--installer=pip 21.0", learned)
     (added,) = listed(cli, learned)

@@ -114,6 +114,21 @@ def test_lines_are_for_the_targets_that_they_were_carried_in_for(store: Store) -
     assert lines_of(found, MACOS) == [["for-both"], ["for-linux"]]
 
 
+def test_what_was_assumed_gives_way_to_what_a_newer_bundle_was_made_for(store: Store) -> None:
+    guess, told = parse_target("cp39-windows"), WINDOWS
+    take_in(store, roots=("first",), targets=(guess,))
+    assert lines_of(wanted(store), told) == [["first"]]
+    take_in(store, roots=("other",), targets=(LINUX,))
+    assert lines_of(wanted(store), told) == [["first"]]
+    assert wanted(store).targets == (LINUX, guess)
+    take_in(store, roots=("second",), targets=(told,))
+    found = wanted(store)
+    assert found.targets == (told, LINUX)
+    assert lines_of(found, told) == [["second"], ["first"]]
+    take_in(store, roots=("both",), targets=(guess, told))
+    assert wanted(store).targets == (guess, told, LINUX)
+
+
 def test_a_line_of_several_bundles_counts_once_unless_they_constrain_it_otherwise(
     store: Store,
 ) -> None:

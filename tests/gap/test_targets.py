@@ -23,8 +23,10 @@ from simpleindex.gap.targets import (
     parse_installer,
     parse_target,
     pip_needed,
+    stands_for,
     supported_tags,
     with_markers,
+    without_guesses,
 )
 from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import JsonValue
@@ -106,6 +108,33 @@ def test_what_names_no_target_is_refused_with_the_reason(text: str, why: str) ->
 )
 def test_what_a_short_name_leaves_out_is_told(text: str, words: str) -> None:
     assert parse_target(text).assumed_words == words
+
+
+@pytest.mark.parametrize(
+    ("told", "guess", "expected"),
+    [
+        ("3.9.18-win_amd64", "cp39-win_amd64", True),
+        ("3.9.18-manylinux_2_28_x86_64", "cp39-linux_x86_64", True),
+        ("3.9.18-manylinux_2_12_x86_64", "3.9.18-linux_x86_64", True),
+        ("3.12.1-alpine", "cp312-alpine", True),
+        ("3.9.18-manylinux_2_28_x86_64", "cp39-manylinux_2_17_x86_64", False),
+        ("3.9.18-manylinux_2_28_x86_64", "3.9.19-linux_x86_64", False),
+        ("3.9.18-win_amd64", "cp39-win32", False),
+        ("3.9.18-win_amd64", "cp310-win_amd64", False),
+        ("3.13.1-win_amd64", "cp313t-win_amd64", False),
+        ("3.9.18-musllinux_1_2_x86_64", "cp39-linux_x86_64", False),
+        ("cp39-win_amd64", "cp39-win_amd64", False),
+        ("3.9.18-win_amd64", "3.9.18-win_amd64", False),
+        ("cp39-manylinux_2_28_x86_64", "3.9.18-linux_x86_64", False),
+    ],
+)
+def test_a_target_stands_for_another_that_differs_in_what_was_assumed(
+    told: str, guess: str, expected: bool
+) -> None:
+    assert stands_for(parse_target(told), parse_target(guess)) is expected
+    assert without_guesses([parse_target(guess)], [parse_target(told)]) == (
+        () if expected else (parse_target(guess),)
+    )
 
 
 def test_what_is_assumed_of_several_targets_is_one_sentence() -> None:
