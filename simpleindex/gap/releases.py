@@ -25,6 +25,12 @@ _STAR_BEHIND_ORDER = re.compile(r"([<>]=?\s*[0-9][0-9a-zA-Z.]*?)\.\*")
 class SourceTrouble(Exception):
     """The index cannot tell what it was asked. Its text is one line, without secrets."""
 
+    def __init__(self, what: str, cause: str | None = None) -> None:
+        """`cause` is why, where that may be why of other things, too: a host that is not there."""
+        super().__init__(what if cause is None else f"{what}: {cause}")
+        self.chain: tuple[str, ...] = (what,) if cause is None else (what, cause)
+        """The same as reasons, each because of the next."""
+
 
 class NotAsPromised(SourceTrouble):
     """What came is not the file that its page speaks of."""

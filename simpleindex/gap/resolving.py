@@ -273,7 +273,7 @@ class _Search:
                 if chain is not None:
                     return Verdict(line, Kind.UNMET, chain)
         except SourceTrouble as trouble:
-            return Verdict(line, Kind.UNKNOWN, (str(trouble),))
+            return Verdict(line, Kind.UNKNOWN, trouble.chain)
         except GaveUp:
             return _gave_up(line)
         return None
@@ -318,7 +318,7 @@ class _Search:
         except ResolutionImpossible as impossible:
             return Verdict(stands_for, Kind.UNMET, _conflict(impossible.causes))
         except SourceTrouble as trouble:
-            return Verdict(stands_for, Kind.UNKNOWN, (str(trouble),))
+            return Verdict(stands_for, Kind.UNKNOWN, trouble.chain)
         except (GaveUp, ResolutionTooDeep):
             return _gave_up(stands_for)
         graph = result.graph

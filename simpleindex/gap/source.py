@@ -291,7 +291,7 @@ class IndexSource:
             try:
                 yield
             except (UpstreamTrouble, BadPage) as error:
-                raise SourceTrouble(f"{what} cannot be had: {error}") from None
+                raise SourceTrouble(f"{what} cannot be had", str(error)) from None
             except Refused as error:
                 raise SourceTrouble(str(error)) from None
             except OSError as error:  # of the draft

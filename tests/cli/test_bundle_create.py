@@ -463,6 +463,37 @@ def test_an_index_that_cannot_be_asked_is_a_verdict_with_a_reason(own: Desk) -> 
     assert "the page of art cannot be had" in target["lines"][0]["chain"][0]
 
 
+def elsewhere(index: Upstream, *wheels: BuiltFile) -> None:
+    """Wheels whose files are at a host to which an index must not lead."""
+    for wheel in wheels:
+        index.add(wheel, metadata=False, url=f"http://127.0.0.2:9/{wheel.filename}")
+
+
+def test_a_cause_that_several_lines_have_in_common_is_told_once(own: Desk) -> None:
+    elsewhere(own.index, a_wheel("art"), a_wheel("colour"))
+    own.index.add(a_wheel("plain", requires_dist=["art"]))
+    own.index.add(a_wheel("lib"))
+    called = own.create("art", "colour", "plain", "lib", f"--target={LINUX}", f"--target={WINDOWS}")
+    assert called.exit_code == 3, called
+    lines = called.out.splitlines()
+    (place,) = [place for place, line in enumerate(lines) if "--private-upstreams=" in line]
+    assert lines[place - 1] == "art, colour, plain: 3 lines of which nothing is known everywhere"
+    assert lines[place].startswith("  127.0.0.2 is a loopback address; if that is right, allow it")
+
+
+def test_tools_that_lack_for_the_same_cause_are_told_together(own: Desk) -> None:
+    with running_upstream() as bare:
+        elsewhere(bare, a_wheel("art"), *(a_wheel(name) for name in ("pip", "setuptools", "wheel")))
+        bare.add(a_wheel("lib"))
+        desk = Desk(own.cli, own.folder, bare)
+        out = desk.create("art", "lib").out
+        (note,) = desk.must("lib").notes
+    assert out.count("--private-upstreams=") == 1
+    tools = f"pip, setuptools, wheel do not come along for {LINUX}"
+    assert f"note: {tools}, for the same reason as art" in out
+    assert note.startswith(f"{tools}: 127.0.0.2 is a loopback address; if that is right, allow it")
+
+
 def test_a_file_that_cannot_be_had_is_an_error_and_the_rest_stays_for_the_next_time(
     own: Desk,
 ) -> None:

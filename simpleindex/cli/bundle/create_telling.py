@@ -165,22 +165,41 @@ def _target_lines(plan: Plan) -> Iterator[str]:
 
 
 def _problem_lines(plan: Plan) -> Iterator[str]:
-    """Each line that fails once, with the targets where it does, and why on the first of them."""
+    """Each line that fails once, with the targets where it does, and why on the first of them.
+
+    What is not known of several lines for the same cause is told with that cause, once.
+    """
     groups: dict[tuple[str, str], list[Problem]] = {}
     for problem in plan.problems:
-        groups.setdefault((problem.line, problem.kind), []).append(problem)
-    for (line, kind), problems in groups.items():
-        names = [plan.targets[problem.target].name for problem in problems]
-        more = len(names) - _TARGETS_SHOWN_MAX
-        shown = ", ".join(names[:_TARGETS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
-        where = "everywhere" if len(names) == len(plan.targets) > 1 else f"on {shown}"
-        yield f"{line}: {_WORDS.get(Kind(kind), kind)} {where}"
-        for reason in problems[0].chain:
-            yield f"  {reason}"
+        groups.setdefault(_told_together(problem), []).append(problem)
+    for (_, kind), problems in groups.items():
+        lines = list(dict.fromkeys(problem.line for problem in problems))
+        places = dict.fromkeys(problem.target for problem in problems)
+        names = [plan.targets[place].name for place in places]
+        is_everywhere = len(names) == len(plan.targets) > 1
+        where = "everywhere" if is_everywhere else f"on {_some(names, _TARGETS_SHOWN_MAX)}"
+        words = _WORDS.get(Kind(kind), kind)
+        if len(lines) == 1:
+            yield f"{lines[0]}: {words} {where}"
+            yield from (f"  {reason}" for reason in problems[0].chain)
+        else:
+            count = count_text(len(lines), "line")
+            yield f"{_some(lines, _NOTICES_SHOWN_MAX)}: {count} of which nothing is known {where}"
+            yield f"  {problems[0].chain[-1]}"
+
+
+def _told_together(problem: Problem) -> tuple[str, str]:
+    if problem.kind == Kind.UNKNOWN and problem.chain:
+        return problem.chain[-1], problem.kind
+    return problem.line, problem.kind
 
 
 def _notices(what: str, names: Sequence[str]) -> Iterator[str]:
     if names:
-        more = len(names) - _NOTICES_SHOWN_MAX
-        shown = ", ".join(names[:_NOTICES_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+        shown = _some(names, _NOTICES_SHOWN_MAX)
         yield f"{count_text(len(names), 'file')} of the site {what}: {shown}"
+
+
+def _some(texts: Sequence[str], shown_max: int) -> str:
+    more = len(texts) - shown_max
+    return ", ".join(texts[:shown_max]) + (f" and {more} more" if more > 0 else "")

@@ -169,18 +169,36 @@ def _parted(
 
 def _notes(outcomes: Sequence[Outcome], holdings: Holdings) -> list[str]:
     notes = list(chain.from_iterable(outcome.notes for outcome in outcomes))
-    tools: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        notes += _old_installer(outcome)
+    notes += _sources(outcomes)
+    notes += _missing_tools(outcomes, holdings)
+    return notes
+
+
+def _missing_tools(outcomes: Sequence[Outcome], holdings: Holdings) -> Iterator[str]:
+    """Which of pip, setuptools and wheel do not come along; those for the same reason together."""
+    missing: dict[tuple[str, str], list[str]] = {}
     for outcome in outcomes:
         for verdict in outcome.bootstrap:
             # A site that has one can go on with it.
             if not verdict.kind.is_good and verdict.line.project not in holdings.projects:
-                key = verdict.line.text, _why(verdict)
-                tools.setdefault(key, []).append(outcome.target.name)
-        notes += _old_installer(outcome)
-    notes += _sources(outcomes)
-    for (tool, why), names in tools.items():
-        notes.append(f"{tool} does not come along for {_some(names)}: {why}")
-    return notes
+                missing.setdefault((verdict.line.text, _why(verdict)), []).append(
+                    outcome.target.name
+                )
+    tools: dict[tuple[str, str], list[str]] = {}
+    for (tool, why), names in missing.items():
+        tools.setdefault((_some(names), why), []).append(tool)
+    told = {
+        _why(verdict): verdict.line.text
+        for outcome in outcomes
+        for verdict in reversed(outcome.verdicts)
+        if verdict.kind is Kind.UNKNOWN
+    }
+    for (names_text, why), together in tools.items():
+        verb = "does" if len(together) == 1 else "do"
+        reason = f", for the same reason as {told[why]}" if why in told else f": {why}"
+        yield f"{', '.join(together)} {verb} not come along for {names_text}{reason}"
 
 
 def _sources(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -237,6 +255,8 @@ def _changes(new: Sequence[PlannedFile], holdings: Holdings) -> Iterator[Change]
 
 
 def _why(verdict: Verdict) -> str:
+    if verdict.kind is Kind.UNKNOWN and verdict.chain:
+        return verdict.chain[-1]  # the index's trouble, whatever it was asked for
     return " -> ".join(verdict.chain) or verdict.kind
 
 
