@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -10,12 +11,14 @@ import click
 from simpleindex.access import AUTOMATIC_INDEX
 from simpleindex.cli.options import require_owner, this_command
 from simpleindex.config import Config
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import NotStored, Refused, Unavailable
 from simpleindex_storage.model import Index, MirrorSettings, StageSettings
 from simpleindex_storage.names import IndexName, owner_of
 from simpleindex_storage.opening import FolderState, lacks_catalog, open_store, state_of
 from simpleindex_storage.privacy import PRIVATE_UMASK
 from simpleindex_storage.store import Store
+
+_ALIKE_MAX = 5
 
 
 def keep_others_out() -> None:
@@ -46,6 +49,24 @@ def named_or_ours(named: Path | None, name: str, config: Callable[[], Config]) -
     root = config().serverdir
     require_ours(root)
     return root / name
+
+
+def meant_instead(root: Path) -> Path | None:
+    """The server directory that somebody may have meant who has named one that is not there.
+
+    It is the folder above, or has nearly the same path: one name in it is spelt otherwise.
+    """
+    root = root.absolute()
+    with suppress(OSError, Unavailable):
+        if state_of(root.parent) is FolderState.OURS:
+            return root.parent
+        first = next((it for it in (root, *root.parents) if it.parent.is_dir()), root)
+        names = [path.name for path in first.parent.iterdir() if path.name != first.name]
+        for name in get_close_matches(first.name, names, n=_ALIKE_MAX):
+            other = first.parent / name / root.relative_to(first)
+            if state_of(other) is FolderState.OURS:
+                return other
+    return None
 
 
 @contextmanager

@@ -3,14 +3,15 @@
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
-from simpleindex.cli.directory import keep_others_out
+from simpleindex.cli.directory import keep_others_out, meant_instead
 from simpleindex.cli.options import (
     ROOT_PASSWORD_VARIABLE,
     config_from,
@@ -57,12 +58,16 @@ def command(
     sockets = bind(config)  # before anything is made: the port may be in use
     keep_others_out()  # after the sockets, which a proxy may have to get at
     try:
+        told_as_new: tuple[str, ...] = ()
         if state_of(config.serverdir) is FolderState.EMPTY:
+            told_as_new = tuple(_newness(config.serverdir))
             password = os.environ.get(ROOT_PASSWORD_VARIABLE)
             initialise(config.serverdir, utc_now(), password=password, with_pypi=not no_root_pypi)
         warn_at_start(config, tls, [listening.getsockname() for listening in sockets])
         with closing(log_to_stderr(as_json=config.log_format == "json")) as log:
-            _serve(config, tls, sockets, lambda: config_from(config_file, flags), log)
+            read_again = partial(config_from, config_file, flags)
+            greeting = _greeting(config, sockets, told_as_new)
+            _serve(config, tls, sockets, read_again, log=log, greeting=greeting)
     finally:
         for listening in sockets:
             listening.close()
@@ -92,10 +97,12 @@ def _serve(
     tls: Tls | None,
     sockets: Sequence[socket.socket],
     read_again: Callable[[], Config],
+    *,
     log: StderrLog,
+    greeting: str,
 ) -> None:
     def greet() -> None:
-        click.echo(_greeting(config, sockets))
+        click.echo(greeting)
         sys.stdout.flush()
 
     settings = Settings(config, read_again)
@@ -113,7 +120,17 @@ def _serve(
         ) from None
 
 
-def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
+def _newness(root: Path) -> Iterator[str]:
+    """What is told of a directory that is to be made: its name may have been mistyped."""
+    yield "  New       made just now, and empty: there was no server in this folder"
+    other = meant_instead(root)
+    if other is not None:
+        yield f"            ({other} is one, too: --serverdir={other} serves that)"
+
+
+def _greeting(
+    config: Config, sockets: Sequence[socket.socket], told_as_new: Sequence[str] = ()
+) -> str:
     """What an admin needs to know now, and the next thing to type."""
     root = config.serverdir
     scheme = "http" if config.tls_cert is None else "https"
@@ -121,6 +138,7 @@ def _greeting(config: Config, sockets: Sequence[socket.socket]) -> str:
     lines = [f"simpleindex-server {__version__}", f"  Open      {urls[0]}"]
     lines += [f"            {url}" for url in urls[1:]]
     lines.append(f"  Packages  {root}")
+    lines += told_as_new
     if os.path.lexists(root / PASSWORD_FILE):  # where that cannot be seen, it is not told of
         lines.append(f"  Password  of the user root: in {root / PASSWORD_FILE}")
     lines += [

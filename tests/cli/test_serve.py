@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from simpleindex import __version__
+from simpleindex.cli.directory import meant_instead
 from simpleindex.cli.options import this_command
 from simpleindex.cli.serve import _greeting
 from simpleindex.config import read_config
@@ -125,6 +126,34 @@ def test_the_greeting_names_all_that_is_needed_next(tmp_path: Path) -> None:
     assert f"pip install --index-url {url[1]}root/local/ NAME" in told
     password = (tmp_path / "data" / PASSWORD_FILE).read_text().strip()
     assert password not in told
+
+
+NEW = "  New       made just now, and empty: there was no server in this folder"
+
+
+def test_a_server_that_was_made_just_now_is_told_as_new_and_only_then(tmp_path: Path) -> None:
+    for is_new in (True, False):
+        with greeting_of(f"--serverdir={tmp_path / 'data'}", "--port=0") as lines:
+            assert (NEW in lines) is is_new
+            assert "is one, too" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "mistyped", ["srv/pakages", "srv/Packages2", "svr/packages", "srv/packages/serverdir"]
+)
+def test_a_server_that_was_meant_instead_is_named(cli: Cli, tmp_path: Path, mistyped: str) -> None:
+    meant = tmp_path / "srv" / "packages"
+    cli.init(meant)
+    (tmp_path / "srv" / "packagers").mkdir()
+    with greeting_of(f"--serverdir={tmp_path / mistyped}", "--port=0") as lines:
+        below = lines[lines.index(NEW) + 1]
+    assert below == f"            ({meant} is one, too: --serverdir={meant} serves that)"
+
+
+def test_a_server_of_another_name_is_not_what_was_meant(cli: Cli, tmp_path: Path) -> None:
+    cli.init(tmp_path / "packages")
+    assert meant_instead(tmp_path / "mirror") is None
+    assert meant_instead(tmp_path / "not" / "there" / "at-all") is None
 
 
 def test_the_password_is_not_spoken_of_once_it_was_changed(cli: Cli, tmp_path: Path) -> None:
