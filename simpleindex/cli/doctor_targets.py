@@ -18,7 +18,7 @@ from simpleindex.gap.closure import (
     releases_on,
 )
 from simpleindex.gap.own_source import OwnSource
-from simpleindex.gap.releases import SourceTrouble
+from simpleindex.gap.releases import Sdists, SourceTrouble
 from simpleindex.gap.resolving import Kind
 from simpleindex.gap.site_roots import SiteRoots, check_site, read_site_roots
 from simpleindex.gap.target_file import FILE_NAME, read_targets
@@ -75,13 +75,13 @@ def examine_targets(asked: Asked, *, as_json: bool) -> None:
         wanted = read_site_roots(seen, source)
         targets = _targets(asked, wanted)
         if projects:
-            _tell_releases(projects, targets, source, as_json=as_json)
+            _tell_releases(projects, targets, source, wanted.sdists, as_json=as_json)
             return
         if read:
             lines = tuple(line for each in read for line in each.lines)
             bounds = [line for each in limits for line in each.lines]
             bounds += [line for each in (*read, *limits) for line in each.constraints]
-            roots = Roots((Wishes(lines, tuple(bounds)),))
+            roots = Roots((Wishes(lines, tuple(bounds), sdists=wanted.sdists),))
             standings = check_closure(targets, roots, source)
         else:
             standings = check_site(targets, wanted, source)
@@ -147,6 +147,7 @@ def _standing_document(standing: Standing) -> JsonValue:
             {"requirement": missing.requirement, "line": missing.line}
             for missing in standing.missing
         ],
+        "built_there": list(standing.built_there),
         "notes": list(standing.notes),
     }
 
@@ -179,6 +180,8 @@ def _standing_lines(standing: Standing) -> Iterator[str]:
             f"       {standing.target.installer} does not know all the wheels; first run "
             f"`pip install pip=={standing.pip_first}` there"
         )
+    for filename in standing.built_there:
+        yield f"       note: {filename} is built there, which may need a compiler"
     yield from (f"       note: {note}" for note in standing.notes)
 
 
@@ -186,6 +189,7 @@ def _tell_releases(
     projects: Sequence[ProjectName],
     targets: Sequence[Target],
     source: OwnSource,
+    sdists: Sdists | None,
     *,
     as_json: bool,
 ) -> None:
@@ -193,7 +197,9 @@ def _tell_releases(
         if source.releases(project) is None:
             raise NotStored(f"project {project}")
     try:
-        rows = {project: releases_on(project, targets, source) for project in projects}
+        rows = {
+            project: releases_on(project, targets, source, sdists=sdists) for project in projects
+        }
     except SourceTrouble as trouble:
         raise click.ClickException(str(trouble)) from None
     document: JsonValue = [_releases_document(project, rows[project]) for project in projects]

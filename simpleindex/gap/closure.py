@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from simpleindex.gap.fitting import Fitting, Range
 from simpleindex.gap.needs import Budget, GaveUp, Need, Needs
-from simpleindex.gap.releases import Source, SourceTrouble
+from simpleindex.gap.releases import Sdists, Source, SourceTrouble
 from simpleindex.gap.resolving import SECONDS_MAX, Kind, Outcome, Verdict, resolve
 from simpleindex.gap.targets import Target
 from simpleindex.gap.wishes import Line, Wishes, parse_line
@@ -57,6 +57,8 @@ class Standing:
     """The pip that is here and has to be installed before the rest: that of the hosts knows not
     all the wheels that are here. None: as they are, they can install all that is met."""
     notes: tuple[str, ...] = ()
+    built_there: tuple[str, ...] = ()
+    """Source distributions that are to be built on the host, which may need a compiler."""
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
@@ -105,13 +107,15 @@ def releases_on(
     targets: Sequence[Target],
     source: Source,
     *,
+    sdists: Sdists | None = None,
     seconds_max: float = SECONDS_MAX,
     now: Clock = time.monotonic,
 ) -> tuple[Row, ...]:
     """Each release of a project on each target, the newest first. Raises SourceTrouble."""
     releases = source.releases(project)
     versions = () if releases is None else tuple(releases.files)
-    wishes = Wishes(tuple(parse_line(f"{project}=={version}") for version in versions))
+    lines = tuple(parse_line(f"{project}=={version}") for version in versions)
+    wishes = Wishes(lines, sdists=sdists)
     checks = [_Check(target, wishes, source, seconds_max, now) for target in targets]
     columns = [check.alone().verdicts for check in checks]
     return tuple(
@@ -169,6 +173,7 @@ def _standing(
         tuple(dict.fromkeys(missing for each in found for missing in each.missing)),
         max(pips, key=Version, default=None),
         tuple(dict.fromkeys(note for each in found for note in each.notes)),
+        tuple(dict.fromkeys(name for each in found for name in each.built_there)),
     )
 
 
@@ -218,7 +223,11 @@ class _Check:
                 self._wishes = replace(self._wishes, as_installed=True)
                 outcome = self._resolved(self._wishes, together=together)
         missing = tuple(self._missing(outcome.verdicts))
-        return Standing(self._target, outcome.verdicts, missing, pip_first, outcome.notes)
+        names = (pick.file.filename for pick in outcome.picks)
+        built_there = tuple(name for name in names if not name.endswith(".whl"))
+        return Standing(
+            self._target, outcome.verdicts, missing, pip_first, outcome.notes, built_there
+        )
 
     def _resolved(self, wishes: Wishes, *, together: bool) -> Outcome:
         return resolve(

@@ -212,6 +212,8 @@ class Fitting:
             return self._examine(releases, version, hashes)
         sdist = min(sdists, key=lambda file: (file.yanked is not None, file.filename))
         used = self._sdists.usable(sdist, self.target)
+        if used is None:
+            return self._examine(releases, version, hashes)
         if isinstance(used, str):
             return Misfit(version, used)
         if used.url in releases.spoilt:

@@ -4,11 +4,15 @@ Only what is stored here counts. What a mirror among the bases could fetch, a si
 cannot have.
 """
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from simpleindex import library
 from simpleindex.access import ROOT, Principal, Rules
 from simpleindex.gap.releases import Described, Releases, SourceTrouble, describe, releases_of
+from simpleindex.gap.sdist_metadata import read_sdist
 from simpleindex.library import Sight, View
 from simpleindex.project_page import page_of
 from simpleindex.reading import Reader
@@ -40,6 +44,8 @@ class OwnSource:
         self._described: dict[str, Described] = {}
         """By the digest of the metadata: wheels of one release mostly have the same."""
 
+        self._looked_into: dict[str, Described | str] = {}
+
     @property
     def indexes(self) -> tuple[IndexName, ...]:
         """Itself and its bases."""
@@ -70,7 +76,12 @@ class OwnSource:
         return self._releases[project]
 
     def described(self, file: PageFile) -> Described:
-        """The metadata of a wheel. Raises SourceTrouble."""
+        """The metadata of a wheel, or of a source distribution. Raises SourceTrouble."""
+        if not file.filename.endswith(".whl"):
+            found = self.look_into(file)
+            if isinstance(found, str):
+                raise SourceTrouble(f"{file.filename} {found}")
+            return found
         listed = self._listed[file.url]
         digest = listed.metadata_sha256
         if digest is None:
@@ -79,6 +90,12 @@ class OwnSource:
         if known is None:
             known = self._described[digest] = self._describe(listed)
         return known
+
+    def look_into(self, sdist: PageFile) -> Described | str:
+        """What a source distribution needs, or why it does not say so. Raises SourceTrouble."""
+        if sdist.url not in self._looked_into:
+            self._looked_into[sdist.url] = self._look_into(self._listed[sdist.url])
+        return self._looked_into[sdist.url]
 
     def expect(self, projects: Iterable[ProjectName]) -> None:
         """It is all here."""
@@ -103,6 +120,17 @@ class OwnSource:
             return library.listed_project(self._seen, self._view, project)
         except NotStored:
             return None
+
+    def _look_into(self, listed: ListedFile) -> Described | str:
+        try:
+            _, stored = self._store.open(listed.place)
+            with stored, TemporaryDirectory() as folder:
+                copy = Path(folder) / "sdist"
+                with copy.open("wb") as file:
+                    shutil.copyfileobj(stored, file)
+                return read_sdist(copy, listed.filename)
+        except (StoreError, OSError) as error:
+            raise SourceTrouble(f"{listed.filename} cannot be read", str(error)) from None
 
     def _describe(self, listed: ListedFile) -> Described:
         try:

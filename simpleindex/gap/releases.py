@@ -87,10 +87,11 @@ class Source(Protocol):
 class Sdists(Protocol):
     """What is done with source distributions, where a target can use no wheel of any release."""
 
-    def usable(self, file: PageFile, target: Target) -> PageFile | str:
+    def usable(self, file: PageFile, target: Target) -> PageFile | str | None:
         """What the target gets: the file itself, or a wheel made of it; or why nothing.
 
-        The latter is a clause behind the name of the release. Blocks. Raises SourceTrouble.
+        The latter is a clause behind the name of the release, or None where it is as if there were
+        no source. Blocks. Raises SourceTrouble.
         """
 
 

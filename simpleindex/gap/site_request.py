@@ -105,7 +105,7 @@ def _wanted(
     targets: Sequence[Target], decisions: Decisions, roots: SiteRoots, source: OwnSource
 ) -> Iterator[Wanted]:
     """What was decided and is not here yet; and what projects lack that came without a bundle."""
-    decided = Roots(tuple(Wishes((line,)) for line in decisions.wanted))
+    decided = Roots(tuple(Wishes((line,), sdists=roots.sdists) for line in decisions.wanted))
     standings = check_closure(targets, decided, source)
     for place, line in enumerate(decisions.wanted):
         unmet = [it.target for it in standings if not it.verdicts[place].kind.is_good]

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from simpleindex.gap.bundle.site_ledger import RootSet, imports, latest_roots
+from simpleindex.gap.carried_sdists import CarriedSdists
 from simpleindex.gap.closure import Roots, Standing, check_closure
 from simpleindex.gap.own_source import OwnSource
-from simpleindex.gap.targets import Target, stands_for, without_guesses
+from simpleindex.gap.releases import Sdists
+from simpleindex.gap.targets import Target, is_meant, without_guesses
 from simpleindex.gap.wishes import Wishes, parse_line
 from simpleindex_storage.names import ProjectName
 from simpleindex_storage.ports import Snapshot
@@ -19,6 +21,8 @@ class SiteRoots:
     sets: tuple[RootSet, ...]
     projects: tuple[ProjectName, ...]
     """Those that have a file which no bundle has brought."""
+    sdists: Sdists | None = None
+    """Source distributions that bundles have brought to be built count; None: none does."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -38,27 +42,23 @@ class SiteRoots:
         So is one that stands for what was only assumed when a bundle was made. One that no bundle
         was made for is asked for all of it.
         """
-        own = [one for one in self.sets if any(_is_meant(target, it) for it in one.targets)]
-        return Roots(tuple(_wishes(own or self.sets)), self.projects)
+        own = [one for one in self.sets if any(is_meant(target, it) for it in one.targets)]
+        return Roots(tuple(self._wishes(own or self.sets)), self.projects)
 
-
-def _is_meant(target: Target, by: Target) -> bool:
-    return target.name == by.name or stands_for(target, by)
-
-
-def _wishes(sets: Sequence[RootSet]) -> Iterator[Wishes]:
-    """A line that several bundles were made for, under the same constraints, counts once."""
-    asked: dict[tuple[tuple[str, ...], bool], dict[str, None]] = {}
-    for one in sets:
-        known = asked.setdefault((one.constraints, one.pre_releases), {})
-        new = [line for line in dict.fromkeys(one.roots) if line not in known]
-        known.update(dict.fromkeys(new))
-        if new:
-            yield Wishes(
-                tuple(map(parse_line, new)),
-                tuple(map(parse_line, one.constraints)),
-                pre_releases=one.pre_releases,
-            )
+    def _wishes(self, sets: Sequence[RootSet]) -> Iterator[Wishes]:
+        """A line that several bundles were made for, under the same constraints, counts once."""
+        asked: dict[tuple[tuple[str, ...], bool], dict[str, None]] = {}
+        for one in sets:
+            known = asked.setdefault((one.constraints, one.pre_releases), {})
+            new = [line for line in dict.fromkeys(one.roots) if line not in known]
+            known.update(dict.fromkeys(new))
+            if new:
+                yield Wishes(
+                    tuple(map(parse_line, new)),
+                    tuple(map(parse_line, one.constraints)),
+                    pre_releases=one.pre_releases,
+                    sdists=self.sdists,
+                )
 
 
 def read_site_roots(seen: Snapshot, source: OwnSource) -> SiteRoots:
@@ -75,7 +75,7 @@ def read_site_roots(seen: Snapshot, source: OwnSource) -> SiteRoots:
         for project in source.projects()
         if any(file.sha256 not in brought for file in source.listed(project))
     )
-    return SiteRoots(sets, projects)
+    return SiteRoots(sets, projects, CarriedSdists(seen, source))
 
 
 def check_site(

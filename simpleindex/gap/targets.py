@@ -121,6 +121,11 @@ def stands_for(target: Target, guess: Target) -> bool:
     )
 
 
+def is_meant(target: Target, by: Target) -> bool:
+    """Whether what was made for a target is for this one: it is the same, or stands for it."""
+    return target.name == by.name or stands_for(target, by)
+
+
 def without_guesses(targets: Iterable[Target], told: Collection[Target]) -> tuple[Target, ...]:
     """Those for which none of `told` stands, which hosts have told of themselves."""
     return tuple(each for each in targets if not any(stands_for(one, each) for one in told))

@@ -647,6 +647,37 @@ def test_they_come_along_with_what_they_need_and_what_builds_them(own: Desk) -> 
     assert {file.origin for file in manifest.files} == {Origin.INDEX}
 
 
+def test_what_comes_as_source_on_purpose_counts_at_the_site_as_well(own: Desk, data: Path) -> None:
+    """On the targets that it came for, as long as what builds it is there."""
+    own.index.add(a_source("art", build=("builder",)))
+    own.index.add(a_wheel("builder"))
+    assert own.create("art", "--sdist=include").exit_code == 0
+    site = f"--serverdir={data}"
+    built = "art-1.0.tar.gz is built there, which may need a compiler"
+    taken = own.cli("bundle", "import", own.bundle, site)
+    assert (taken.exit_code, built in taken.out) == (0, True), taken
+    out = own.cli.must("doctor", "--targets", site)
+    assert f"ok     {LINUX}: 1 of 1 can be installed\n       note: {built}\n" in out
+    own.cli.must("doctor", "--targets", site, "-r", own.write("wanted.txt", "art\n"))
+    elsewhere = own.cli("doctor", "--targets", site, f"--target={WINDOWS}")
+    assert elsewhere.exit_code == 1
+    assert "art 1.0 has no wheel, only what has to be built" in elsewhere.out
+    table = own.cli.must(
+        "doctor", "--targets", site, "--project=art", f"--target={WINDOWS}", f"--target={LINUX}"
+    )
+    assert table.splitlines()[1].split() == ["1.0", "no", "yes"]
+    own.cli.must("request", "--want=art", site)
+    assert "wanted" not in own.cli.must("request", site)
+    own.cli.must("remove", "builder", "--force", site)
+    assert "art 1.0 needs builder to be built" in own.cli("doctor", "--targets", site).out
+    own.cli.must("bundle", "undo", "last", site)
+    own.cli.must("add", a_source("art").save(own.folder), site)
+    loose = own.cli(
+        "doctor", "--targets", site, f"--target={LINUX}", "-r", own.folder / "wanted.txt"
+    )
+    assert "art 1.0 has no wheel, only what has to be built" in loose.out
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [

@@ -178,6 +178,8 @@ def comparison_lines(comparisons: Iterable[Comparison]) -> Iterator[str]:
         for verdict in each.after.failures:
             yield f"         {verdict.line.text}: {verdict.kind}"
             yield from (f"           {reason}" for reason in verdict.chain)
+        for filename in each.after.built_there:
+            yield f"         {filename} is built there, which may need a compiler"
         if each.after.pip_first is not None:
             yield (
                 f"         {each.target.installer} does not know all the wheels; first run "
@@ -193,6 +195,7 @@ def comparison_document(each: Comparison) -> JsonValue:
         "met_before": each.met_before,
         "met": each.met_after,
         "pip_first": each.after.pip_first,
+        "built_there": list(each.after.built_there),
         "unmet": [
             {"line": verdict.line.text, "kind": verdict.kind, "chain": list(verdict.chain)}
             for verdict in each.after.failures

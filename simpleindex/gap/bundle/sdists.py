@@ -9,45 +9,34 @@ import json
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import tomllib
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
-from packaging.requirements import Requirement
 from packaging.tags import sys_tags
-from packaging.version import InvalidVersion, Version
 
 from simpleindex.gap.bundle.cache import BUILD_PREFIX, Cache
 from simpleindex.gap.bundle.downloading import download
 from simpleindex.gap.layers import Layer
 from simpleindex.gap.probe import SCRIPT
-from simpleindex.gap.releases import Described, Source, SourceTrouble, describe, parse_requirement
+from simpleindex.gap.releases import Described, Source, SourceTrouble, describe
 from simpleindex.gap.releases import wheel_tags as tags_of
+from simpleindex.gap.sdist_metadata import read_sdist
 from simpleindex.gap.source import IndexSource
 from simpleindex.gap.targets import Target, load_target
 from simpleindex.mirror.wheel_ranges import metadata_in
 from simpleindex.wire.simple_page import PageFile
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused
-from simpleindex_storage.inspection import inspect
-from simpleindex_storage.model import CoreMetadata
 from simpleindex_storage.names import parse_filename
 
 BUILD_SECONDS_MAX = 1800.0
-_PYPROJECT_BYTES_MAX = 1 << 20
 _REASON_CHARACTERS_MAX = 300
-_STATIC_SINCE = Version("2.2")
-_USUAL_BUILDERS = ("setuptools>=40.8.0", "wheel")
-"""For a project that names none (PEP 517)."""
 _BUILT = "built:"
 
 _Found = TypeVar("_Found")
@@ -126,19 +115,7 @@ class IncludedSdists(Layer):
 
     def _read(self, file: PageFile) -> Described | str:
         path, _ = fetched(file, self._index, self._cache)
-        try:
-            metadata, _ = inspect(path, parse_filename(file.filename))
-            builders = _builders(path, file.filename)
-        except Refused as refused:
-            return f"has a source distribution that cannot be used: {refused.rule}"
-        why = _why_not_static(metadata)
-        if why is not None:
-            return f"has no wheel, and {why}"
-        described = describe(metadata.raw, file.filename, is_proven=True)
-        return Described(
-            described.requires, described.requires_python, described.extras, described.unreadable,
-            build_requires=builders,
-        )  # fmt: skip
+        return read_sdist(path, file.filename)
 
 
 class BuiltSdists(Layer):
@@ -257,68 +234,6 @@ def fetched(file: PageFile, index: IndexSource, cache: Cache) -> tuple[Path, str
     if path is None:
         raise SourceTrouble(f"{file.filename} went from the cache")
     return path, sha256
-
-
-def _why_not_static(metadata: CoreMetadata) -> str | None:
-    version = metadata.fields.get("metadata_version")
-    dynamic = metadata.fields.get("dynamic") or ()
-    named = [dynamic] if isinstance(dynamic, str) else dynamic
-    try:
-        is_static = Version(str(version)) >= _STATIC_SINCE
-    except InvalidVersion:
-        is_static = False
-    if not is_static or {"requires-dist", "requires-python"} & {each.lower() for each in named}:
-        return "what it needs is known only once it is built"
-    return None
-
-
-def _builders(path: Path, filename: str) -> tuple[Requirement, ...]:
-    """What a source distribution names in its build-system. Raises Refused."""
-    try:
-        raw = _pyproject(path, filename)
-        document = {} if raw is None else tomllib.loads(raw.decode("utf-8"))
-    except (
-        OSError, EOFError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error,
-        RecursionError,
-    ) as error:  # fmt: skip
-        raise Refused(filename, f"its pyproject.toml cannot be read: {error}") from None
-    system = document.get("build-system")
-    requires = system.get("requires") if isinstance(system, dict) else None
-    if requires is None:
-        requires = list(_USUAL_BUILDERS)
-    texts = requires if isinstance(requires, list) else [requires]
-    found = [parse_requirement(text) if isinstance(text, str) else None for text in texts]
-    if None in found:
-        raise Refused(filename, "its pyproject.toml names what is no requirement")
-    return tuple(each for each in found if each is not None)
-
-
-def _pyproject(path: Path, filename: str) -> bytes | None:
-    """The pyproject.toml in the top folder, of an archive that was looked through before."""
-    if filename.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if _is_pyproject(member.filename):
-                    with archive.open(member) as content:
-                        return _read_whole(content, filename)
-        return None
-    with tarfile.open(path) as archive_:
-        for entry in archive_:
-            if entry.isfile() and _is_pyproject(entry.name):
-                extracted = archive_.extractfile(entry)
-                return None if extracted is None else _read_whole(extracted, filename)
-    return None
-
-
-def _read_whole(content: IO[bytes], filename: str) -> bytes:
-    raw = content.read(_PYPROJECT_BYTES_MAX + 1)
-    if len(raw) > _PYPROJECT_BYTES_MAX:
-        raise Refused(filename, f"its pyproject.toml has over {_PYPROJECT_BYTES_MAX} bytes")
-    return raw
-
-
-def _is_pyproject(name: str) -> bool:
-    return name.removeprefix("./").split("/")[1:] == ["pyproject.toml"]
 
 
 def _build(source: Path, folder: Path, environment: Mapping[str, str]) -> Path | str:

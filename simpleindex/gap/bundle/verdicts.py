@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from simpleindex.gap.bundle.site_ledger import RootSet
+from simpleindex.gap.carried_sdists import CarriedSdists
 from simpleindex.gap.closure import Roots, Standing, check_closure
 from simpleindex.gap.own_source import OwnSource
+from simpleindex.gap.releases import Sdists
 from simpleindex.gap.resolving import Kind
 from simpleindex.gap.targets import Target
 from simpleindex.gap.wishes import Wishes, parse_line
@@ -35,10 +37,11 @@ def standings(store: Store, index: IndexName, sets: Iterable[RootSet]) -> tuple[
         if seen.index(index) is None:
             return ()
         source = OwnSource(store, seen, index)
+        sdists = CarriedSdists(seen, source)
         return tuple(
             standing
             for each in sets
-            for standing in check_closure(each.targets, Roots((_wishes(each),)), source)
+            for standing in check_closure(each.targets, Roots((_wishes(each, sdists),)), source)
         )
 
 
@@ -51,11 +54,12 @@ def compare(before: Sequence[Standing], after: Sequence[Standing]) -> tuple[Comp
     )
 
 
-def _wishes(roots: RootSet) -> Wishes:
+def _wishes(roots: RootSet, sdists: Sdists | None) -> Wishes:
     return Wishes(
         tuple(map(parse_line, roots.roots)),
         tuple(map(parse_line, roots.constraints)),
         pre_releases=roots.pre_releases,
+        sdists=sdists,
     )
 
 
