@@ -1,12 +1,13 @@
 """What `doctor --targets` tells: whether each kind of host can install what it shall, from here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.options import as_typed
 from simpleindex.cli.telling import count_text, table, tell
 from simpleindex.gap.closure import (
     LooseEnd,
@@ -17,6 +18,7 @@ from simpleindex.gap.closure import (
     loose_ends,
     releases_on,
 )
+from simpleindex.gap.decisions import read_decisions
 from simpleindex.gap.own_source import OwnSource
 from simpleindex.gap.releases import Sdists, SourceTrouble
 from simpleindex.gap.resolving import Kind
@@ -62,6 +64,18 @@ class _Found:
     mirrors: tuple[IndexName, ...]
     left_out: tuple[str, ...]
     loose_ends: tuple[LooseEnd, ...]
+    roots: SiteRoots | None
+    """Against which it was held; None: against what was given on the command line."""
+
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        """Lines of bundles that do not count."""
+        return () if self.roots is None else self.roots.withdrawn
+
+    @property
+    def of_bundles(self) -> frozenset[ProjectName]:
+        """What lines of bundles are about, which can be withdrawn."""
+        return frozenset() if self.roots is None else self.roots.of_bundles
 
 
 def examine_targets(asked: Asked, *, as_json: bool) -> None:
@@ -72,7 +86,7 @@ def examine_targets(asked: Asked, *, as_json: bool) -> None:
     limits = [read_wish_file(path) for path in asked.constraints]
     with open_as_owner(asked.serverdir) as store, store.catalog.snapshot() as seen:
         source = OwnSource(store, seen, index)
-        wanted = read_site_roots(seen, source)
+        wanted = read_site_roots(seen, source, read_decisions(asked.serverdir).ignored)
         targets = _targets(asked, wanted)
         if projects:
             _tell_releases(projects, targets, source, wanted.sdists, as_json=as_json)
@@ -91,8 +105,10 @@ def examine_targets(asked: Asked, *, as_json: bool) -> None:
             source.mirrors,
             tuple(option for each in (*read, *limits) for option in each.left_out),
             loose_ends(source.projects(), targets, source),
+            None if read else wanted,
         )
-    tell(_document(found), _lines(found), as_json=as_json)
+    told = (as_typed(line, asked.serverdir) for line in _lines(found))
+    tell(_document(found), told, as_json=as_json)
     if any(standing.failures for standing in found.standings):
         raise click.exceptions.Exit(1)
 
@@ -117,6 +133,7 @@ def _document(found: _Found) -> JsonValue:
         "targets": [_standing_document(standing) for standing in found.standings],
         "mirrors_left_out": list(found.mirrors),
         "options_left_out": list(found.left_out),
+        "withdrawn": list(found.withdrawn),
         "loose_ends": [
             {
                 "release": each.release,
@@ -153,8 +170,11 @@ def _standing_document(standing: Standing) -> JsonValue:
 
 
 def _lines(found: _Found) -> Iterator[str]:
+    hinted: set[ProjectName] = set()
     for standing in found.standings:
-        yield from _standing_lines(standing)
+        yield from _standing_lines(standing, found.of_bundles, hinted)
+    if found.withdrawn:
+        yield f"note   withdrawn with request --ignore: {', '.join(found.withdrawn)}"
     for option in found.left_out:
         yield f"note   left out, as it means nothing here: {option}"
     if found.mirrors:
@@ -167,7 +187,10 @@ def _lines(found: _Found) -> Iterator[str]:
     yield f"{found.index}: {count}, {incomplete or 'none'} with something that cannot be installed"
 
 
-def _standing_lines(standing: Standing) -> Iterator[str]:
+def _standing_lines(
+    standing: Standing, of_bundles: Collection[ProjectName], hinted: set[ProjectName]
+) -> Iterator[str]:
+    """`hinted` collects the projects of which was told how a line about them is withdrawn."""
     meant = [each for each in standing.verdicts if each.kind is not Kind.NOT_WANTED]
     good = len(meant) - len(standing.failures)
     level = "error" if standing.failures else "ok"
@@ -175,6 +198,12 @@ def _standing_lines(standing: Standing) -> Iterator[str]:
     for verdict in standing.failures:
         yield f"       {verdict.line.text}: {_WORDS[verdict.kind]}"
         yield from (f"         {reason}" for reason in verdict.chain)
+        project = verdict.line.project
+        if project is None or verdict.kind is not Kind.UNMET:
+            continue
+        if project in of_bundles and project not in hinted:
+            hinted.add(project)
+            yield f"         `simpleindex-server request --ignore={project}` withdraws the line"
     if standing.pip_first is not None:
         yield (
             f"       {standing.target.installer} does not know all the wheels; first run "

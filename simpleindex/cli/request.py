@@ -19,7 +19,7 @@ from simpleindex.gap.decisions import (
 )
 from simpleindex.gap.request import Request, dump_request
 from simpleindex.gap.site_request import SiteRequest, asked_for, site_request
-from simpleindex.gap.wishes import Line
+from simpleindex.gap.wishes import Line, parse_line
 from simpleindex.version import __version__
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import NotStored
@@ -59,7 +59,8 @@ _MODE = 0o644  # less what the umask takes
     "ignored",
     multiple=True,
     metavar="NAME",
-    help="Never ask for this, whoever asks for it here. Repeatable.",
+    help="Never ask for this, whoever asks for it here; lines of bundles about it count no more "
+    "(--want=NAME takes that back). Repeatable.",
 )
 @click.option(
     "--learned",
@@ -153,12 +154,18 @@ def _tell_list(found: SiteRequest, decisions: Decisions, *, as_json: bool) -> No
             {"requirement": each.requirement, "why": each.why} for each in found.request.wanted
         ],
         "ignored": list(decisions.ignored),
+        "withdrawn": list(found.withdrawn),
     }
     rows = [("maybe", str(each.project), each.why) for each in found.maybe]
     rows += [("wanted", each.requirement, each.why) for each in found.request.wanted]
-    rows += [("ignored", str(name), "") for name in decisions.ignored]
+    rows += [("ignored", str(name), _withdrawn(name, found)) for name in decisions.ignored]
     nothing = "clients asked for nothing that is not here, and nothing more is wanted"
     tell(document, table(rows) if rows else [nothing], as_json=as_json)
+
+
+def _withdrawn(name: ProjectName, found: SiteRequest) -> str:
+    lines = [line for line in found.withdrawn if parse_line(line).project == name]
+    return f"withdraws lines of bundles: {', '.join(lines)}" if lines else ""
 
 
 def _notes(found: SiteRequest, index: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Decisions:
     wanted: tuple[Line, ...] = ()
     """Each is a requirement."""
     ignored: tuple[ProjectName, ...] = ()
-    """Clients may ask for these as long as they like."""
+    """Clients may ask for these as long as they like, and bundles may have been made for them."""
 
     @property
     def wanted_projects(self) -> frozenset[ProjectName]:

@@ -46,6 +46,8 @@ class SiteRequest:
     maybe: tuple[Maybe, ...]
     """The same as in the request, most wanted first."""
     ignored: tuple[ProjectName, ...]
+    withdrawn: tuple[str, ...] = ()
+    """Lines of bundles that are not asked for again, since they are about ignored projects."""
     target_notes: Mapping[str, str] = field(default_factory=dict)
     """By the name of a target: how often it was seen."""
     unlisted: tuple[Target, ...] = ()
@@ -61,8 +63,8 @@ def site_request(
     NotStored, Refused, Unavailable. The index that makes itself may be still to come.
     """
     source = OwnSource(store, seen, index, may_be_missing=index == AUTOMATIC_INDEX)
-    roots = read_site_roots(seen, source)
     learned, decisions = read_learned(serverdir), read_decisions(serverdir)
+    roots = read_site_roots(seen, source, decisions.ignored)
     listed = read_targets(serverdir / FILE_NAME) or roots.targets
     known = {target.name for target in listed}
     others = tuple(target for target, _ in by_name(learned) if target.name not in known)
@@ -70,7 +72,7 @@ def site_request(
     targets = (*without_guesses(listed, others), *others) if takes_all else listed
     wanted = tuple(_wanted(targets, decisions, roots, source))
     covered = {parse_line(each.requirement).project for each in wanted}
-    covered |= {parse_line(line).project for one in roots.sets for line in one.roots}
+    covered |= roots.of_bundles
     maybe = tuple(
         each
         for each in _maybe(_sources(store, seen, learned), learned)
@@ -90,6 +92,7 @@ def site_request(
         request,
         maybe,
         decisions.ignored,
+        roots.withdrawn,
         {target.name: f"seen {seen}" for target, seen in by_name(learned)},
         () if takes_all else others,
     )

@@ -1,6 +1,6 @@
 """What a site wants of an index, as far as the index itself can tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from simpleindex.gap.bundle.site_ledger import RootSet, imports, latest_roots
@@ -23,6 +23,17 @@ class SiteRoots:
     """Those that have a file which no bundle has brought."""
     sdists: Sdists | None = None
     """Source distributions that bundles have brought to be built count; None: none does."""
+
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        """Lines of bundles that count no more, each once."""
+        return tuple(dict.fromkeys(line for one in self.sets for line in one.withdrawn))
+
+    @property
+    def of_bundles(self) -> frozenset[ProjectName]:
+        """What the lines of bundles are about."""
+        found = (parse_line(line).project for one in self.sets for line in one.roots)
+        return frozenset(project for project in found if project is not None)
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -61,9 +72,14 @@ class SiteRoots:
                 )
 
 
-def read_site_roots(seen: Snapshot, source: OwnSource) -> SiteRoots:
-    """What an index and its bases are to be good for. Raises Refused, Unavailable."""
-    sets = tuple(one for index in source.indexes for one in latest_roots(seen, index))
+def read_site_roots(
+    seen: Snapshot, source: OwnSource, ignored: Collection[ProjectName]
+) -> SiteRoots:
+    """What an index and its bases are to be good for. Raises Refused, Unavailable.
+
+    What bundles say about `ignored` projects does not count.
+    """
+    sets = tuple(one for index in source.indexes for one in latest_roots(seen, index, ignored))
     brought: set[str] = set()
     for taken in imports(seen):
         if taken.undone_serial is None:

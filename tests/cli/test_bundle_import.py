@@ -661,6 +661,26 @@ def test_how_targets_stand_is_told_as_it_was_and_is(cli: Cli, data: Path, tmp_pa
     assert take(cli, data, path, "--no-check").exit_code == 0
 
 
+def test_a_line_that_was_withdrawn_counts_no_more(cli: Cli, data: Path, tmp_path: Path) -> None:
+    path = a_bundle_of(tmp_path, DEMO, roots=("demo", "flaks"))
+    assert take(cli, data, path).exit_code == 3
+    cli.must("request", "--ignore=flaks", f"--serverdir={data}")
+    called = take(cli, data, path)
+    assert called.exit_code == 0
+    assert "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before" in called.out
+    assert "note     withdrawn with request --ignore: flaks" in called.out
+    assert must_take(cli, data, path)["withdrawn"] == ["flaks"]
+    alone = a_bundle_of(tmp_path, OTHER, name="alone", roots=("flaks",))
+    assert must_take(cli, data, alone)["targets"] == []
+
+    request = tmp_path / "request.txt"
+    lacking = a_bundle_of(
+        tmp_path, NEEDY, name="lacking", assumes=(assumed(HELD),), roots=("flaks", "needy")
+    )
+    refused(cli, data, lacking, f"--request={request}")
+    assert parse_request(request.read_bytes(), "request.txt").roots == ("needy",)
+
+
 def test_trouble_after_all_was_taken_in_does_not_look_as_if_nothing_was(
     cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from tests.cli.test_bundle_import import (
     must_take,
     notice,
     state,
+    take,
 )
 from tests.gap.bundle.bundles import CREATED
 
@@ -209,6 +210,14 @@ def test_how_targets_stand_without_it_is_told(cli: Cli, data: Path, tmp_path: Pa
     out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
     assert "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before" in out
     assert out.endswith("root/local: 2 files removed\n")
+
+
+def test_a_line_that_was_withdrawn_is_not_told(cli: Cli, data: Path, tmp_path: Path) -> None:
+    take(cli, data, a_bundle_of(tmp_path, DEMO, roots=("demo", "flaks")))
+    must_take(cli, data, a_bundle_of(tmp_path, OTHER, name="later", roots=("other",)))
+    cli.must("request", "--ignore=flaks", f"--serverdir={data}")
+    out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
+    assert "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before" in out
 
 
 def test_where_nothing_is_left_it_is_told_what_can_be_installed_no_more(

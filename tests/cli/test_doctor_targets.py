@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from simpleindex.cli.options import this_command
+from simpleindex_storage.opening import open_store
 from tests.cli.commands import Called, Cli
 from tests.gap.corpus import Offer, offer
+from tests.gap.test_site_roots import take_in
 
 WINDOWS, LINUX = "3.9.18-win_amd64", "3.12.1-manylinux_2_17_x86_64"
 COLOUR = offer("colour", "1.0", "win-helper; sys_platform == 'win32'")
@@ -91,6 +93,47 @@ def test_lines_of_a_file_are_what_counts_if_there_is_one(
     refused = cli("doctor", "--targets", "-r", wanted, site)
     assert refused.exit_code == 1
     assert "./plain: it is nothing that an index can have" in refused.out
+
+
+def test_a_line_of_a_bundle_that_cannot_be_met_is_told_until_it_is_withdrawn(
+    cli: Cli, data: Path, site: str, tmp_path: Path
+) -> None:
+    put(cli, site, tmp_path / "wheels", [offer("more")])
+    store = open_store(data)
+    take_in(store, offer("plain"), roots=("plain", "flaks>=2"))
+    take_in(store, roots=("plain",))
+    store.close()
+    called = cli("doctor", "--targets", site)
+    assert called.exit_code == 1
+    told_lines = called.out.splitlines()
+    why = told_lines.index("         the index has no project flaks")
+    assert told_lines[why - 1] == "       flaks>=2: it cannot be installed"
+    ignore = f"`{this_command()} request --ignore=flaks {site}`"
+    assert told_lines[why + 1] == f"         {ignore} withdraws the line"
+    assert called.out.count("withdraws") == 1  # once is enough for all targets
+
+    cli.must("request", "--ignore=flaks", site)
+    out = cli.must("doctor", "--targets", site)
+    assert f"ok     {WINDOWS}: 2 of 2 can be installed" in out
+    assert "note   withdrawn with request --ignore: flaks>=2" in out
+    assert json.loads(cli.must("doctor", "--targets", "--json", site))["withdrawn"] == ["flaks>=2"]
+    cli.must("request", "--want=flaks", site)
+    assert cli("doctor", "--targets", site).exit_code == 1
+
+
+def test_what_was_put_in_by_itself_or_stands_in_a_file_is_not_to_be_withdrawn(
+    cli: Cli, data: Path, site: str, tmp_path: Path
+) -> None:
+    put(cli, site, tmp_path / "wheels", [COLOUR])
+    assert "withdraws" not in cli("doctor", "--targets", site).out
+    store = open_store(data)
+    take_in(store, roots=("flaks",))
+    store.close()
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text("flaks\n")
+    cli.must("request", "--ignore=flaks", site)
+    called = cli("doctor", "--targets", "-r", wanted, site)
+    assert (called.exit_code, "withdr" in called.out) == (1, False)
 
 
 def test_other_targets_may_be_named(cli: Cli, site: str, tmp_path: Path) -> None:

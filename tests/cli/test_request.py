@@ -95,6 +95,25 @@ def test_lines_of_bundles_are_asked_for_again_with_their_constraints(
     assert request.wanted == ()  # what they lack is found anew from them
 
 
+def test_a_line_of_a_bundle_is_withdrawn_and_taken_back(
+    cli: Cli, data: Path, site: str, tmp_path: Path
+) -> None:
+    put(cli, site, tmp_path / "wheels", offer("plain"))
+    store = open_store(data)
+    take_in(store, offer("demo"), roots=("demo", "Flaks>=2"))
+    take_in(store, roots=("flaks",))
+    store.close()
+    assert cli.must("request", "--ignore=flaks", site) == "ignored  flaks\n"
+    request = written(cli, site)
+    assert (request.roots, request.wanted) == (("demo",), ())
+    listed = cli.must("request", "--list", site)
+    assert listed == "ignored  flaks  withdraws lines of bundles: flaks, Flaks>=2\n"
+    document = json.loads(cli.must("request", "--list", "--json", site))
+    assert (document["ignored"], document["withdrawn"]) == (["flaks"], ["flaks", "Flaks>=2"])
+    cli.must("request", "--want=flaks", site)
+    assert written(cli, site).roots == ("flaks", "demo", "Flaks>=2")
+
+
 def test_what_somebody_wants_is_asked_for_until_it_is_here(
     cli: Cli, site: str, tmp_path: Path
 ) -> None:

@@ -68,9 +68,9 @@ def note(store: Store, taken: Import) -> None:
     store.catalog.change(work, by=ROOT, what="bundle import")
 
 
-def wanted(store: Store) -> SiteRoots:
+def wanted(store: Store, *ignored: str) -> SiteRoots:
     with store.catalog.snapshot() as seen:
-        return read_site_roots(seen, OwnSource(store, seen, LOCAL))
+        return read_site_roots(seen, OwnSource(store, seen, LOCAL), named(*ignored))
 
 
 def lines_of(found: SiteRoots, target: Target) -> list[list[str]]:
@@ -145,6 +145,18 @@ def test_what_was_undone_counts_no_more_and_bases_do(store: Store) -> None:
     found = wanted(store)
     assert lines_of(found, LINUX) == [["below"]]
     assert found.projects == tuple(named("demo"))  # for it is still there
+
+
+def test_what_somebody_has_withdrawn_is_wanted_of_nothing(store: Store) -> None:
+    take_in(store, roots=("typo>=2", "kept"))
+    take_in(store, roots=("typo",), targets=(WINDOWS,))
+    found = wanted(store, "typo")
+    assert lines_of(found, LINUX) == [["kept"]]
+    assert lines_of(found, WINDOWS) == []
+    assert lines_of(found, MACOS) == [["kept"]]
+    assert {target.name for target in found.targets} == {LINUX.name, WINDOWS.name}
+    assert found.withdrawn == ("typo", "typo>=2")
+    assert wanted(store).withdrawn == ()
 
 
 def test_each_target_is_checked_for_what_it_shall_install(store: Store) -> None:

@@ -1,7 +1,7 @@
 """`bundle import`: take bundles and folders of packages in, all of it or nothing."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +26,12 @@ from simpleindex.gap.bundle.signatures import (
     check_signer,
     signer_of,
 )
+from simpleindex.gap.bundle.site_ledger import RootSet
 from simpleindex.gap.bundle.taking import Plan, Taking, Wanted, check_room
 from simpleindex.gap.bundle.trusted_keys import FILE_NAME as TRUSTED_KEYS
 from simpleindex.gap.bundle.trusted_keys import read_trusted
 from simpleindex.gap.bundle.verdicts import compare, standings
+from simpleindex.gap.decisions import read_decisions
 from simpleindex.gap.request import dump_request
 from simpleindex_storage.durable import unavailable_on_failure, write_file
 from simpleindex_storage.errors import Refused, StoreError
@@ -151,7 +153,7 @@ def _take(
     told = Told(taking, plan, faults=(*taking.load.faults, *plan.faults))
     if told.faults:
         if plan.missing and request_file is not None:
-            _write_request(taking, request_file)
+            _write_request(taking, serverdir, request_file)
         return told
     check_room(serverdir, plan)
     with ExitStack() as drafts:
@@ -160,7 +162,9 @@ def _take(
         told = replace(told, staged=staged, faults=staged.faults, damaged=_damaged(taking, plan))
         if dry_run or told.faults:
             return told
-        sets = root_sets(taking.load) if checks_targets else ()
+        ignored = read_decisions(serverdir).ignored if checks_targets else ()
+        sets = root_sets(taking.load, ignored) if checks_targets else ()
+        told = replace(told, withdrawn=_withdrawn(sets))
         before = standings(taking.store, taking.wanted.index, sets)
         told = replace(told, done=taking.take_in(plan, staged))
     try:
@@ -168,6 +172,10 @@ def _take(
     except StoreError as error:  # which must not look as if nothing had been taken in
         return replace(told, trouble=f"how targets stand now cannot be told: {error}")
     return replace(told, comparisons=compare(before, after))
+
+
+def _withdrawn(sets: Iterable[RootSet]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line for each in sets for line in each.withdrawn))
 
 
 def _damaged(taking: Taking, plan: Plan) -> tuple[str, ...]:
@@ -207,8 +215,9 @@ def _trusted(signers: Mapping[str, Signer]) -> dict[str, str]:
     }
 
 
-def _write_request(taking: Taking, path: Path) -> None:
-    text = dump_request(request_for(taking.store, taking.load, taking.wanted.index))
+def _write_request(taking: Taking, serverdir: Path, path: Path) -> None:
+    ignored = read_decisions(serverdir).ignored
+    text = dump_request(request_for(taking.store, taking.load, taking.wanted.index, ignored))
     with unavailable_on_failure(f"{path} cannot be written"):
         write_file(path, text.encode(), mode=_REQUEST_MODE)
 

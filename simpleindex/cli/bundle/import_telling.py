@@ -27,6 +27,8 @@ class Told:
     """Why nothing was."""
     damaged: tuple[str, ...] = ()
     """What is wrong in a bundle with what did not have to be copied out of it."""
+    withdrawn: tuple[str, ...] = ()
+    """Lines that it was made for and that do not count here, since somebody has said so."""
     trouble: str | None = None
     """What went wrong when all was in already."""
 
@@ -114,6 +116,7 @@ def document(told: Told) -> JsonValue:
         "yanked": [file.filename for file in done.yanked],
         "not_yanked": [notice.name.text for notice in done.left_unyanked],
         "targets": [comparison_document(each) for each in told.comparisons],
+        "withdrawn": list(told.withdrawn),
         "trouble": told.trouble,
     }
 
@@ -158,6 +161,8 @@ def _done_lines(told: Told, done: Done) -> Iterator[str]:
     )
     yield from (f"note     volumes still to come: {each}" for each in told.plan.missing_volumes)
     yield from comparison_lines(told.comparisons)
+    if told.withdrawn:
+        yield f"note     withdrawn with request --ignore: {', '.join(told.withdrawn)}"
     if told.trouble is not None:
         yield f"note     {told.trouble}"
     if done.serial is None:

@@ -1,6 +1,6 @@
 """`bundle undo`: take an import back."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import click
@@ -14,7 +14,9 @@ from simpleindex.cli.telling import count_text, json_option, tell
 from simpleindex.gap.bundle.site_ledger import latest_roots
 from simpleindex.gap.bundle.undoing import Undone, import_of, look, undo
 from simpleindex.gap.bundle.verdicts import Comparison, compare, standings
+from simpleindex.gap.decisions import read_decisions
 from simpleindex_storage.model import JsonValue
+from simpleindex_storage.names import ProjectName
 from simpleindex_storage.store import Store
 
 _LAST = "last"
@@ -56,7 +58,8 @@ def command(
             found = _look(store, serial)
             tell(_document(found, ()), _dry_lines(found), as_json=as_json)
             return
-        undone, comparisons = _undo(store, serial, checks_targets=checks_targets)
+        ignored = read_decisions(config.serverdir).ignored if checks_targets else ()
+        undone, comparisons = _undo(store, serial, ignored, checks_targets=checks_targets)
     tell(_document(undone, comparisons), _lines(undone, comparisons), as_json=as_json)
 
 
@@ -66,11 +69,15 @@ def _look(store: Store, serial: int | None) -> Undone:
 
 
 def _undo(
-    store: Store, serial: int | None, *, checks_targets: bool
+    store: Store,
+    serial: int | None,
+    ignored: Collection[ProjectName],
+    *,
+    checks_targets: bool,
 ) -> tuple[Undone, tuple[Comparison, ...]]:
     with store.catalog.snapshot() as seen:
         taken = import_of(seen, serial)
-        known = latest_roots(seen, taken.index)
+        known = [it for it in latest_roots(seen, taken.index, ignored) if it.roots]
     others = [it for it in known if it.serial != taken.serial]
     # Where nothing is left that an index is to be good for, what it was good for is told.
     sets = (others or known) if checks_targets else ()

@@ -1,14 +1,14 @@
 """What is asked of bundles before they are taken in, and what is asked for if files are missing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 from simpleindex.gap.bundle.loads import Load
-from simpleindex.gap.bundle.manifest import stamp
+from simpleindex.gap.bundle.manifest import Manifest, stamp
 from simpleindex.gap.bundle.site_ledger import RootSet
 from simpleindex.gap.bundle.taking import searched_indexes
 from simpleindex.gap.request import Held, Request
-from simpleindex_storage.names import IndexName
+from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.store import Store
 
 Each = TypeVar("Each")
@@ -16,19 +16,18 @@ Each = TypeVar("Each")
 _PREFIX_DIGITS = 16
 
 
-def root_sets(load: Load) -> tuple[RootSet, ...]:
-    """What the bundles that are whole were made for."""
+def root_sets(load: Load, ignored: Collection[ProjectName]) -> tuple[RootSet, ...]:
+    """What the bundles that are whole were made for, but for what is about ignored projects."""
     manifests = [bundle.manifest for bundle in load.bundles if bundle.manifest.part is None]
-    return tuple(
-        RootSet(it.roots, it.constraints, it.pre_releases, it.targets, serial=0)
-        for it in manifests
-        if it.roots
-    )
+    return tuple(_root_set(it).without(ignored) for it in manifests if it.roots)
 
 
-def request_for(store: Store, load: Load, index: IndexName) -> Request:
-    """Ask for all that bundles were made for, beside what is here already."""
+def request_for(
+    store: Store, load: Load, index: IndexName, ignored: Collection[ProjectName]
+) -> Request:
+    """Ask for all that bundles were made for and that is not ignored, beside what is here."""
     manifests = [bundle.manifest for bundle in load.bundles]
+    sets = [_root_set(manifest).without(ignored) for manifest in manifests]
     with store.catalog.snapshot() as seen:
         files = [
             file
@@ -39,10 +38,16 @@ def request_for(store: Store, load: Load, index: IndexName) -> Request:
     return Request(
         stamp=stamp(file.sha256 for file in files),
         targets=_once(target for it in manifests for target in it.targets),
-        roots=_once(root for it in manifests for root in it.roots),
+        roots=_once(root for it in sets for root in it.roots),
         constraints=_once(line for it in manifests for line in it.constraints),
         have=tuple(Held(file.sha256[:_PREFIX_DIGITS], file.filename) for file in files),
     )
+
+
+def _root_set(manifest: Manifest) -> RootSet:
+    """Nothing of it is in the ledger yet."""
+    it = manifest
+    return RootSet(it.roots, it.constraints, it.pre_releases, it.targets, serial=0)
 
 
 def _once(found: Iterable[Each]) -> tuple[Each, ...]:

@@ -5,16 +5,17 @@ have both. What was undone stays in it, and does not count any more.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from simpleindex.gap.bundle.manifest import Manifest, dump_manifest, parse_manifest
 from simpleindex.gap.targets import Target
+from simpleindex.gap.wishes import parse_line
 from simpleindex_storage.model import Delivery, JsonValue
-from simpleindex_storage.names import IndexName
+from simpleindex_storage.names import IndexName, ProjectName
 from simpleindex_storage.ports import Change, Snapshot
 
 _BUNDLE = "bundle"
@@ -88,6 +89,18 @@ class RootSet:
     targets: tuple[Target, ...]
     serial: int
     """Of the import that brought it last."""
+    withdrawn: tuple[str, ...] = ()
+    """Lines that were in it and count no more."""
+
+    def without(self, ignored: Collection[ProjectName]) -> "RootSet":
+        """The same without the lines about these projects, for the same targets.
+
+        What is carried in cannot be changed at the site; so whoever decides there that a project
+        is ignored withdraws what bundles say of it.
+        """
+        withdrawn = tuple(root for root in self.roots if parse_line(root).project in ignored)
+        kept = tuple(root for root in self.roots if root not in withdrawn)
+        return replace(self, roots=kept, withdrawn=withdrawn)
 
 
 def imports(seen: Snapshot) -> tuple[Import, ...]:
@@ -99,11 +112,13 @@ def imports(seen: Snapshot) -> tuple[Import, ...]:
     )
 
 
-def latest_roots(seen: Snapshot, index: IndexName) -> tuple[RootSet, ...]:
+def latest_roots(
+    seen: Snapshot, index: IndexName, ignored: Collection[ProjectName]
+) -> tuple[RootSet, ...]:
     """What the bundles of an index were made for, the newest first. Raises Refused.
 
     The same lines count once, for the targets that they came for last. What was undone counts no
-    more. Parts of one bundle say the same.
+    more, nor does what is about ignored projects. Parts of one bundle say the same.
     """
     sets: dict[object, RootSet] = {}
     for taken in reversed(imports(seen)):
@@ -114,7 +129,7 @@ def latest_roots(seen: Snapshot, index: IndexName) -> tuple[RootSet, ...]:
             lines = (manifest.roots, manifest.constraints, manifest.pre_releases)
             if manifest.roots and lines not in sets:
                 sets[lines] = RootSet(*lines, manifest.targets, taken.serial)
-    return tuple(sets.values())
+    return tuple(each.without(ignored) for each in sets.values())
 
 
 def note_import(change: Change, taken: Import, *, at: datetime, by: str) -> None:

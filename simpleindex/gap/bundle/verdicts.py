@@ -32,7 +32,10 @@ class Comparison:
 
 
 def standings(store: Store, index: IndexName, sets: Iterable[RootSet]) -> tuple[Standing, ...]:
-    """How the targets of some sets stand, set by set. None, where the index is not there."""
+    """How the targets of some sets stand, set by set. None, where the index is not there.
+
+    Of a set that asks for nothing, since all of it was withdrawn, nothing is told.
+    """
     with store.catalog.snapshot() as seen:
         if seen.index(index) is None:
             return ()
@@ -41,6 +44,7 @@ def standings(store: Store, index: IndexName, sets: Iterable[RootSet]) -> tuple[
         return tuple(
             standing
             for each in sets
+            if each.roots
             for standing in check_closure(each.targets, Roots((_wishes(each, sdists),)), source)
         )
 

@@ -16,7 +16,7 @@ from simpleindex.gap.bundle.site_ledger import (
 )
 from simpleindex.gap.targets import parse_target
 from simpleindex_storage.model import Actor, Delivery
-from simpleindex_storage.names import IndexName, parse_filename
+from simpleindex_storage.names import IndexName, parse_filename, parse_project_name
 from simpleindex_storage.ports import Change
 from simpleindex_storage.store import Store
 from tests.storage.stores import LOCAL, NOW, a_stage, a_store, serial_of
@@ -100,13 +100,25 @@ def test_roots_are_those_of_the_imports_that_count_each_once(tmp_path: Path) -> 
         store.catalog.change(lambda it: it.undo_delivery(5), by=Actor("root"), what="undo")
         assert serial_of(store.catalog) == 7
         with store.catalog.snapshot() as seen:
-            found = latest_roots(seen, LOCAL)
+            found = latest_roots(seen, LOCAL, ())
     assert [(each.roots, each.serial) for each in found] == [(("demo",), 3), (("native",), 2)]
     assert found[0].targets == (_WINDOWS, _LINUX)
+
+
+def test_lines_that_were_withdrawn_count_in_no_set_and_targets_stay(tmp_path: Path) -> None:
+    with a_store(tmp_path) as store:
+        _note(store, _for("demo", "Flaks>=2"), _for("flaks", targets=["cp39-win_amd64"]))
+        with store.catalog.snapshot() as seen:
+            found = latest_roots(seen, LOCAL, (parse_project_name("flaks"),))
+    assert [(each.roots, each.withdrawn) for each in found] == [
+        ((), ("flaks",)),
+        (("demo",), ("Flaks>=2",)),
+    ]
+    assert found[0].targets == (_WINDOWS,)
 
 
 def test_the_same_lines_with_other_constraints_are_another_set(tmp_path: Path) -> None:
     with a_store(tmp_path) as store:
         _note(store, _for("demo"), _for("demo", pre_releases=True))
         with store.catalog.snapshot() as seen:
-            assert [each.pre_releases for each in latest_roots(seen, LOCAL)] == [True, False]
+            assert [each.pre_releases for each in latest_roots(seen, LOCAL, ())] == [True, False]
