@@ -91,11 +91,13 @@ class Fitting:
         held: Mapping[ProjectName, frozenset[Version]],
         sdists: Sdists | None = None,
         *,
+        held_files: frozenset[str] = frozenset(),
         as_installed: bool = False,
     ) -> None:
         self.target = target
         self._source = source
         self._held = held
+        self._held_files = held_files
         self._sdists = sdists
         own_tags = installer_tags(target)
         tags = own_tags if as_installed else supported_tags(target)
@@ -231,7 +233,7 @@ class Fitting:
         if not running:
             why = f"requires Python {promised[0].requires_python}"
             return Misfit(version, why, runs_here=False)
-        best: tuple[tuple[bool, int, tuple[int, str]], PageFile] | None = None
+        best: tuple[tuple[bool, bool, int, tuple[int, str]], PageFile] | None = None
         spoilt: str | None = None
         for file in running:
             named = wheel_tags(file.filename)
@@ -244,8 +246,9 @@ class Fitting:
             if file.url in releases.spoilt:
                 spoilt = releases.spoilt[file.url]
                 continue
-            # Not yanked, then the best tag, then the highest build number.
-            order = (file.yanked is None, -rank, build or (-1, ""))
+            # Not yanked, then what is held, then the best tag, then the highest build number.
+            is_held = file.url in self._held_files
+            order = (file.yanked is None, is_held, -rank, build or (-1, ""))
             if best is None or order > best[0]:
                 best = order, file
         if best is None:

@@ -93,7 +93,12 @@ class Needs:
         self.notes: dict[str, None] = {}
         """What is odd about metadata that was read; each once."""
         self.fitting = Fitting(
-            target, source, wishes.held, wishes.sdists, as_installed=wishes.as_installed
+            target,
+            source,
+            wishes.held,
+            wishes.sdists,
+            held_files=wishes.held_files,
+            as_installed=wishes.as_installed,
         )
         self._source = source
         self._budget = budget

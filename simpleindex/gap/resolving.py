@@ -151,7 +151,8 @@ def resolve(
     # By themselves, whatever is constrained; and pip in its newest release, whatever is held: files
     # are picked that older ones may not know.
     held = {project: held for project, held in wishes.held.items() if project != "pip"}
-    tools = _Search(Needs(target, Wishes((), held=held), source, budget), rounds_max)
+    kept = Wishes((), held=held, held_files=wishes.held_files)
+    tools = _Search(Needs(target, kept, source, budget), rounds_max)
     bootstrap = tools.verdicts([parse_line(project) for project in BOOTSTRAP_PROJECTS])
     builders = _Builders(target, wishes, source, budget, rounds_max)
     picks = _joined(tools.picks, search.picks)
@@ -175,7 +176,9 @@ class _Builders:
         self.notes: dict[str, None] = {}
         self._target = target
         # As with installers: constraints are for what is installed, not for what builds it.
-        self._wishes = Wishes((), held=wishes.held, sdists=wishes.sdists)
+        self._wishes = Wishes(
+            (), held=wishes.held, held_files=wishes.held_files, sdists=wishes.sdists
+        )
         self._source = source
         self._budget = budget
         self._rounds_max = rounds_max

@@ -70,6 +70,8 @@ class Wishes:
     constraints: tuple[Line, ...] = ()
     held: Mapping[ProjectName, frozenset[Version]] = field(default_factory=dict)
     """Releases that the site has, which are taken before newer ones."""
+    held_files: frozenset[str] = frozenset()
+    """URLs of files that the site has, which are taken before others of the same release."""
     pre_releases: bool = False
     """Whether they are as good as others, as pip has it with `--pre`."""
     as_installed: bool = False

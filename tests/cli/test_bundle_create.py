@@ -288,6 +288,36 @@ def test_what_shall_be_newer_is_named(update: str, expected: set[str], desk: Des
     assert names(manifest) == {f"{each}-py3-none-any.whl" for each in expected}
 
 
+@pytest.mark.parametrize(
+    ("update", "sent"), [("none", False), ("all", False), ("crypt", True), ("plain", False)]
+)
+def test_a_release_that_the_site_has_is_not_sent_again_as_another_file(
+    update: str, sent: bool, own: Desk
+) -> None:
+    # The site's hosts were assumed with the oldest glibc, and have told of a newer one since.
+    old, new = (
+        offer("crypt", "45.0", tag=f"cp311-abi3-manylinux_2_{minor}_x86_64") for minor in (17, 34)
+    )
+    publish(own.index, (old, new, offer("plain")))
+    told = parse_target("3.12.1-manylinux_2_36_x86_64")
+    request = own.request(targets=(told,), roots=("crypt",), have=held(old))
+    manifest = own.must(f"--request={request}", f"--target={told.name}", f"--update={update}")
+    assert names(manifest) == ({new.built.filename} if sent else set())
+    assert [each.sha256 for each in manifest.assumes] == ([] if sent else [old.built.sha256])
+    assert bool(manifest.removals) == sent
+    assert names(own.must("crypt", f"--target={told.name}")) == {new.built.filename}
+
+
+def test_another_file_of_it_is_sent_for_hosts_that_cannot_use_those_of_the_site(own: Desk) -> None:
+    old, new = offer("crypt", tag="py3-none-win_amd64"), offer("crypt", tag="py3-none-any")
+    publish(own.index, (old, new))
+    request = own.request(roots=("crypt",), have=held(old))
+    both = ("--target=cp312-win_amd64", f"--target={LINUX}")
+    manifest = own.must(f"--request={request}", *both)
+    assert names(manifest) == {new.built.filename}
+    assert [each.sha256 for each in manifest.assumes] == [old.built.sha256]
+
+
 def test_all_of_it_can_be_sent_all_the_same(desk: Desk) -> None:
     request = desk.request(have=held(named("plain-1.0-py3-none-any.whl")))
     manifest = desk.must("plain", f"--have={request}", "--full")

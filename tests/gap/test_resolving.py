@@ -10,7 +10,7 @@ from packaging.version import Version
 from simpleindex.gap.resolving import Kind, Outcome, Pick, Verdict, resolve, resolve_all
 from simpleindex.gap.targets import Installer, parse_target
 from simpleindex.gap.wishes import Line, Wishes, parse_line, read_lines
-from tests.gap.corpus import CORPUS, Offer, Said, offer, source_offer
+from tests.gap.corpus import CORPUS, Offer, Said, offer, page_file, source_offer
 
 OLD_LINUX = "3.6.15-manylinux_2_17_x86_64"
 LINUX = "3.12.1-manylinux_2_17_x86_64"
@@ -253,6 +253,30 @@ def test_what_a_site_has_is_kept_until_a_line_asks_for_more() -> None:
     for text, version in (("lib", "1.0"), ("lib>1", "2.0"), ("app-b", "2.0")):
         found = resolve(parse_target(LINUX), Wishes(lines(text), held=held), source)
         assert picked(found)["lib"] == version
+
+
+@pytest.mark.parametrize(
+    ("held", "taken"),
+    [
+        ([], "manylinux_2_17_x86_64"),
+        (["any"], "any"),
+        (["any", "manylinux_2_12_x86_64"], "manylinux_2_12_x86_64"),
+        (["manylinux_2_14_x86_64"], "manylinux_2_17_x86_64"),  # which is yanked
+        (["win_amd64"], "manylinux_2_17_x86_64"),
+    ],
+)
+def test_of_a_release_a_file_that_the_site_has_goes_before_better_ones(
+    held: list[str], taken: str
+) -> None:
+    glibc = [f"manylinux_2_{minor}_x86_64" for minor in (12, 14, 17)]
+    by_platform = {
+        platform: offer("demo", tag=f"py3-none-{platform}", yanked=platform == glibc[1])
+        for platform in ("any", *glibc, "win_amd64")
+    }
+    has = frozenset(page_file(by_platform[platform]).url for platform in held)
+    wishes = Wishes(lines("demo"), held_files=has)
+    (pick,) = resolve(parse_target(LINUX), wishes, Said(*by_platform.values())).picks
+    assert pick.file.filename == by_platform[taken].built.filename
 
 
 def test_pre_releases_are_as_good_as_others_if_the_site_says_so() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -82,8 +83,27 @@ class Order:
             if self.updated is not None and project not in self.updated
         }
         return Wishes(
-            self.lines, self.constraints, held, pre_releases=self.pre_releases, sdists=sdists
+            self.lines,
+            self.constraints,
+            held,
+            frozenset(self._held_files(pages)),
+            pre_releases=self.pre_releases,
+            sdists=sdists,
         )
+
+    def _held_files(self, pages: Mapping[ProjectName, Releases]) -> Iterator[str]:
+        """URLs of what the site has and need not be sent again in another form.
+
+        Also where all projects shall be the newest: a release that is, is not made newer by
+        another file of it. Of a project that somebody has named the best file is taken.
+        """
+        for project, releases in pages.items():
+            if self.updated is not None and project in self.updated:
+                continue
+            for file in chain.from_iterable(releases.files.values()):
+                sha256 = promised_sha256(file)
+                if sha256 is not None and self.holdings.has(sha256):
+                    yield file.url
 
 
 @dataclass(frozen=True, slots=True)
