@@ -208,8 +208,20 @@ def test_how_targets_stand_without_it_is_told(cli: Cli, data: Path, tmp_path: Pa
     better = a_wheel("demo", "2.0", requires_dist=["other"])
     must_take(cli, data, a_bundle_of(tmp_path, better, OTHER, name="later", roots=("demo>=2",)))
     out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
-    assert "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before" in out
-    assert out.endswith("root/local: 2 files removed\n")
+    assert out.splitlines() == [
+        "what other imports were made for, now and before:",
+        "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before",
+        "root/local: 2 files removed",
+    ]
+
+
+def test_the_same_lines_of_another_import_count_on(cli: Cli, data: Path, tmp_path: Path) -> None:
+    must_take(cli, data, a_bundle_of(tmp_path, DEMO, name="first", roots=("demo", "demo<9")))
+    must_take(cli, data, a_bundle_of(tmp_path, OTHER, name="second", roots=("other",)))
+    better = a_wheel("demo", "2.0")
+    must_take(cli, data, a_bundle_of(tmp_path, better, name="third", roots=("demo", "demo<9")))
+    told = must_undo(cli, data, "last")
+    assert [(each["lines"], each["met"]) for each in told["targets"]] == [(1, 1), (2, 2)]
 
 
 def test_a_line_that_was_withdrawn_is_not_told(cli: Cli, data: Path, tmp_path: Path) -> None:
@@ -225,7 +237,10 @@ def test_where_nothing_is_left_it_is_told_what_can_be_installed_no_more(
 ) -> None:
     must_take(cli, data, a_bundle_of(tmp_path, DEMO, roots=("demo",)))
     out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
-    assert "error    cp39-win_amd64: 0 of 1 can be installed, 1 before" in out
+    assert out.splitlines()[:2] == [
+        "what it was made for, now and before:",
+        "error    cp39-win_amd64: 0 of 1 can be installed, 1 before",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`bundle undo`: take an import back."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -20,6 +21,16 @@ from simpleindex_storage.names import ProjectName
 from simpleindex_storage.store import Store
 
 _LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was taken back, and what that means for hosts."""
+
+    undone: Undone
+    comparisons: tuple[Comparison, ...]
+    of_others: bool
+    """Whether of the lines of other imports; else of its own."""
 
 
 @click.command("undo")
@@ -59,8 +70,8 @@ def command(
             tell(_document(found, ()), _dry_lines(found), as_json=as_json)
             return
         ignored = read_decisions(config.serverdir).ignored if checks_targets else ()
-        undone, comparisons = _undo(store, serial, ignored, checks_targets=checks_targets)
-    tell(_document(undone, comparisons), _lines(undone, comparisons), as_json=as_json)
+        told = _undo(store, serial, ignored, checks_targets=checks_targets)
+    tell(_document(told.undone, told.comparisons), _lines(told), as_json=as_json)
 
 
 def _look(store: Store, serial: int | None) -> Undone:
@@ -74,16 +85,18 @@ def _undo(
     ignored: Collection[ProjectName],
     *,
     checks_targets: bool,
-) -> tuple[Undone, tuple[Comparison, ...]]:
+) -> _Told:
     with store.catalog.snapshot() as seen:
         taken = import_of(seen, serial)
-        known = [it for it in latest_roots(seen, taken.index, ignored) if it.roots]
-    others = [it for it in known if it.serial != taken.serial]
+        known = latest_roots(seen, taken.index, ignored)
+        others = latest_roots(seen, taken.index, ignored, but=taken.serial)
+    has_others = any(each.roots for each in others)
     # Where nothing is left that an index is to be good for, what it was good for is told.
-    sets = (others or known) if checks_targets else ()
+    sets = (others if has_others else known) if checks_targets else ()
     before = standings(store, taken.index, sets)
     undone = undo(store, taken.serial, by=ROOT_AT_CONSOLE)
-    return undone, compare(before, standings(store, taken.index, sets))
+    comparisons = compare(before, standings(store, taken.index, sets))
+    return _Told(undone, comparisons, has_others)
 
 
 def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
@@ -98,12 +111,16 @@ def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
     }
 
 
-def _lines(undone: Undone, comparisons: tuple[Comparison, ...]) -> Iterator[str]:
+def _lines(told: _Told) -> Iterator[str]:
+    undone = told.undone
     for kept in undone.kept:
         yield f"kept     {kept.filename}: {kept.why}"
     for file in undone.unyanked:
         yield f"unyanked {file.filename}"
-    yield from comparison_lines(comparisons)
+    if told.comparisons:
+        whose = "other imports were" if told.of_others else "it was"
+        yield f"what {whose} made for, now and before:"
+    yield from comparison_lines(told.comparisons)
     yield f"{undone.taken.index}: {count_text(len(undone.removed), 'file')} removed{_rest(undone)}"
 
 

@@ -113,16 +113,21 @@ def imports(seen: Snapshot) -> tuple[Import, ...]:
 
 
 def latest_roots(
-    seen: Snapshot, index: IndexName, ignored: Collection[ProjectName]
+    seen: Snapshot,
+    index: IndexName,
+    ignored: Collection[ProjectName],
+    *,
+    but: int | None = None,
 ) -> tuple[RootSet, ...]:
     """What the bundles of an index were made for, the newest first. Raises Refused.
 
     The same lines count once, for the targets that they came for last. What was undone counts no
-    more, nor does what is about ignored projects. Parts of one bundle say the same.
+    more, nor does what is about ignored projects, or came `but` with the import of that serial.
+    Parts of one bundle say the same.
     """
     sets: dict[object, RootSet] = {}
     for taken in reversed(imports(seen)):
-        if taken.index != index or taken.undone_serial is not None:
+        if taken.index != index or taken.undone_serial is not None or taken.serial == but:
             continue
         for bundle in taken.bundles:
             manifest = bundle.manifest
