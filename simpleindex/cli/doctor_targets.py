@@ -182,8 +182,11 @@ def _lines(found: _Found) -> Iterator[str]:
     if found.loose_ends:
         count = count_text(len(found.loose_ends), "need of a release is", "needs of releases are")
         yield f"note   {count} met by nothing here, which is a fault only above; --json tells more"
-    incomplete = sum(bool(standing.failures) for standing in found.standings)
     count = count_text(len(found.standings), "target")
+    if not any(standing.meant for standing in found.standings):
+        yield f"{found.index}: {count}, and nothing is asked for any"
+        return
+    incomplete = sum(bool(standing.failures) for standing in found.standings)
     yield f"{found.index}: {count}, {incomplete or 'none'} with something that cannot be installed"
 
 
@@ -191,10 +194,13 @@ def _standing_lines(
     standing: Standing, of_bundles: Collection[ProjectName], hinted: set[ProjectName]
 ) -> Iterator[str]:
     """`hinted` collects the projects of which was told how a line about them is withdrawn."""
-    meant = [each for each in standing.verdicts if each.kind is not Kind.NOT_WANTED]
-    good = len(meant) - len(standing.failures)
+    if not standing.meant:
+        name = standing.target.name
+        yield f"note   {name}: nothing is asked for it, so nothing was looked at"
+        return
+    good = len(standing.meant) - len(standing.failures)
     level = "error" if standing.failures else "ok"
-    yield f"{level:5}  {standing.target.name}: {good} of {len(meant)} can be installed"
+    yield f"{level:5}  {standing.target.name}: {good} of {len(standing.meant)} can be installed"
     for verdict in standing.failures:
         yield f"       {verdict.line.text}: {_WORDS[verdict.kind]}"
         yield from (f"         {reason}" for reason in verdict.chain)

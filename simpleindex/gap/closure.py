@@ -61,6 +61,11 @@ class Standing:
     """Source distributions that are to be built on the host, which may need a compiler."""
 
     @property
+    def meant(self) -> tuple[Verdict, ...]:
+        """Of what is asked for on this target. None: nothing was looked at."""
+        return tuple(it for it in self.verdicts if it.kind is not Kind.NOT_WANTED)
+
+    @property
     def failures(self) -> tuple[Verdict, ...]:
         """What cannot be installed, or about which nothing could be found out."""
         return tuple(verdict for verdict in self.verdicts if not verdict.kind.is_good)

@@ -661,6 +661,14 @@ def test_how_targets_stand_is_told_as_it_was_and_is(cli: Cli, data: Path, tmp_pa
     assert take(cli, data, path, "--no-check").exit_code == 0
 
 
+def test_a_target_for_which_nothing_is_asked_is_not_called_all_right(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    path = a_bundle_of(tmp_path, DEMO, roots=("demo; sys_platform == 'linux'",))
+    out = take(cli, data, path).out
+    assert "note     cp39-win_amd64: nothing is asked for it, so nothing was looked at" in out
+
+
 def test_a_line_that_was_withdrawn_counts_no_more(cli: Cli, data: Path, tmp_path: Path) -> None:
     path = a_bundle_of(tmp_path, DEMO, roots=("demo", "flaks"))
     assert take(cli, data, path).exit_code == 3

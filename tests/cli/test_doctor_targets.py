@@ -143,6 +143,24 @@ def test_other_targets_may_be_named(cli: Cli, site: str, tmp_path: Path) -> None
     assert (called.exit_code, "error  cp38-win_amd64" in called.out) == (1, True)
 
 
+def test_where_nothing_is_asked_nothing_is_called_all_right(
+    cli: Cli, site: str, tmp_path: Path
+) -> None:
+    put(cli, site, tmp_path / "wheels", [offer("plain", tag="cp39-cp39-win_amd64")])
+    one = f"note   {LINUX}: nothing is asked for it, so nothing was looked at"
+    told_lines = cli.must("doctor", "--targets", site).splitlines()
+    assert told_lines == [
+        f"ok     {WINDOWS}: 1 of 1 can be installed",
+        one,
+        "root/local: 2 targets, none with something that cannot be installed",
+    ]
+    cli.must("remove", "plain", "--force", site)
+    assert cli.must("doctor", "--targets", f"--target={LINUX}", site).splitlines() == [
+        one,
+        "root/local: 1 target, and nothing is asked for any",
+    ]
+
+
 def test_which_pip_has_to_come_first_is_told(cli: Cli, site: str, tmp_path: Path) -> None:
     modern = offer("demo", tag="cp36-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64")
     put(cli, site, tmp_path / "wheels", [modern, offer("pip", "21.3.1")])

@@ -175,6 +175,9 @@ def _done_lines(told: Told, done: Done) -> Iterator[str]:
 def comparison_lines(comparisons: Iterable[Comparison]) -> Iterator[str]:
     """How targets stand now, and did before."""
     for each in comparisons:
+        if not each.wanted:
+            yield f"note     {each.target.name}: nothing is asked for it, so nothing was looked at"
+            continue
         level = "error" if each.after.failures else "ok"
         yield (
             f"{level:8} {each.target.name}: {each.met_after} of {each.wanted} can be installed, "

@@ -8,7 +8,6 @@ from simpleindex.gap.carried_sdists import CarriedSdists
 from simpleindex.gap.closure import Roots, Standing, check_closure
 from simpleindex.gap.own_source import OwnSource
 from simpleindex.gap.releases import Sdists
-from simpleindex.gap.resolving import Kind
 from simpleindex.gap.targets import Target
 from simpleindex.gap.wishes import Wishes, parse_line
 from simpleindex_storage.names import IndexName
@@ -51,9 +50,9 @@ def standings(store: Store, index: IndexName, sets: Iterable[RootSet]) -> tuple[
 
 def compare(before: Sequence[Standing], after: Sequence[Standing]) -> tuple[Comparison, ...]:
     """Those of the same sets at two moments; before there was an index, nothing was met."""
-    met = [_wanted(each) - len(each.failures) for each in before] or [0] * len(after)
+    met = [len(each.meant) - len(each.failures) for each in before] or [0] * len(after)
     return tuple(
-        Comparison(standing.target, _wanted(standing), number, standing)
+        Comparison(standing.target, len(standing.meant), number, standing)
         for standing, number in zip(after, met, strict=True)
     )
 
@@ -65,7 +64,3 @@ def _wishes(roots: RootSet, sdists: Sdists | None) -> Wishes:
         pre_releases=roots.pre_releases,
         sdists=sdists,
     )
-
-
-def _wanted(standing: Standing) -> int:
-    return sum(verdict.kind is not Kind.NOT_WANTED for verdict in standing.verdicts)
