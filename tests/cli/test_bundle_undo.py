@@ -89,9 +89,10 @@ def test_a_dry_run_tells_what_would_go_and_what_stays_and_why(
     before = state(data)
     undo = ("bundle", "undo", "1", f"--serverdir={data}")
     assert cli.must(*undo, "--dry-run").splitlines() == [
+        "would undo import 1 (site.pkgbundle.zip)",
         f"goes     {HELD.filename}",
         f"stays    {DEMO.filename}: import 2 needs it, too",
-        "root/local: 1 file of import 1 would be removed, 1 kept, 1 had been removed before",
+        "root/local: 1 file would be removed, 1 kept, 1 had been removed before",
         "nothing was changed",
     ]
     told = json.loads(cli.must(*undo, "--dry-run", "--json"))
@@ -126,6 +127,19 @@ def test_what_an_import_that_was_undone_needed_is_needed_no_more(
     must_undo(cli, data, "last")
     assert must_undo(cli, data, "last")["removed"] == [HELD.filename]
     assert stored(data) == {}
+
+
+def test_the_last_once_more_is_the_one_before_and_each_is_named(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    first = a_bundle_of(tmp_path, DEMO, name="first")
+    must_take(cli, data, first, a_bundle_of(tmp_path, HELD, name="more"))
+    must_take(cli, data, a_bundle_of(tmp_path, OTHER, name="second"))
+    told = [cli.must("bundle", "undo", "last", f"--serverdir={data}") for _ in range(2)]
+    assert [each.splitlines()[0] for each in told] == [
+        "undid import 2 (second.pkgbundle.zip)",
+        "undid import 1 (first.pkgbundle.zip, more.pkgbundle.zip)",
+    ]
 
 
 def test_what_was_assumed_from_another_index_stays_in_the_base(

@@ -57,8 +57,8 @@ def command(
 
     Also out of an index that removes no files otherwise. What was there before stays, and so does
     what another import has brought, too, or was made to go with. `bundle history` lists the
-    serials. Exit codes: 0 undone; 2 there is no such import, or none that is not undone already;
-    1 something else went wrong.
+    serials; `undo last` once more goes one import further back. Exit codes: 0 undone; 2 there is
+    no such import, or none that is not undone already; 1 something else went wrong.
     """
     if serial_text != _LAST and not serial_text.isdecimal():
         raise click.UsageError(f"{serial_text[:80]!r} is neither a serial nor {_LAST!r}")
@@ -103,6 +103,7 @@ def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
     return {
         "index": undone.taken.index,
         "serial": undone.taken.serial,
+        "sources": list(undone.taken.sources),
         "removed": [file.filename for file in undone.removed],
         "kept": [{"filename": kept.filename, "why": kept.why} for kept in undone.kept],
         "gone_before": list(undone.gone),
@@ -113,6 +114,7 @@ def _document(undone: Undone, comparisons: tuple[Comparison, ...]) -> JsonValue:
 
 def _lines(told: _Told) -> Iterator[str]:
     undone = told.undone
+    yield f"undid {_named(undone)}"
     for kept in undone.kept:
         yield f"kept     {kept.filename}: {kept.why}"
     for file in undone.unyanked:
@@ -125,6 +127,7 @@ def _lines(told: _Told) -> Iterator[str]:
 
 
 def _dry_lines(found: Undone) -> Iterator[str]:
+    yield f"would undo {_named(found)}"
     for file in found.removed:
         yield f"goes     {file.filename}"
     for kept in found.kept:
@@ -132,9 +135,12 @@ def _dry_lines(found: Undone) -> Iterator[str]:
     for file in found.unyanked:
         yield f"unyanked {file.filename}"
     count = count_text(len(found.removed), "file")
-    taken = found.taken
-    yield f"{taken.index}: {count} of import {taken.serial} would be removed{_rest(found)}"
+    yield f"{found.taken.index}: {count} would be removed{_rest(found)}"
     yield "nothing was changed"
+
+
+def _named(undone: Undone) -> str:
+    return f"import {undone.taken.serial} ({', '.join(undone.taken.sources)})"
 
 
 def _rest(undone: Undone) -> str:
