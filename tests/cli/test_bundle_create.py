@@ -450,7 +450,7 @@ def test_lines_that_are_not_met_are_named_with_the_reasons_and_the_rest_is_sent(
     called = desk.create("plain", "chain-1", f"--target={LINUX}", f"--target={WINDOWS}")
     assert (called.exit_code, called.err) == (3, "")
     lines = called.out.splitlines()
-    place = lines.index("chain-1: cannot be met everywhere")
+    place = lines.index("chain-1: cannot be met on any of the 2 targets")
     assert lines[place + 1 : place + 4] == [
         "  chain-1 1.0 needs chain-2>=1", "  chain-2 1.0 needs chain-3",
         "  chain-3 1.0 needs nowhere",
@@ -462,6 +462,12 @@ def test_lines_that_are_not_met_are_named_with_the_reasons_and_the_rest_is_sent(
     assert [(each.line, each.target, each.kind) for each in desk.written.problems] == [
         ("chain-1", 0, "unmet"), ("chain-1", 1, "unmet"),
     ]  # fmt: skip
+
+
+def test_what_is_refused_for_all_targets_is_told_of_each(desk: Desk) -> None:
+    called = desk.create("plain", "./here", f"--target={LINUX}", f"--target={WINDOWS}")
+    assert (called.exit_code, called.err) == (3, "")
+    assert "./here: is refused on each of the 2 targets" in called.out.splitlines()
 
 
 def test_strictly_that_is_refused_and_nothing_is_fetched_or_written(own: Desk) -> None:
@@ -507,7 +513,9 @@ def test_a_cause_that_several_lines_have_in_common_is_told_once(own: Desk) -> No
     assert called.exit_code == 3, called
     lines = called.out.splitlines()
     (place,) = [place for place, line in enumerate(lines) if "--private-upstreams=" in line]
-    assert lines[place - 1] == "art, colour, plain: 3 lines of which nothing is known everywhere"
+    assert lines[place - 1] == (
+        "art, colour, plain: 3 lines of which nothing is known on any of the 2 targets"
+    )
     assert lines[place].startswith("  127.0.0.2 is a loopback address; if that is right, allow it")
 
 

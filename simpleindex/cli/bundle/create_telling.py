@@ -26,6 +26,8 @@ _WORDS = {
     Kind.UNKNOWN: "is not known",
     Kind.GAVE_UP: "was given up",
 }
+_NEGATIVE = {Kind.UNMET, Kind.UNKNOWN}
+"""Kinds of which `_WORDS` say that something is not so: "not everywhere" may be so somewhere."""
 
 
 def plan_lines(plan: Plan, to_fetch: Sequence[int | None]) -> Iterator[str]:
@@ -176,8 +178,9 @@ def _problem_lines(plan: Plan) -> Iterator[str]:
         lines = list(dict.fromkeys(problem.line for problem in problems))
         places = dict.fromkeys(problem.target for problem in problems)
         names = [plan.targets[place].name for place in places]
-        is_everywhere = len(names) == len(plan.targets) > 1
-        where = "everywhere" if is_everywhere else f"on {_some(names, _TARGETS_SHOWN_MAX)}"
+        where = f"on {_some(names, _TARGETS_SHOWN_MAX)}"
+        if len(names) == len(plan.targets) > 1:
+            where = f"on {'any' if kind in _NEGATIVE else 'each'} of the {len(names)} targets"
         words = _WORDS.get(Kind(kind), kind)
         if len(lines) == 1:
             yield f"{lines[0]}: {words} {where}"
