@@ -689,6 +689,24 @@ def test_a_line_that_was_withdrawn_counts_no_more(cli: Cli, data: Path, tmp_path
     assert parse_request(request.read_bytes(), "request.txt").roots == ("needy",)
 
 
+def test_of_several_bundles_it_is_told_which_one_each_verdict_is_about(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    first = a_bundle_of(tmp_path, DEMO, name="first", roots=("demo",))
+    second = a_bundle_of(tmp_path, OTHER, name="second", roots=("other", "nowhere"))
+    called = take(cli, data, first, second)
+    lines = called.out.splitlines()
+    place = lines.index(f"what {first} was made for:")
+    assert lines[place + 1 : place + 4] == [
+        "ok       cp39-win_amd64: 1 of 1 can be installed, 0 before",
+        f"what {second} was made for:",
+        "error    cp39-win_amd64: 1 of 2 can be installed, 0 before",
+    ]
+    told = json.loads(take(cli, data, first, second, "--json").out)
+    assert [each["bundle"] for each in told["targets"]] == [str(first), str(second)]
+    assert "was made for:" not in take(cli, data, first).out
+
+
 def test_trouble_after_all_was_taken_in_does_not_look_as_if_nothing_was(
     cli: Cli, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ from simpleindex.gap.bundle.taking import Plan, Taking, Wanted, check_room
 from simpleindex.gap.bundle.trusted_keys import FILE_NAME as TRUSTED_KEYS
 from simpleindex.gap.bundle.trusted_keys import read_trusted
 from simpleindex.gap.bundle.verdicts import compare, standings
+from simpleindex.gap.closure import Standing as TargetStanding
 from simpleindex.gap.decisions import read_decisions
 from simpleindex.gap.request import dump_request
 from simpleindex_storage.durable import unavailable_on_failure, write_file
@@ -163,15 +164,26 @@ def _take(
         if dry_run or told.faults:
             return told
         ignored = read_decisions(serverdir).ignored if checks_targets else ()
-        sets = root_sets(taking.load, ignored) if checks_targets else ()
-        told = replace(told, withdrawn=_withdrawn(sets))
-        before = standings(taking.store, taking.wanted.index, sets)
+        sets = root_sets(taking.load, ignored) if checks_targets else {}
+        told = replace(told, withdrawn=_withdrawn(sets.values()))
+        before = _standings(taking, sets)
         told = replace(told, done=taking.take_in(plan, staged))
     try:
-        after = standings(taking.store, taking.wanted.index, sets)
+        after = _standings(taking, sets)
     except StoreError as error:  # which must not look as if nothing had been taken in
         return replace(told, trouble=f"how targets stand now cannot be told: {error}")
-    return replace(told, comparisons=compare(before, after))
+    return replace(
+        told, by_bundle={name: compare(before[name], standing) for name, standing in after.items()}
+    )
+
+
+def _standings(
+    taking: Taking, sets: Mapping[str, RootSet]
+) -> Mapping[str, tuple[TargetStanding, ...]]:
+    """How targets stand with what each bundle was made for."""
+    return {
+        name: standings(taking.store, taking.wanted.index, [each]) for name, each in sets.items()
+    }
 
 
 def _withdrawn(sets: Iterable[RootSet]) -> tuple[str, ...]:

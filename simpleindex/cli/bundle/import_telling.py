@@ -1,7 +1,7 @@
 """What `bundle import` tells: what came in, what did not and why, and what that means for hosts."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simpleindex.cli.telling import count_text, size_text
 from simpleindex.gap.bundle.signatures import Signer
@@ -22,7 +22,8 @@ class Told:
     staged: Staged | None = None
     done: Done | None = None
     """None: nothing was taken in."""
-    comparisons: tuple[Comparison, ...] = ()
+    by_bundle: Mapping[str, tuple[Comparison, ...]] = field(default_factory=dict)
+    """How targets stand with what each bundle was made for, by how it is named."""
     faults: tuple[str, ...] = ()
     """Why nothing was."""
     damaged: tuple[str, ...] = ()
@@ -31,6 +32,11 @@ class Told:
     """Lines that it was made for and that do not count here, since somebody has said so."""
     trouble: str | None = None
     """What went wrong when all was in already."""
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Of all bundles."""
+        return tuple(each for comparisons in self.by_bundle.values() for each in comparisons)
 
     @property
     def digests(self) -> list[str]:
@@ -115,7 +121,11 @@ def document(told: Told) -> JsonValue:
         "new_releases": done.new_releases,
         "yanked": [file.filename for file in done.yanked],
         "not_yanked": [notice.name.text for notice in done.left_unyanked],
-        "targets": [comparison_document(each) for each in told.comparisons],
+        "targets": [
+            {"bundle": subject, **comparison_document(each)}
+            for subject, comparisons in told.by_bundle.items()
+            for each in comparisons
+        ],
         "withdrawn": list(told.withdrawn),
         "trouble": told.trouble,
     }
@@ -160,7 +170,10 @@ def _done_lines(told: Told, done: Done) -> Iterator[str]:
         for it in bundle.manifest.removals
     )
     yield from (f"note     volumes still to come: {each}" for each in told.plan.missing_volumes)
-    yield from comparison_lines(told.comparisons)
+    for subject, comparisons in told.by_bundle.items():
+        if comparisons and len(told.taking.load.bundles) > 1:
+            yield f"what {subject} was made for:"
+        yield from comparison_lines(comparisons)
     if told.withdrawn:
         yield f"note     withdrawn with request --ignore: {', '.join(told.withdrawn)}"
     if told.trouble is not None:
@@ -195,7 +208,7 @@ def comparison_lines(comparisons: Iterable[Comparison]) -> Iterator[str]:
             )
 
 
-def comparison_document(each: Comparison) -> JsonValue:
+def comparison_document(each: Comparison) -> dict[str, JsonValue]:
     """One target."""
     return {
         "target": each.target.name,

@@ -16,10 +16,13 @@ Each = TypeVar("Each")
 _PREFIX_DIGITS = 16
 
 
-def root_sets(load: Load, ignored: Collection[ProjectName]) -> tuple[RootSet, ...]:
-    """What the bundles that are whole were made for, but for what is about ignored projects."""
-    manifests = [bundle.manifest for bundle in load.bundles if bundle.manifest.part is None]
-    return tuple(_root_set(it).without(ignored) for it in manifests if it.roots)
+def root_sets(load: Load, ignored: Collection[ProjectName]) -> dict[str, RootSet]:
+    """What the bundles that are whole were made for, by how they are named.
+
+    But for what is about ignored projects.
+    """
+    manifests = {it.subject: it.manifest for it in load.bundles if it.manifest.part is None}
+    return {name: _root_set(it).without(ignored) for name, it in manifests.items() if it.roots}
 
 
 def request_for(
