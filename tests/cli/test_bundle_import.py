@@ -227,7 +227,12 @@ def test_what_a_bundle_assumes_has_to_be_there(cli: Cli, data: Path, tmp_path: P
     told = refused(cli, data, path, f"--request={request}").out
     for built in (HELD, gone):
         assert f"missing  {built.filename} is not here, and the bundle needs it to be" in told
-    assert "root/local: nothing was taken in" in told
+    assert told.splitlines()[-3:] == [
+        "root/local: nothing was taken in",
+        "what is missing came with an earlier bundle: take that in first, or in the same command",
+        f"or carry out {request}, which was written now: `bundle create --request=request.txt` "
+        "puts what is missing into the next bundle",
+    ]
     asked = parse_request(request.read_bytes(), "request.txt")
     assert asked.roots == ("needy", "gone")
     assert asked.targets == (parse_target("cp39-win_amd64"),)
@@ -240,6 +245,29 @@ def test_what_a_bundle_assumes_has_to_be_there(cli: Cli, data: Path, tmp_path: P
         cli.must("add", str(built.save(tmp_path)), f"--serverdir={data}")
     must_take(cli, data, path)
     assert stored(data) == contents(OTHER, HELD, gone, NEEDY)
+
+
+def test_of_much_that_is_missing_a_few_are_named_and_what_is_known_of_the_bundle_before(
+    cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    gone = [a_wheel(f"gone{number}") for number in range(48)]
+    path = a_bundle_of(
+        tmp_path, DEMO, name="second", assumes=tuple(map(assumed, gone)), base="4F2A9C1BQK"
+    )
+    told = refused(cli, data, path).out
+    assert told.count("missing  ") == 5
+    assert "         and 43 more, which --json tells" in told.splitlines()
+    assert (
+        f"{path} was made 2026-11-23T12:00:00Z for a site of stamp 4F2A9C1BQK; of the bundle "
+        "before it, `bundle show` tells `the site is of stamp 4F2A9C1BQK with it`"
+    ) in told.splitlines()
+    assert told.splitlines()[-1] == (
+        "or carry out what the same command writes with --request=FILE, or "
+        f"`{this_command()} request -o FILE --serverdir={data}`: the next bundle then has what is "
+        "missing"
+    )
+    found = json.loads(take(cli, data, path, "--json").out)
+    assert (len(found["missing"]), found["request"]) == (48, None)
 
 
 def test_other_bytes_under_the_same_name_are_not_what_is_assumed(

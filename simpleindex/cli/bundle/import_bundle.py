@@ -155,6 +155,7 @@ def _take(
     if told.faults:
         if plan.missing and request_file is not None:
             _write_request(taking, serverdir, request_file)
+            told = replace(told, request_file=request_file)
         return told
     check_room(serverdir, plan)
     with ExitStack() as drafts:

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from simpleindex.cli.telling import count_text, size_text
 from simpleindex.gap.bundle.signatures import Signer
 from simpleindex.gap.bundle.taking import Done, Plan, Staged, Taking
 from simpleindex.gap.bundle.verdicts import Comparison
+from simpleindex.gap.fields import time_text
 from simpleindex_storage.model import JsonValue, Outcome
 
 _SHOWN_MAX = 50
 """Of what may be very much; JSON has all."""
+_MISSING_SHOWN_MAX = 5
+"""Nobody looks for them one by one: they came together, with an earlier bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Told:
     """What is wrong in a bundle with what did not have to be copied out of it."""
     withdrawn: tuple[str, ...] = ()
     """Lines that it was made for and that do not count here, since somebody has said so."""
+    request_file: Path | None = None
+    """Where it was written what to carry out, as files are missing."""
     trouble: str | None = None
     """What went wrong when all was in already."""
 
@@ -59,16 +65,14 @@ def lines(told: Told, signers: Mapping[str, Signer]) -> Iterator[str]:
     """For people. `signers` by the digests of volumes."""
     missing = frozenset(told.plan.missing_told)
     yield from _shown(f"refused  {fault}" for fault in told.faults if fault not in missing)
-    yield from _shown(f"missing  {fault}" for fault in told.faults if fault in missing)
+    yield from _shown(
+        (f"missing  {fault}" for fault in told.faults if fault in missing), _MISSING_SHOWN_MAX
+    )
     yield from _bundle_lines(told, signers)
     if told.faults:
         yield f"{told.taking.wanted.index}: nothing was taken in"
         if missing:
-            yield (
-                "what is missing came with an earlier bundle; take that in first, or carry out "
-                "what `simpleindex-server bundle import --request FILE` or "
-                "`simpleindex-server request -o FILE` writes"
-            )
+            yield from _next_lines(told)
         return
     yield from _shown(f"damaged  {fault}" for fault in told.damaged)
     yield from _shown(f"odd      {remark}" for remark in told.remarks)
@@ -85,6 +89,30 @@ def lines(told: Told, signers: Mapping[str, Signer]) -> Iterator[str]:
     yield from _done_lines(told, told.done)
 
 
+def _next_lines(told: Told) -> Iterator[str]:
+    """Where what is missing may be, and how else to come by it."""
+    missing = {each.sha256 for each in told.plan.missing}
+    for bundle in told.taking.load.bundles:
+        made = bundle.manifest
+        if made.base is not None and any(each.sha256 in missing for each in made.assumes):
+            yield (
+                f"{bundle.subject} was made {time_text(made.created)} for a site of stamp "
+                f"{made.base}; of the bundle before it, `bundle show` tells `the site is of stamp "
+                f"{made.base} with it`"
+            )
+    yield "what is missing came with an earlier bundle: take that in first, or in the same command"
+    if told.request_file is not None:
+        yield (
+            f"or carry out {told.request_file}, which was written now: `bundle create "
+            f"--request={told.request_file.name}` puts what is missing into the next bundle"
+        )
+    else:
+        yield (
+            "or carry out what the same command writes with --request=FILE, or "
+            "`simpleindex-server request -o FILE`: the next bundle then has what is missing"
+        )
+
+
 def document(told: Told) -> JsonValue:
     """For programs."""
     load, done = told.taking.load, told.done
@@ -96,6 +124,7 @@ def document(told: Told) -> JsonValue:
         "unproven": told.unproven,
         "refused": list(told.faults),
         "missing": [each.name.text for each in told.plan.missing],
+        "request": None if told.request_file is None else str(told.request_file),
         "missing_volumes": list(told.plan.missing_volumes),
         "left_out": list(load.left_out),
         "odd": list(told.remarks),
@@ -224,9 +253,9 @@ def comparison_document(each: Comparison) -> dict[str, JsonValue]:
     }
 
 
-def _shown(told: Iterable[str]) -> Iterator[str]:
+def _shown(told: Iterable[str], shown_max: int = _SHOWN_MAX) -> Iterator[str]:
     """The first of them, and how many more there are."""
     found = list(told)
-    yield from found[:_SHOWN_MAX]
-    if len(found) > _SHOWN_MAX:
-        yield f"         and {len(found) - _SHOWN_MAX} more, which --json tells"
+    yield from found[:shown_max]
+    if len(found) > shown_max:
+        yield f"         and {len(found) - shown_max} more, which --json tells"
