@@ -189,6 +189,8 @@ def test_the_papers_are_for_old_editors_too() -> None:
         assert content.startswith(b"\xef\xbb\xbf") is not content.isascii()
         text = content.decode("utf-8-sig")
         assert max(map(len, text.splitlines())) <= 100
+        # How `bundle verify` and `verify.py` end.
+        assert '"all of it is there, and as it was made"' in text and " OK" in text
 
 
 @pytest.mark.parametrize(
