@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -441,6 +441,21 @@ def test_what_was_never_sent_is_told(since: str, desk: Desk) -> None:
     assert complaint == (
         f"there is no record of what was sent ('{since}') here; nothing was sent from here so far"
     )
+
+
+def test_two_runs_with_the_same_inputs_differ_in_their_time_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Later":
+            return cls.fromtimestamp(datetime.now(tz).timestamp() + 3600, tz)
+
+    first = desk.must("plain", "chain-1", exit_code=3)
+    monkeypatch.setattr(create, "datetime", Later)
+    second = desk.must("plain", "chain-1", exit_code=3)
+    assert second.created > first.created
+    assert replace(second, created=first.created) == first
 
 
 # What cannot be met
