@@ -8,7 +8,7 @@ import click
 
 from simpleindex.cli.directory import open_as_owner
 from simpleindex.cli.options import as_typed
-from simpleindex.cli.telling import count_text, table, tell
+from simpleindex.cli.telling import count_text, table, tell, upgrade_text
 from simpleindex.gap.closure import (
     LooseEnd,
     Roots,
@@ -211,10 +211,7 @@ def _standing_lines(
             hinted.add(project)
             yield f"         `simpleindex-server request --ignore={project}` withdraws the line"
     if standing.pip_first is not None:
-        yield (
-            f"       {standing.target.installer} does not know all the wheels; first run "
-            f"`pip install pip=={standing.pip_first}` there"
-        )
+        yield f"       {upgrade_text(standing.target.installer, standing.pip_first)}"
     for filename in standing.built_there:
         yield f"       note: {filename} is built there, which may need a compiler"
     yield from (f"       note: {note}" for note in standing.notes)

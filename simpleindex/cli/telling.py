@@ -59,6 +59,15 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def upgrade_text(installer: object, pip: str) -> str:
+    """Which pip hosts have to get first, as it can be typed where there is no other index."""
+    install = f"pip install --index-url URL --trusted-host HOST pip=={pip}"
+    return (
+        f"{installer} does not know all the wheels; first run `{install}` there, with the URL and "
+        "the host of this index"
+    )
+
+
 def size_text(size_bytes: int) -> str:
     """A size for people: `12 KB`."""
     size, unit = float(size_bytes), 0

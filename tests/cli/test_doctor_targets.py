@@ -165,8 +165,10 @@ def test_which_pip_has_to_come_first_is_told(cli: Cli, site: str, tmp_path: Path
     modern = offer("demo", tag="cp36-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64")
     put(cli, site, tmp_path / "wheels", [modern, offer("pip", "21.3.1")])
     called = cli.must("doctor", "--targets", "--target=cp36-linux", site)
-    first = "pip 18.1 does not know all the wheels; first run `pip install pip==21.3.1` there"
-    assert first in called
+    assert (
+        "pip 18.1 does not know all the wheels; first run `pip install --index-url URL "
+        "--trusted-host HOST pip==21.3.1` there, with the URL and the host of this index"
+    ) in called
 
 
 def test_each_release_of_a_project_is_told_on_each_target(

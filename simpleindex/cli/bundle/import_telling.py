@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simpleindex.cli.telling import count_text, size_text
+from simpleindex.cli.telling import count_text, size_text, upgrade_text
 from simpleindex.gap.bundle.signatures import Signer
 from simpleindex.gap.bundle.taking import Done, Plan, Staged, Taking
 from simpleindex.gap.bundle.verdicts import Comparison
@@ -231,10 +231,7 @@ def comparison_lines(comparisons: Iterable[Comparison]) -> Iterator[str]:
         for filename in each.after.built_there:
             yield f"         {filename} is built there, which may need a compiler"
         if each.after.pip_first is not None:
-            yield (
-                f"         {each.target.installer} does not know all the wheels; first run "
-                f"`pip install pip=={each.after.pip_first}` there"
-            )
+            yield f"         {upgrade_text(each.target.installer, each.after.pip_first)}"
 
 
 def comparison_document(each: Comparison) -> dict[str, JsonValue]:
