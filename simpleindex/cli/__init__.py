@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import click
 
-from simpleindex.cli.options import as_typed, this_command
+from simpleindex.cli.options import Run, as_typed, this_command
 from simpleindex.cli.telling import say
 from simpleindex.cli.verbs import verbs_of
 from simpleindex.config import ConfigError
 from simpleindex.version import __version__
-from simpleindex_storage.errors import StoreError
+from simpleindex_storage.errors import NotStored, StoreError
 
 _VERBS = {
     "serve": "serve:command",
@@ -76,17 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0].startswith("-") and given[0] not in _HELP_FLAGS):
         given.insert(0, "serve")
+    run = Run()
     umask = os.umask(0o077)
     os.umask(umask)  # there is no other way to ask for it
     try:
         # What comes back is the code of an Exit, or else what the verb returns, which is None.
-        exit_code: int | None = _main.main(given, prog_name=this_command(), standalone_mode=False)
+        exit_code: int | None = _main.main(
+            given, prog_name=this_command(), standalone_mode=False, obj=run
+        )
     except click.Abort:
         return _fail("interrupted")
     except click.UsageError as error:
         return _fail(_with_help(error))
     except click.ClickException as error:
         return _fail(as_typed(error.format_message()))
+    except NotStored as error:  # the hint is what names those that are there
+        return _fail(as_typed(str(error), run.serverdir))
     except (StoreError, ConfigError) as error:
         return _fail(as_typed(str(error)))
     except OSError as error:  # a path that was named and cannot be looked at, for example

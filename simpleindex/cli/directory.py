@@ -109,6 +109,11 @@ def index_to_make(store: Store, name: IndexName) -> Index | None:
     return None
 
 
+def no_index(name: str) -> NotStored:
+    """To raise where there is no index of a name."""
+    return NotStored(f"index {name}", "`simpleindex-server index list` names all indexes")
+
+
 def require_directory(root: Path) -> None:
     """Refuse to work in a folder that is no server directory; one that lost its catalog is."""
     require_owner(root)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from simpleindex.access import ROOT_AT_CONSOLE
-from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.directory import no_index, open_as_owner
 from simpleindex.cli.mirrors import opened
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
@@ -86,7 +86,9 @@ def create(
         if change.index(index_name) is not None:
             raise AlreadyStored("Index", index_name, "`index change` gives it other settings")
         if change.user(owner_of(index_name)) is None:
-            raise NotStored(f"user {owner_of(index_name)}", "`user create` makes one")
+            raise NotStored(
+                f"user {owner_of(index_name)}", "`simpleindex-server user create` makes one"
+            )
         return _put(change, Index(index_name, parse_new_index(body, index_name, None)))
 
     _tell_settings(_changed(work, "create index", config_file, flags), as_json)
@@ -166,7 +168,7 @@ def _put(change: Change, index: Index, before: IndexSettings | None = None) -> I
 
 def _there(index: Index | None, name: str) -> Index:
     if index is None:
-        raise NotStored(f"index {name}", "`index list` names all of them")
+        raise no_index(name)
     return index
 
 

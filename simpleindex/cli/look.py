@@ -7,7 +7,7 @@ import click
 from packaging.version import Version
 
 from simpleindex.access import AUTOMATIC_INDEX
-from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.directory import no_index, open_as_owner
 from simpleindex.cli.options import config_from, setting_options
 from simpleindex.cli.telling import count_text, json_option, size_text, table, tell
 from simpleindex_storage.errors import NotStored
@@ -122,7 +122,7 @@ def _listed_projects(
     seen: Snapshot, index: IndexName
 ) -> list[tuple[Project, tuple[DistFile, ...]]]:
     if seen.index(index) is None:
-        raise NotStored(f"index {index}", "`simpleindex-server index list` names all indexes")
+        raise no_index(index)
     _check_no_mirror(seen, index)
     return [(project, seen.files(index, project.name)) for project in seen.projects(index)]
 

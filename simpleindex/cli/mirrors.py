@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import click
 
-from simpleindex.cli.directory import open_as_owner
+from simpleindex.cli.directory import no_index, open_as_owner
 from simpleindex.config import Config
 from simpleindex.mirror.opening import Mirroring, open_mirroring
-from simpleindex_storage.errors import NotStored, Refused
+from simpleindex_storage.errors import Refused
 from simpleindex_storage.model import Index, MirrorSettings
 from simpleindex_storage.names import IndexName, parse_index_name
 from simpleindex_storage.opening import utc_now
@@ -55,7 +55,7 @@ def the_mirror(seen: Snapshot, text: str) -> Index:
     name: IndexName = parse_index_name(text)
     index = seen.index(name)
     if index is None:
-        raise NotStored(f"index {name}", "`simpleindex-server index list` names all indexes")
+        raise no_index(name)
     if not isinstance(index.settings, MirrorSettings):
         raise Refused(name, "it mirrors no other index; name a mirror with --index")
     return index

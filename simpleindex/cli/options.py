@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from subprocess import list2cmdline
@@ -95,9 +96,21 @@ def warn_of_ignored(context: click.Context) -> None:
         )
 
 
+@dataclass(slots=True)
+class Run:
+    """One call of the command line."""
+
+    serverdir: Path | None = None
+    """Of the settings that the verb has read; None: none yet."""
+
+
 def config_from(config_file: Path | None, flags: dict[str, object]) -> Config:
     """The settings, with the flags of a command line on top. Raises ConfigError."""
-    return read_config(flags, os.environ, config_file)
+    config = read_config(flags, os.environ, config_file)
+    run = _this_run()
+    if run is not None:
+        run.serverdir = config.serverdir
+    return config
 
 
 def part_text(part: object) -> str:
@@ -170,11 +183,26 @@ def as_typed(text: str, root: Path | None = None) -> str:
     def typed(match: re.Match[str]) -> str:
         arguments = match[1]
         if root is not None and "--serverdir" not in arguments:
-            where = list2cmdline([str(root)]) if os.name == "nt" else shlex.quote(str(root))
-            arguments += f" --serverdir={where}"
+            arguments += f" --serverdir={path_text(root)}"
         return f"`{this_command()} {arguments}`"
 
     return _COMMAND.sub(typed, text)
+
+
+def typed_here(text: str) -> str:
+    """The same for the server directory of the verb that runs, once it has read its settings."""
+    run = _this_run()
+    return as_typed(text, None if run is None else run.serverdir)
+
+
+def path_text(path: Path) -> str:
+    """A path as it is typed in a command."""
+    return list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
+
+
+def _this_run() -> Run | None:
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.find_object(Run)
 
 
 _COMMAND = re.compile(r"`simpleindex-server ([^`]+)`")

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from simpleindex.cli.directory import named_or_ours
-from simpleindex.cli.options import as_typed, config_from, setting_options
+from simpleindex.cli.options import as_typed, config_from, path_text, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.gap.learned import Seen, by_name, read_learned
 from simpleindex.gap.probe import SCRIPT, one_line
@@ -192,7 +192,8 @@ def remove(
     def without(known: tuple[Target, ...]) -> tuple[Target, ...]:
         for name in names:
             if name not in {target.name for target in known}:
-                raise NotStored(f"target {name[:80]}", "`simpleindex-server target list` names all")
+                hint = f"`simpleindex-server target list{_of(targets_file)}` names all"
+                raise NotStored(f"target {name[:80]}", hint)
         return tuple(target for target in known if target.name not in names)
 
     change_targets(path, without)
@@ -259,9 +260,8 @@ def _chosen(
     found = {target.name: target for target, _ in learned}
     for name in names:
         if name not in found:
-            raise NotStored(
-                f"target {name[:80]}", "`simpleindex-server target list --learned` names all"
-            )
+            hint = "`simpleindex-server target list --learned` names all"
+            raise NotStored(f"target {name[:80]}", hint)
     if names:
         return [found[name] for name in names]
     return [target for target in found.values() if target.name not in known]
@@ -269,6 +269,10 @@ def _chosen(
 
 def _path(targets_file: Path | None, config_file: Path | None, flags: dict[str, object]) -> Path:
     return named_or_ours(targets_file, FILE_NAME, lambda: config_from(config_file, flags))
+
+
+def _of(targets_file: Path | None) -> str:
+    return "" if targets_file is None else f" --targets={path_text(targets_file)}"
 
 
 def _document(target: Target) -> JsonValue:

@@ -7,7 +7,7 @@ import click
 
 from simpleindex.cli.bundle.given import keys_option
 from simpleindex.cli.directory import named_or_ours
-from simpleindex.cli.options import config_from, setting_options
+from simpleindex.cli.options import config_from, path_text, setting_options
 from simpleindex.cli.telling import count_text, json_option, table, tell
 from simpleindex.gap.bundle.trusted_keys import (
     FILE_NAME,
@@ -90,7 +90,8 @@ def remove(
     def without(known: tuple[TrustedKey, ...]) -> tuple[TrustedKey, ...]:
         for name in names:
             if not any(name in (key.name, key.fingerprint) for key in known):
-                raise NotStored(f"key {name[:80]}", "`simpleindex-server trust list` names all")
+                hint = f"`simpleindex-server trust list{_of(keys_file)}` names all"
+                raise NotStored(f"key {name[:80]}", hint)
         return tuple(key for key in known if not {key.name, key.fingerprint} & set(names))
 
     change_trusted(_path(keys_file, config_file, flags), without)
@@ -102,6 +103,10 @@ def remove(
 
 def _path(keys_file: Path | None, config_file: Path | None, flags: dict[str, object]) -> Path:
     return named_or_ours(keys_file, FILE_NAME, lambda: config_from(config_file, flags))
+
+
+def _of(keys_file: Path | None) -> str:
+    return "" if keys_file is None else f" --keys={path_text(keys_file)}"
 
 
 def _document(key: TrustedKey) -> JsonValue:

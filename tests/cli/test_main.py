@@ -186,3 +186,25 @@ def test_a_directory_that_others_may_not_look_into_is_told_of_in_one_line(
     assert str(tmp_path / "data") in called.complaint
     assert "Permission denied" in called.complaint
     assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "hint"),
+    [
+        ("bundle undo 7", "--serverdir", "bundle history"),
+        ("target remove cp39-win_amd64", "--serverdir", "target list"),
+        ("target remove cp39-win_amd64", "--targets", "target list"),
+        ("target add --learned cp39-win_amd64", "--serverdir", "target list --learned"),
+        ("trust remove bob", "--serverdir", "trust list"),
+        ("trust remove bob", "--keys", "trust list"),
+        ("index show root/none", "--serverdir", "index list"),
+        ("list --index=root/none", "--serverdir", "index list"),
+        ("approve demo==1.0 --index=root/none", "--serverdir", "index list"),
+    ],
+)
+def test_what_names_all_there_are_can_be_typed_as_it_is_told(
+    words: str, where: str, hint: str, cli: Cli, data: Path
+) -> None:
+    place = f"{where}={data if where == '--serverdir' else data / 'list'}"
+    told = cli(*words.split(), place).err
+    assert f"; `{this_command()} {hint} {place}` names all" in told

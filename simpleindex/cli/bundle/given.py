@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from simpleindex.cli.options import as_typed
+from simpleindex.cli.options import typed_here
 from simpleindex.cli.telling import count_text, say, size_text
 from simpleindex.config import Config
 from simpleindex.gap.bundle.manifest import Manifest
@@ -32,7 +32,7 @@ def refusals_told() -> Iterator[None]:
     try:
         yield
     except (Refused, Damaged, AlreadyStored, NotStored) as error:
-        say(f"simpleindex-server: {as_typed(str(error))}", err=True)
+        say(f"simpleindex-server: {typed_here(str(error))}", err=True)
         raise click.exceptions.Exit(REFUSED) from None
 
 

@@ -52,7 +52,7 @@ def import_of(seen: Snapshot, serial: int | None) -> Import:
                     f"import {serial}", f"it was undone already, with serial {each.undone_serial}"
                 )
             return each
-    raise NotStored(f"import {serial}", "`simpleindex-server bundle history` lists all")
+    raise NotStored(f"import {serial}", "`simpleindex-server bundle history` names all")
 
 
 def undo(store: Store, serial: int, *, by: Actor) -> Undone:

@@ -159,7 +159,7 @@ def test_hints_and_help_name_the_file_as_it_was_started(pyz: Path, tmp_path: Pat
         f"{pyz} target add --help` tells how to name one\n"
     )
     assert told("bundle", "undo", "12", f"--serverdir={data}").endswith(
-        f"{pyz} bundle history` lists all\n"
+        f"{pyz} bundle history --serverdir={data}` names all\n"
     )
     request = told("request", f"--serverdir={data}")
     assert f"# Where there is internet: python3 {pyz.name} bundle create " in request
