@@ -83,7 +83,8 @@ def test_no_name_of_a_file_forges_a_line_or_ends_the_check(
     (filled / "files" / os.fsdecode(name)).write_bytes(b"mine")
     called = cli("fsck", f"--serverdir={filled}")
     assert (called.exit_code, called.err) == (1, "")
-    first, _, last = called.out.splitlines()
+    first, advice, last = called.out.splitlines()
+    assert f"`{this_command()} add FILE --serverdir={filled}` takes it in" in advice
     assert first == f"fault  stray-file  files/{shown} has no record"
     assert last.endswith(": 1 fault")
     (found,) = json.loads(cli("fsck", "--json", f"--serverdir={filled}").out)["found"]

@@ -120,7 +120,12 @@ KINDS: Mapping[Code, Kind] = {
         "sets it aside",
         "it is shown to nobody",
     ),
-    Code.STRAY_FILE: Kind("a file has no record", "sets it aside", "it is shown to nobody"),
+    Code.STRAY_FILE: Kind(
+        "a file has no record",
+        "sets it aside",
+        "it is shown to nobody; if it is a package that was copied here, "
+        "`simpleindex-server add FILE` takes it in, and --repair then sets this one aside",
+    ),
     Code.JOURNAL_MISSING: Kind("there is no journal", "", _SAVE_NOW),
     Code.JOURNAL_SHORT: Kind("the journal is shorter than it was", "", _SAVE_NOW),
     Code.JOURNAL_LINE: Kind("a line of the journal cannot be read", "", _SAVE_NOW),
