@@ -458,6 +458,14 @@ def test_two_runs_with_the_same_inputs_differ_in_their_time_alone(
     assert replace(second, created=first.created) == first
 
 
+def test_a_bundle_that_takes_the_place_of_another_says_so(desk: Desk) -> None:
+    first, second = (desk.create("plain").out.splitlines()[-2] for _ in range(2))
+    assert first.startswith(f"{desk.bundle}: ") and "written over" not in first
+    assert second.endswith(", written over what lay there")
+    (told,) = desk.told("plain")["written"]
+    assert told["written_over"]
+
+
 # What cannot be met
 
 

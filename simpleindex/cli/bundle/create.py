@@ -337,7 +337,12 @@ class _Making:
                 say(line)
         return {
             "written": [
-                {"path": str(each.path), "digest": each.digest, "bytes": each.size_bytes}
+                {
+                    "path": str(each.path),
+                    "digest": each.digest,
+                    "bytes": each.size_bytes,
+                    "written_over": each.is_written_over,
+                }
                 for each in written
             ],
             "fetched_bytes": contents.fetched_bytes,
@@ -355,7 +360,11 @@ _TOOL = f"simpleindex-server {__version__}"
 
 
 def _written_lines(written: tuple[Written, ...], contents: Contents, state: str) -> list[str]:
-    lines = [f"{each.path}: {size_text(each.size_bytes)}, digest {each.digest}" for each in written]
+    lines = [
+        f"{each.path}: {size_text(each.size_bytes)}, digest {each.digest}"
+        f"{', written over what lay there' if each.is_written_over else ''}"
+        for each in written
+    ]
     files = count_text(len(contents.manifest.files), "file")
     targets = count_text(len(contents.manifest.targets), "target")
     line = f"{files} for {targets}; {size_text(contents.fetched_bytes)} were fetched"

@@ -9,7 +9,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -62,6 +62,8 @@ class Written:
     digest: str
     """Of the manifest, to be compared by voice."""
     size_bytes: int
+    is_written_over: bool = False
+    """Whether another file lay there before."""
 
 
 def write_bundle(
@@ -104,9 +106,10 @@ def write_bundle(
                 drafts.append(path.with_name(path.name + _DRAFT))
                 written.append(write(each, drafts[-1], path))
             with unavailable_on_failure(f"{destination} cannot be written"):
-                for volume, draft in zip(written, drafts, strict=True):
+                for place, (volume, draft) in enumerate(zip(written, drafts, strict=True)):
                     if as_folder and volume.path.is_dir():  # an empty one
                         volume.path.rmdir()
+                    written[place] = replace(volume, is_written_over=volume.path.exists())
                     draft.replace(volume.path)
                 sync_folder(destination.absolute().parent)
         except BaseException:
