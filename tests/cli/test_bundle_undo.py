@@ -223,6 +223,7 @@ def test_how_targets_stand_without_it_is_told(cli: Cli, data: Path, tmp_path: Pa
     must_take(cli, data, a_bundle_of(tmp_path, better, OTHER, name="later", roots=("demo>=2",)))
     out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
     assert out.splitlines() == [
+        "undid import 2 (later.pkgbundle.zip)",
         "what other imports were made for, now and before:",
         "ok       cp39-win_amd64: 1 of 1 can be installed, 1 before",
         "root/local: 2 files removed",
@@ -251,7 +252,8 @@ def test_where_nothing_is_left_it_is_told_what_can_be_installed_no_more(
 ) -> None:
     must_take(cli, data, a_bundle_of(tmp_path, DEMO, roots=("demo",)))
     out = cli.must("bundle", "undo", "last", f"--serverdir={data}")
-    assert out.splitlines()[:2] == [
+    assert out.splitlines()[:3] == [
+        "undid import 1 (site.pkgbundle.zip)",
         "what it was made for, now and before:",
         "error    cp39-win_amd64: 0 of 1 can be installed, 1 before",
     ]
