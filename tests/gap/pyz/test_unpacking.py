@@ -83,22 +83,40 @@ def test_what_was_lost_or_damaged_is_mended(
     assert contents(unpacked(archive, home)) == FILES
 
 
+@pytest.mark.parametrize("there", [None, b"x"], ids=["missing", "damaged"])
 def test_a_disk_that_fills_up_leaves_no_half_of_a_file(
-    archive: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Path, home: Path, monkeypatch: pytest.MonkeyPatch, there: bytes | None
 ) -> None:
-    rename, has_room = Path.replace, iter([True, False])
-
-    def replace(draft: Path, path: Path) -> Path:
-        if not next(has_room):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return rename(draft, path)
-
+    folder = unpacked(archive, home)
+    assert folder is not None
+    victim = folder / "package" / "two.py"
+    victim.unlink()
+    left = {name: content for name, content in FILES.items() if name != "package/two.py"}
+    if there is not None:
+        victim.write_bytes(there)
+        left["package/two.py"] = there
     with monkeypatch.context() as full:
-        full.setattr(Path, "replace", replace)
+        full.setattr(os, "fdopen", _FullDisk)
         assert unpacked(archive, home) is None
-    (folder,) = (home / "simpleindex-server" / "pyz").iterdir()
-    assert contents(folder) == {"one.py": FILES["one.py"]}
+    assert contents(folder) == left
     assert contents(unpacked(archive, home)) == FILES
+
+
+class _FullDisk:
+    """A file of which the beginning can be written."""
+
+    def __init__(self, handle: int, mode: str) -> None:
+        self._file = open(handle, mode)  # noqa: SIM115  closed with the block
+
+    def __enter__(self) -> "_FullDisk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_damaged_archive_says_so(archive: Path, home: Path) -> None:
