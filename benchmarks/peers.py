@@ -166,10 +166,15 @@ def speedups(python: str) -> list[str]:
     return run_to_end([python, "-c", asked, *SPEEDUPS]).split()
 
 
+_NEVER_COMPILED = "PYTHONDONTWRITEBYTECODE"
+
+
 def our_environment() -> dict[str, str]:
     """The environment in which `python -m simpleindex` is this checkout's, installed or not."""
     paths = [str(CHECKOUT), str(CHECKOUT / "storage")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    # What pip installs is compiled: nobody's server does that at each start.
+    kept = {name: value for name, value in os.environ.items() if name != _NEVER_COMPILED}
+    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def our_version() -> str:
