@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -61,9 +62,10 @@ class Line:
     @property
     def most(self) -> float | None:
         """The most it may be, also in comparison with the fewest files."""
+        bounds = [] if self.target is None else [self.target]
         if self.is_flat and self.values:
-            return FLAT_TARGET * self.values[min(self.values)]
-        return self.target
+            bounds.append(FLAT_TARGET * self.values[min(self.values)])
+        return min(bounds, default=None)
 
     @property
     def met(self) -> bool:
@@ -155,16 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(table: Table, files: int, growth: Growth, serverdir: Path) -> None:
-    def put(
-        title: str,
-        value: float,
-        unit: str = "ms",
-        target: float | None = None,
-        *,
-        is_flat: bool = False,
-    ) -> None:
-        table.put(files, title, value, unit, target, is_flat=is_flat)
-
+    put = partial(table.put, files)
     say(f"{files:,} files: measuring")
     starts = [_start(serverdir) for _ in range(_STARTS)]
     put("start to the first answer", statistics.median(seconds for seconds, _ in starts) * 1_000)

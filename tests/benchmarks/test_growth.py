@@ -16,3 +16,10 @@ def test_what_is_flat_is_measured_by_what_it_takes_with_the_fewest_files(
     assert table.lines["page"].met is is_met
     assert table.lines["list"].met
     assert ("| 2 ms **missed** |" in table.markdown()) is not is_met
+
+
+def test_what_is_flat_may_have_a_target_of_its_own_too() -> None:
+    table = Table()
+    for files in (1_000, 1_000_000):
+        table.put(files, "start", 5.0, target=4.0, is_flat=True)
+    assert not table.lines["start"].met

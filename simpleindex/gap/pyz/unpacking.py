@@ -125,7 +125,8 @@ def _make(path: str, content: bytes) -> bool:
     """Write a file that is not there. False: now it is.
 
     Who comes across the half of it puts a whole one in its place, and nobody writes into that: so
-    it needs no other name first, which would take twice as long.
+    it needs no other name first, which would take twice as long. A kill leaves the half, which the
+    next start mends.
     """
     try:
         handle = _opened_new(path)
