@@ -1,6 +1,7 @@
-"""How the C library under Python gives memory back, which decides what a server seems to take."""
+"""What a server asks of those who look after its memory: Python's collector, and the C library."""
 
 import ctypes
+import gc
 import os
 import sys
 
@@ -24,6 +25,15 @@ def give_memory_back() -> bool:
     return bool(
         mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES) and mallopt(_M_ARENA_MAX, _ARENAS_MAX)
     )
+
+
+def spare_what_stays() -> None:
+    """Let the collector leave alone whatever there is now. To be called when a server is ready.
+
+    To look through the classes and functions of a whole server takes 15 ms, in which no request is
+    answered, and finds nothing. Without them a full collection takes well below one.
+    """
+    gc.freeze()
 
 
 def _is_glibc() -> bool:

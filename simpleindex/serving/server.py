@@ -16,6 +16,7 @@ from simpleindex.connections import STOPPING, Bounds, Connections
 from simpleindex.handshake import encrypted_protocol
 from simpleindex.observing import AccessLog
 from simpleindex.protocol import bounded_protocol
+from simpleindex.serving.memory import spare_what_stays
 from simpleindex.serving.settings import Reading, log_unusable
 from simpleindex.serving.stopping import on_stop
 from simpleindex.serving.tls import Tls
@@ -133,6 +134,7 @@ class _Uvicorn(uvicorn.Server):
         """Begin to listen."""
         await super().startup(sockets)
         if self.started:
+            spare_what_stays()
             self._when_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,7 +1,8 @@
-"""What a serving process gives back of the memory that it has taken for a moment."""
+"""What a serving process gives back, and what its collector need not look through."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,4 +58,38 @@ threads = [threading.Thread(target=work) for _ in range(int(sys.argv[1]))]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(resident_bytes() - before)
+"""
+
+
+def test_a_server_that_is_ready_leaves_little_to_look_through(tmp_path: Path) -> None:
+    """Else each full collection keeps all requests waiting."""
+    finished = subprocess.run(
+        [sys.executable, "-c", _COUNT_WHEN_READY, str(tmp_path / "data")],
+        check=True,
+        capture_output=True,
+        env=server_environment(),
+        text=True,
+        timeout=120,
+    )
+    left, spared = map(int, finished.stdout.split())
+    assert left < spared / 10
+
+
+_COUNT_WHEN_READY = """\
+import gc, sys
+from contextlib import closing
+from pathlib import Path
+from simpleindex.config import Config
+from simpleindex.log_lines import log_to_stderr
+from simpleindex.serving.server import Server
+from simpleindex.serving.sockets import bind
+
+def ready():
+    print(len(gc.get_objects()), gc.get_freeze_count())
+    server.stop()
+
+config = Config(serverdir=Path(sys.argv[1]), port=0)
+with closing(log_to_stderr(as_json=False)) as log:
+    server = Server(config, None, bind(config), ready, log)
+    server.run()
 """
