@@ -1,5 +1,5 @@
 """The whole program in one file, `server.pyz`: how it is made, and how it comes up.
 
-`entry` and `unpacking` go into the file as they stand; `contents` says what else, and `building`
-writes it.
+`entry`, `unpacking` and `compiling` go into the file as they stand; `contents` says what else, and
+`building` writes it.
 """

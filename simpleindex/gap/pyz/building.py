@@ -14,7 +14,11 @@ _LEVEL = 9
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 _READABLE = 0o100644 << 16
-_WRITTEN_FOR = {"__main__.py": "entry.py", "simpleindex_unpacking.py": "unpacking.py"}
+_WRITTEN_FOR = {
+    "__main__.py": "entry.py",
+    "simpleindex_compiling.py": "compiling.py",
+    "simpleindex_unpacking.py": "unpacking.py",
+}
 _LIST = "CONTENTS.txt"
 
 

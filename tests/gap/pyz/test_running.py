@@ -181,14 +181,15 @@ def test_pip_installs_from_it(pyz: Path, tmp_path: Path) -> None:
 def test_a_later_start_compiles_nothing(pyz: Path, tmp_path: Path) -> None:
     python, home = python_of("this"), {"HOME": str(tmp_path)}
     times = []
-    for _ in range(2):
+    for _ in range(3):
         with serving(python, pyz, tmp_path / "data", **home) as server:
             answer(server)
         compiled = (tmp_path / ".cache").rglob("*.pyc")
         times.append({path: path.stat().st_mtime_ns for path in compiled})
-    first, second = times
-    assert first == second
+    first, second, third = times
     assert len(first) > 100
+    assert first.keys() <= second.keys()  # a module may still be on its way into the folder
+    assert second == third
 
 
 @pytest.mark.full
