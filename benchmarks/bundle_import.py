@@ -7,8 +7,8 @@ of it is there; and `devpi upload --from-dir` of the folder into a devpi-server.
 
 import argparse
 import json
+import os
 import random
-import shutil
 import statistics
 import sys
 import tempfile
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -102,20 +103,18 @@ def _some_wheel(number: int, chosen: random.Random) -> BuiltFile:
 def _measure_ours(folder: Path, source: Path, rounds: int) -> tuple[list[float], list[float]]:
     """How long it took each time: the first import, and the same again."""
     first, again = [], []
-    serverdir = folder / "data"
-    command = [
-        *(sys.executable, "-m", "simpleindex", "bundle", "import", str(source)),
-        *("--json", f"--serverdir={serverdir}"),
-    ]
+    command = [sys.executable, "-m", "simpleindex", "bundle", "import", str(source), "--json"]
 
-    def take_in(*, adds: bool) -> None:
-        if bool(json.loads(run_to_end(command, our_environment()))["added"]) is not adds:
+    def take_in(serverdir: Path, *, adds: bool) -> None:
+        told = run_to_end([*command, f"--serverdir={serverdir}"], our_environment())
+        if bool(json.loads(told)["added"]) is not adds:
             raise PeerFailed(f"{source} was not taken in as it should be")
 
-    for _ in range(rounds):
+    for number in range(rounds):
+        serverdir = folder / f"{source.name}-{number}"
         with _our_server(serverdir):
-            first.append(_seconds(lambda: take_in(adds=True)))
-            again.append(_seconds(lambda: take_in(adds=False)))
+            first.append(_seconds(partial(take_in, serverdir, adds=True)))
+            again.append(_seconds(partial(take_in, serverdir, adds=False)))
     return first, again
 
 
@@ -124,12 +123,9 @@ def _our_server(serverdir: Path) -> Iterator[None]:
     """A new server directory that is served."""
     where = ["--serverdir", str(serverdir), "--root-passwd", ROOT_PASSWORD, "--no-root-pypi"]
     run_to_end([sys.executable, "-m", "simpleindex", "init", *where], our_environment())
-    try:
-        with running(serve_command(serverdir), our_environment()) as server:
-            server.announced_port()
-            yield
-    finally:
-        shutil.rmtree(serverdir)
+    with running(serve_command(serverdir), our_environment()) as server:
+        server.announced_port()
+        yield
 
 
 def _print_devpi(folder: Path, wheels: Path) -> None:
@@ -166,6 +162,11 @@ def _measure_devpi(folder: Path, wheels: Path, servers: Environment, clients: En
 
 
 def _seconds(work: Callable[[], object]) -> float:
+    """How long it takes, where the disk has nothing left to do of what came before.
+
+    For the same reason nothing is deleted in between.
+    """
+    os.sync()
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun

@@ -23,8 +23,9 @@ _ROOT = Path(__file__).parents[1]
 _LOOKS_INTO_PACKAGES = " ".join(
     f"simpleindex_storage.{name}"
     for name in (
-        "metadata", "inspection", "faults", "member_names", "metadata_rules", "documentation",
-        "provenance", "record_file", "tar_walk", "wheel_files", "zip_directory", "zip_walk",
+        "metadata", "inspecting", "inspection", "faults", "member_names", "metadata_rules",
+        "documentation", "provenance", "record_file", "tar_walk", "wheel_files",
+        "zip_directory", "zip_walk",
     )
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from .errors import AlreadyStored, Damaged, NotStored, Refused, StoreError, Unavailable
 from .faults import Finding
+from .inspecting import Inspect
 from .inspection import inspect
 from .model import (
     Actor,
@@ -90,16 +91,22 @@ class Store:
         return self.admit_checked(checked, by=by, make_index=make_index, what=what)
 
     def check(
-        self, upload: Upload, staged: Staged, strict_archives: bool | None = None
+        self,
+        upload: Upload,
+        staged: Staged,
+        strict_archives: bool | None = None,
+        *,
+        look_through: Inspect = inspect,
     ) -> "Checked":
         """Everything that can be said of a file without looking at what is stored already.
 
-        The first half of `admit`, for who has many files and several threads. Raises Refused,
-        Damaged, Unavailable.
+        The first half of `admit`, for who has many files and several threads, and for
+        `look_through` perhaps several processes. Raises Refused, Damaged, Unavailable.
         """
         filename = parse_filename(upload.filename)
         _check_digests(upload, staged)
-        metadata, findings = inspect(staged.path, filename)  # first: it knows better what is wrong
+        # First: it knows better what is wrong.
+        metadata, findings = look_through(staged.path, filename)
         _check_said(upload, filename)
         sidecars = {Sidecar.METADATA: metadata.raw}
         if upload.signature is not None:

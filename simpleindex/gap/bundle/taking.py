@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from simpleindex_storage.errors import (
     StoreError,
     Unavailable,
 )
+from simpleindex_storage.inspecting import Inspect, Inspectors
 from simpleindex_storage.model import (
     Actor,
     Admitted,
@@ -47,7 +49,10 @@ WHAT = "bundle import"
 RESERVE_BYTES = 64 << 20
 """What has to be free yet when all is in."""
 
-_THREADS_MAX = 8
+_AT_ONCE_MAX = 4
+"""Files that are looked through: more processes would wait for the one that copies."""
+_PROCESSES_FROM_FILES = 200
+"""Fewer are looked through before another process has come up."""
 _BESIDE_BYTES = 32 << 10
 """Of a file: its metadata, twice in the journal and catalog, and what is lost in blocks."""
 _REASON_CHARACTERS_MAX = 500
@@ -193,14 +198,16 @@ class Taking:
         Unavailable.
         """
 
-        def stage_one(arriving: Arriving) -> Checked | str:
-            return self._stage(arriving, drafts, progress)
-
-        threads = ThreadPoolExecutor(min(_THREADS_MAX, (os.cpu_count() or 1) + 1), "taking in")
-        try:
-            results = list(threads.map(stage_one, plan.new))
-        finally:
-            threads.shutdown(cancel_futures=True)
+        at_once = min(_AT_ONCE_MAX, os.cpu_count() or 1)
+        processes = at_once - 1 if len(plan.new) >= _PROCESSES_FROM_FILES else 0
+        with Inspectors(processes) as inspectors:
+            stage_one = partial(self._stage, drafts, progress, inspectors.inspect)
+            # One copies while another waits for the disk, or for a stick.
+            threads = ThreadPoolExecutor(max(2, at_once), "taking in")
+            try:
+                results = list(threads.map(stage_one, plan.new))
+            finally:
+                threads.shutdown(cancel_futures=True)
         by_key: dict[str, Checked] = {}
         faults = [result for result in results if isinstance(result, str)]
         for result in results:
@@ -230,7 +237,11 @@ class Taking:
         return recording.done(admitted)
 
     def _stage(
-        self, arriving: Arriving, drafts: ExitStack, progress: Callable[[int], object]
+        self,
+        drafts: ExitStack,
+        progress: Callable[[int], object],
+        look_through: Inspect,
+        arriving: Arriving,
     ) -> Checked | str:
         """A file that may be stored, or why it may not. Raises Unavailable."""
         draft = drafts.enter_context(self.store.stage())
@@ -241,7 +252,8 @@ class Taking:
             for chunk in arriving.read():
                 draft.write(chunk)
                 progress(len(chunk))
-            return self.store.check(self._upload(arriving), draft.finish(), strict)
+            upload = self._upload(arriving)
+            return self.store.check(upload, draft.finish(), strict, look_through=look_through)
         except Unavailable:
             raise
         except StoreError as error:

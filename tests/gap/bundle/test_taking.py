@@ -1,16 +1,19 @@
 """What others do to an index while something is taken in: it comes in whole, or not at all."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from simpleindex.gap.bundle import taking as taking_module
 from simpleindex.gap.bundle.loads import opened_load
 from simpleindex.gap.bundle.manifest import AssumedFile, Notice
 from simpleindex.gap.bundle.site_ledger import imports
 from simpleindex.gap.bundle.taking import Done, Taking, Wanted
 from simpleindex_storage.errors import AlreadyStored, Refused, StoreError, Unavailable
+from simpleindex_storage.inspecting import Inspectors
 from simpleindex_storage.model import Actor, Outcome
 from simpleindex_storage.names import parse_filename
 from simpleindex_storage.opening import open_store
@@ -123,7 +126,7 @@ def test_a_reader_that_fails_halfway_leaves_nothing(
     with a_store(tmp_path / "data") as store, _taking(store, path) as taking:
         before = files_below(tmp_path / "data")
 
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise Unavailable("the disk fails")
 
         monkeypatch.setattr(store, "check", fail)
@@ -131,6 +134,31 @@ def test_a_reader_that_fails_halfway_leaves_nothing(
         with ExitStack() as drafts, pytest.raises(StoreError, match="the disk fails"):
             taking.stage(plan, drafts)
         assert files_below(tmp_path / "data") == before
+
+
+def test_many_files_are_looked_through_by_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Counted(Inspectors):
+        def __init__(self, count: int) -> None:
+            asked.append(count)
+            super().__init__(count)
+
+    monkeypatch.setattr(taking_module, "Inspectors", Counted)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    many = [a_wheel(f"demo-{number}") for number in range(200)]
+    path = _bundle(tmp_path, *many)
+    with a_store(tmp_path / "data") as store, _taking(store, path) as taking:
+        assert len(_take(taking).admitted) == len(many)
+        assert {file.filename for file in recorded_files(store.catalog)} == {
+            it.filename for it in many
+        }
+    path = _bundle(tmp_path, *many[1:])
+    with a_store(tmp_path / "few") as store, _taking(store, path) as taking:
+        _take(taking)
+    assert asked == [2, 0]
 
 
 def test_what_is_taken_in_is_there_for_the_next_process(tmp_path: Path) -> None:

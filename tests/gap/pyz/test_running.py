@@ -44,6 +44,18 @@ for package in (simpleindex, simpleindex_storage):
             print(module.name)
 """
 
+_INSPECT_ELSEWHERE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from simpleindex_storage import inspecting
+from simpleindex_storage.names import parse_filename
+wheel = Path(sys.argv[2])
+inspecting.inspect = None  # not here
+with inspecting.Inspectors(1) as inspectors:
+    print(inspectors.inspect(wheel, parse_filename(wheel.name))[0].name)
+"""
+
 
 def run(python: Path, *arguments: str | Path, **variables: str) -> Called:
     """A command of one of the Pythons, in an environment where nothing else is installed."""
@@ -116,6 +128,15 @@ def test_all_of_it_can_be_imported_where_nothing_is_installed(minor: str, pyz: P
     called = run(python_of(minor), "-I", "-S", "-c", _IMPORT_ALL, pyz)
     assert (called.exit_code, called.err) == (0, "")
     assert {"simpleindex.app", "simpleindex.gap.source"} <= set(called.out.split())
+
+
+@pytest.mark.parametrize("minor", MINORS)
+def test_processes_that_look_through_archives_come_out_of_it(
+    minor: str, pyz: Path, tmp_path: Path
+) -> None:
+    wheel = a_wheel("demo").save(tmp_path)
+    called = run(python_of(minor), "-I", "-S", "-c", _INSPECT_ELSEWHERE, pyz, wheel)
+    assert called == Called(0, "demo\n", "")
 
 
 @pytest.mark.parametrize(
