@@ -41,7 +41,7 @@ class Inspectors:
         self._all: list[_Inspector] = []
         self._idle: queue.SimpleQueue[_Inspector] = queue.SimpleQueue()
         with suppress(OSError):  # no more processes are allowed
-            for _ in range(count):
+            for _ in range(count if sys.executable else 0):
                 self._all.append(_Inspector())
         for each in self._all:
             self._idle.put(each)
@@ -78,7 +78,7 @@ class _Inspector:
     def __init__(self) -> None:
         command = _RUN.format(path=_search_path(), module=__name__)
         self._process = subprocess.Popen(  # noqa: S603  this program, once more
-            [sys.executable, "-S", "-c", command],
+            [sys.executable, "-S", *(["-B"] if sys.dont_write_bytecode else []), "-c", command],
             stdin=subprocess.PIPE,  # which is closed when this process ends, however it does
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -98,7 +98,9 @@ class _Inspector:
 
 def answer_until_told() -> None:
     """What the other process does, as long as its standard input is open."""
-    asked, answers = sys.stdin.buffer, sys.stdout.buffer
+    asked = sys.stdin.buffer
+    # Not that of sys, which PYTHONUNBUFFERED lets write a part of what it is given.
+    answers = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115
     with suppress(EOFError, OSError, KeyboardInterrupt):  # Ctrl-C is for the one that asks
         while True:
             path, filename = pickle.loads(_received(asked))  # noqa: S301  of the one that asks

@@ -1,5 +1,6 @@
 """Archives that other processes look through: as here, and here if need be."""
 
+import select
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,7 +18,7 @@ from simpleindex_storage.inspecting import Inspectors
 from simpleindex_storage.inspection import inspect
 from simpleindex_storage.names import DistFilename, parse_filename
 from tests.bad_archives import BAD_ARCHIVES, GOOD_ARCHIVES, BadArchive
-from tests.builders import BuiltFile, a_wheel
+from tests.builders import BuiltFile, a_wheel, core_metadata
 
 WHEEL = a_wheel("demo", requires_dist=["other"], requires_python=">=3.8")
 _MANY = 60
@@ -124,6 +126,39 @@ def test_what_a_killed_process_was_asked_is_found_here(
         for _ in range(2):
             assert inspectors.inspect(*archive) == inspect(*archive)
     assert looked_here == [WHEEL.filename] * 2
+
+
+def test_a_python_that_does_not_know_where_it_is_looks_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked_here: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", None)
+    archive = saved(WHEEL, tmp_path)
+    with Inspectors(1) as inspectors:
+        assert inspectors.inspect(*archive) == inspect(*archive)
+    assert looked_here == [WHEEL.filename]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
+def test_a_long_answer_comes_whole_though_nothing_is_buffered_and_it_is_stopped_in_its_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list["subprocess.Popen[bytes]"]
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    long = core_metadata("demo", "1.0", description="What it is for. " * 20_000)
+    archive = saved(a_wheel("demo", "1.0", metadata=long), tmp_path)
+    with Inspectors(1) as inspectors:
+        inspectors.inspect(*saved(a_wheel("small"), tmp_path))  # it has begun
+        (process,) = started
+        received = inspecting._received
+
+        def after_a_stop(file: IO[bytes]) -> bytes:
+            assert process.stdout is not None
+            select.select([process.stdout], [], [])  # the pipe is full, and most waits before it
+            process.send_signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGCONT)
+            return received(file)
+
+        monkeypatch.setattr(inspecting, "_received", after_a_stop)
+        assert inspectors.inspect(*archive) == inspect(*archive)
 
 
 def test_where_no_process_can_be_had_all_is_found_here(

@@ -49,7 +49,8 @@ def compile_ahead(folder: Path, is_over: Callable[[], bool]) -> None:
 def _compile(source: str) -> None:
     """Put the compiled module where Python looks for it, if that can be."""
     try:
-        py_compile.compile(source)
+        # As Python itself does it, also where SOURCE_DATE_EPOCH asks for another way.
+        py_compile.compile(source, invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     except OSError:  # somebody else does the same, or the folder is gone, or the disk full
         return
 

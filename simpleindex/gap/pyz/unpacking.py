@@ -93,7 +93,10 @@ def compile_beside(folder: Path) -> None:
         )
     except OSError:  # no more processes are allowed
         return
-    threading.Thread(target=_wait_for, args=(helper,), daemon=True).start()
+    try:
+        threading.Thread(target=_wait_for, args=(helper,), daemon=True).start()
+    except RuntimeError:  # no more threads are allowed
+        helper.communicate()  # which tells it to end
 
 
 def _wait_for(helper: "subprocess.Popen[bytes]") -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -139,6 +140,17 @@ def test_where_no_process_can_be_had_it_goes_without(
 ) -> None:
     compile_beside(tmp_path)
     assert started == [[sys.executable, "-S", str(tmp_path / SCRIPT)]]
+
+
+def test_where_no_thread_can_be_had_it_goes_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    unpacked_modules(tmp_path, SCRIPT)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    compile_beside(tmp_path)
 
 
 def test_none_is_started_where_this_python_has_compiled_all_that_serves(
