@@ -18,15 +18,18 @@ from tests.server import RunningServer
 DEMO, NEWER = a_wheel("demo", "1.0"), a_wheel("demo", "2.0")
 PAGE = "/simple/demo/"
 MANY = 20
+TOO_OLD = "mirror_cache_expiry=0"
+"""To be set once the page is there: else the first answer begins to refresh it, any time later."""
 
 
 def test_an_old_page_is_told_while_upstream_is_asked_and_the_new_one_afterwards(
     shared_server: RunningServer,
 ) -> None:
     gate = threading.Event()
-    with a_mirror(shared_server, mirror_cache_expiry=0) as site:
+    with a_mirror(shared_server) as site:
         site.upstream.add(DEMO)
         site.page("demo")
+        site.change(TOO_OLD)
         site.upstream.add(NEWER)
         site.upstream.behave(PAGE, Gate(gate))
         assert site.filenames("demo") == [DEMO.filename]
@@ -38,9 +41,10 @@ def test_an_old_page_is_told_while_upstream_is_asked_and_the_new_one_afterwards(
 
 def test_an_old_page_is_asked_for_once_however_many_want_it(shared_server: RunningServer) -> None:
     gate = threading.Event()
-    with a_mirror(shared_server, mirror_cache_expiry=0) as site:
+    with a_mirror(shared_server) as site:
         site.upstream.add(DEMO)
         before = site.page("demo").content
+        site.change(TOO_OLD)
         site.upstream.behave(PAGE, Gate(gate))
         with many_asking(site) as asking:
             answers = [each.hear() for each in asking]
@@ -117,9 +121,10 @@ def test_a_refresh_is_not_content_with_what_was_asked_for_before(
     shared_server: RunningServer,
 ) -> None:
     gate = threading.Event()
-    with a_mirror(shared_server, mirror_cache_expiry=0) as site:
+    with a_mirror(shared_server) as site:
         site.upstream.add(DEMO)
         site.page("demo")
+        site.change(TOO_OLD)
         site.upstream.behave(PAGE, [Gate(gate)])
         site.page("demo")
         site.upstream.wait_for(PAGE, 2)
