@@ -34,7 +34,7 @@ class Inspectors:
     """Looks through archives here and in `count` other processes. May be used from any thread.
 
     Each call takes its thread until it is answered, so there should be one more than processes.
-    Those end when this is closed, or with this process.
+    Those take 25 MB each, write nothing, and end when this is closed, or with this process.
     """
 
     def __init__(self, count: int) -> None:
@@ -53,7 +53,10 @@ class Inspectors:
         self.close()
 
     def inspect(self, path: Path, filename: DistFilename) -> Found:
-        """As `inspection.inspect`: by a process that has nothing else to do, or by this one."""
+        """As `inspection.inspect`: by a process that has nothing else to do, or by this one.
+
+        Raises Refused, Unavailable.
+        """
         try:
             inspector = self._idle.get_nowait()
         except queue.Empty:

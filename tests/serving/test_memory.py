@@ -23,15 +23,21 @@ def test_freed_blocks_go_back_whatever_thread_had_them() -> None:
 
 def grown_bytes(*, gives_back: bool) -> int:
     """How much more a process takes for good once a dozen of its threads have hashed passwords."""
+    (grown,) = told_by(_HASH_IN_MANY_THREADS, str(_THREADS), str(gives_back))
+    return grown
+
+
+def told_by(program: str, *arguments: str) -> list[int]:
+    """The numbers that a program prints, run in a process of its own."""
     finished = subprocess.run(
-        [sys.executable, "-c", _HASH_IN_MANY_THREADS, str(_THREADS), str(gives_back)],
+        [sys.executable, "-c", program, *arguments],
         check=True,
         capture_output=True,
         env=server_environment(),
         text=True,
         timeout=120,
     )
-    return int(finished.stdout)
+    return [int(word) for word in finished.stdout.split()]
 
 
 _HASH_IN_MANY_THREADS = """\
@@ -63,15 +69,7 @@ print(resident_bytes() - before)
 
 def test_a_server_that_is_ready_leaves_little_to_look_through(tmp_path: Path) -> None:
     """Else each full collection keeps all requests waiting."""
-    finished = subprocess.run(
-        [sys.executable, "-c", _COUNT_WHEN_READY, str(tmp_path / "data")],
-        check=True,
-        capture_output=True,
-        env=server_environment(),
-        text=True,
-        timeout=120,
-    )
-    left, spared = map(int, finished.stdout.split())
+    left, spared = told_by(_COUNT_WHEN_READY, str(tmp_path / "data"))
     assert left < spared / 10
 
 

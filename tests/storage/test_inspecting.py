@@ -1,5 +1,6 @@
 """Archives that other processes look through: as here, and here if need be."""
 
+import os
 import select
 import signal
 import subprocess
@@ -53,6 +54,14 @@ def looked_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(inspecting, "inspect", noting)
     return names
+
+
+def look_here(folder: Path, looked_here: list[str]) -> None:
+    """Ask for something that no other process can tell."""
+    archive = saved(WHEEL, folder)
+    with Inspectors(2) as inspectors:
+        assert inspectors.inspect(*archive) == inspect(*archive)
+    assert looked_here == [WHEEL.filename]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +122,6 @@ def test_threads_that_find_all_processes_at_work_look_themselves(
 # Whatever becomes of the others
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_what_a_killed_process_was_asked_is_found_here(
     tmp_path: Path, started: list["subprocess.Popen[bytes]"], looked_here: list[str]
 ) -> None:
@@ -121,7 +129,7 @@ def test_what_a_killed_process_was_asked_is_found_here(
     with Inspectors(1) as inspectors:
         assert inspectors.inspect(*archive) == inspect(*archive)
         (process,) = started
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
         for _ in range(2):
             assert inspectors.inspect(*archive) == inspect(*archive)
@@ -132,13 +140,10 @@ def test_a_python_that_does_not_know_where_it_is_looks_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked_here: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", None)
-    archive = saved(WHEEL, tmp_path)
-    with Inspectors(1) as inspectors:
-        assert inspectors.inspect(*archive) == inspect(*archive)
-    assert looked_here == [WHEEL.filename]
+    look_here(tmp_path, looked_here)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGSTOP")
 def test_a_long_answer_comes_whole_though_nothing_is_buffered_and_it_is_stopped_in_its_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list["subprocess.Popen[bytes]"]
 ) -> None:
@@ -168,21 +173,14 @@ def test_where_no_process_can_be_had_all_is_found_here(
         raise BlockingIOError("Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    archive = saved(WHEEL, tmp_path)
-    with Inspectors(2) as inspectors:
-        assert inspectors.inspect(*archive) == inspect(*archive)
-    assert looked_here == [WHEEL.filename]
+    look_here(tmp_path, looked_here)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no /bin/false")
 def test_where_a_process_cannot_begin_all_is_found_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked_here: list[str]
 ) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    archive = saved(WHEEL, tmp_path)
-    with Inspectors(1) as inspectors:
-        assert inspectors.inspect(*archive) == inspect(*archive)
-    assert looked_here == [WHEEL.filename]
+    monkeypatch.setattr(inspecting, "_RUN", "raise SystemExit(1)")
+    look_here(tmp_path, looked_here)
 
 
 def test_the_processes_end_with_who_has_started_them(
