@@ -216,7 +216,10 @@ class Watcher(Protocol):
         """What the access log has to say of a request; None: nothing."""
 
     def log_again(self, line: Line) -> None:
-        """Let the access log have a request."""
+        """Let the access log have a request, at `log_all` at the latest."""
+
+    def log_all(self) -> None:
+        """There may be no more for a while."""
 
     def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
         """Count requests that were all like this one, and for each of them this event."""
@@ -315,8 +318,10 @@ class HotAnswers:
         self._learn(sent, Words(answer, answer.answered))
 
     def count(self) -> None:
-        """Count what was answered since the last time."""
+        """Count what was answered since the last time, and let all of it be logged."""
         uncounted, self._uncounted = self._uncounted, []
+        if uncounted:
+            self._watcher.log_all()
         for answer in uncounted:
             self._watcher.note_often(answer.answered, answer.hits, answer.event)
             answer.hits = 0

@@ -1,35 +1,24 @@
 """The log: a line for each answer and each failure, as text or as JSON, on standard error.
 
-Lines gather in memory, and a thread of their own writes them, a batch at a time: nobody who is
-being answered waits for a slow pipe. If that is so slow that a mebibyte has gathered, more lines
-are dropped, and how many is the next line. Nothing of a request is printed as it came.
+Nobody who is being answered waits for them to be written (see `line_writer`). Nothing of a request
+is printed as it came.
 """
 
 import json
 import logging
-import math
-import os
-import select
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from threading import Event, Lock, Thread
 
 from simpleindex.errors import RequestError
 from simpleindex.events import Answered, Line
+from simpleindex.line_writer import WRITTEN_BYTES_MAX, LineWriter
 from simpleindex.secrets_in_urls import without_account
 from simpleindex_storage.errors import StoreError
 
-_WAITING_BYTES_MAX = 1 << 20
-_BATCH_BYTES = 64 << 10
-"""So much is written without waiting for more."""
-_BATCH_SECONDS = 0.2
-_WRITTEN_BYTES_MAX = 4096
-"""PIPE_BUF of Linux: lines of several processes on one pipe stay whole if they come like this."""
-_CLOSE_SECONDS_MAX = 2.0
 _STDERR = 2
 
 _TARGET_BYTES_MAX = 2000
@@ -45,118 +34,13 @@ _LEVELS: Mapping[str, int] = {
 }
 
 
-class LineWriter:
-    """Lines on their way to a file descriptor. May be used from any thread."""
-
-    def __init__(self, descriptor: int, tell_dropped: Callable[[int], bytes]) -> None:
-        self._descriptor = descriptor
-        self._tell_dropped = tell_dropped
-        self._lock = Lock()
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._dropped = 0
-        self._some, self._urgent, self._closing = Event(), Event(), Event()
-        self._gives_up_at = math.inf
-        self._thread: Thread | None = None
-
-    def put(self, line: bytes, *, urgent: bool = False) -> bool:
-        """Let a line be written in a moment, at once if it is urgent. False: it was dropped."""
-        with self._lock:
-            if self._waiting_bytes + len(line) > _WAITING_BYTES_MAX:
-                self._dropped += 1
-                return False
-            before_bytes = self._waiting_bytes
-            self._waiting.append(line)
-            self._waiting_bytes = after_bytes = before_bytes + len(line)
-        if not before_bytes:
-            self._wake()
-        if urgent or before_bytes < _BATCH_BYTES <= after_bytes:
-            self._urgent.set()
-        return True
-
-    def close(self) -> None:
-        """Write what is left, unless nobody takes it for some seconds."""
-        self._gives_up_at = time.monotonic() + _CLOSE_SECONDS_MAX
-        self._closing.set()
-        self._urgent.set()
-        self._some.set()
-        if self._thread is not None:
-            self._thread.join(_CLOSE_SECONDS_MAX)
-
-    def _wake(self) -> None:
-        """Let the thread take what waits; it is begun if there is none."""
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # also after a fork
-                self._thread = Thread(target=self._write_on, name="log", daemon=True)
-                self._thread.start()
-        self._some.set()
-
-    def _write_on(self) -> None:
-        while True:
-            self._some.wait()
-            self._urgent.wait(_BATCH_SECONDS)
-            self._some.clear()
-            self._urgent.clear()
-            # Only now: whoever closes after this wakes us once more, as nothing clears it again.
-            closing = self._closing.is_set()
-            self._write_waiting()
-            if closing:
-                return
-
-    def _write_waiting(self) -> None:
-        with self._lock:
-            lines, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            dropped, self._dropped = self._dropped, 0
-        lost = sum(len(batch) for batch in _batches(lines) if not self._is_written(b"".join(batch)))
-        if dropped and not self._is_written(self._tell_dropped(dropped)):
-            lost += dropped
-        with self._lock:
-            self._dropped += lost
-
-    def _is_written(self, content: bytes) -> bool:
-        """Write it, and wait for whoever reads; False, if it could not be written."""
-        rest = memoryview(content)
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # who started us may have made it so, for a use of their own
-                if self._closing.is_set() and time.monotonic() > self._gives_up_at:
-                    return False
-                if not self._wait_for_room():
-                    return False
-            except OSError:  # whoever read the log is gone, or its disk is full
-                return False
-        return True
-
-    def _wait_for_room(self) -> bool:
-        """Wait a moment for the descriptor to take more; False, where nobody can tell."""
-        try:
-            select.select([], [self._descriptor], [], _BATCH_SECONDS)
-        except (OSError, ValueError):
-            return False
-        return True
-
-
-def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines, as many at a time as stay in one piece."""
-    batch: list[bytes] = []
-    size_bytes = 0
-    for line in lines:
-        if batch and size_bytes + len(line) > _WRITTEN_BYTES_MAX:
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(line)
-        size_bytes += len(line)
-    if batch:
-        yield batch
-
-
 class _Form(ABC):
     """How lines look."""
 
     def answered(self, answered: Answered) -> bytes:
         """The line of a request that is over."""
-        return self.filled(self.line_of(answered))
+        before, after = self.line_of(answered)
+        return before + self.time() + after
 
     @abstractmethod
     def line_of(self, answered: Answered) -> Line:
@@ -165,11 +49,6 @@ class _Form(ABC):
     @abstractmethod
     def time(self) -> bytes:
         """The time now, as lines of answers have it."""
-
-    def filled(self, line: Line) -> bytes:
-        """The line, with the time."""
-        before, after = line
-        return b"%b%b%b" % (before, self.time(), after)
 
 
 class TextFormat(_Form):
@@ -218,7 +97,7 @@ class JsonFormat(_Form):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._second = 0
+        self._millisecond = 0
         self._time = b""
 
     def line_of(self, answered: Answered) -> Line:
@@ -239,12 +118,13 @@ class JsonFormat(_Form):
 
     def time(self) -> bytes:
         """The time now, as lines of answers have it."""
-        now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._time = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-            self._second = second
-        return b"%b.%03dZ" % (self._time, int(now * 1000) % 1000)
+        now = int(self._clock() * 1000)
+        if now != self._millisecond:
+            second, millisecond = divmod(now, 1000)
+            until_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._time = f"{until_second}.{millisecond:03}Z".encode()
+            self._millisecond = now
+        return self._time
 
     def record(self, record: logging.LogRecord) -> bytes:
         """A failure, or a remark."""
@@ -261,13 +141,54 @@ class JsonFormat(_Form):
         return (json.dumps(told) + "\n").encode()
 
 
+class _Repeated:
+    """Lines of answers that are given again, gathered to be written in one piece.
+
+    Each would cost a microsecond by itself, where the answer costs seven.
+    """
+
+    def __init__(self, form: TextFormat | JsonFormat, lines: LineWriter) -> None:
+        self._form = form
+        self._lines = lines
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+
+    def add(self, line: Line) -> int:
+        """One more, now. Tells how many had to be dropped, of this and those before."""
+        before, after = line
+        now = self._form.time()
+        size_bytes = len(before) + len(now) + len(after)
+        dropped = 0
+        if self._size_bytes + size_bytes > WRITTEN_BYTES_MAX:
+            dropped = self.flush()
+        self._parts += (before, now, after)
+        self._size_bytes += size_bytes
+        return dropped
+
+    def flush(self) -> int:
+        """Let those that are gathered be written. Tells how many had to be dropped."""
+        parts, self._parts, self._size_bytes = self._parts, [], 0
+        lines = len(parts) // 3
+        is_kept = not lines or self._lines.put(b"".join(parts), lines=lines)
+        return 0 if is_kept else lines
+
+
 class StderrLog(logging.Handler):
-    """The log of a server that runs. Takes over what the libraries log, until it is closed."""
+    """The log of a server that runs. Takes over what the libraries log, until it is closed.
+
+    Answers are told by the event loop alone; what else there is to say, by any thread.
+    """
 
     def __init__(self, form: TextFormat | JsonFormat, descriptor: int) -> None:
         super().__init__()
         self._form = form
         self._lines = LineWriter(descriptor, self._tell_dropped)
+        self._repeated = _Repeated(form, self._lines)
+        self.again = self._repeated.add
+        """Write that a request was answered as another one was before. As `answered`.
+
+        It may wait for others like it until `write_all` is called.
+        """
         self.addFilter(_in_one_line)
         self._before: list[tuple[logging.Logger, int, bool]] = []
         for name, level in _LEVELS.items():
@@ -284,17 +205,21 @@ class StderrLog(logging.Handler):
         except Exception:  # what is said badly must not make anything fail
             self.handleError(record)
 
-    def answered(self, answered: Answered) -> bool:
-        """Write that a request was answered. False: nobody reads so fast, and it was dropped."""
-        return self._lines.put(self._form.answered(answered))
+    def answered(self, answered: Answered) -> int:
+        """Write that a request was answered.
+
+        Tells how many lines were dropped, because nobody reads so fast: this, or some before it.
+        """
+        dropped = self._repeated.flush()  # they were before
+        return dropped + (not self._lines.put(self._form.answered(answered)))
 
     def line_of(self, answered: Answered) -> Line:
         """What may be said `again`, whenever a request like this one is answered so."""
         return self._form.line_of(answered)
 
-    def again(self, line: Line) -> bool:
-        """Write that a request was answered as another one was before. As `answered`."""
-        return self._lines.put(self._form.filled(line))
+    def write_all(self) -> int:
+        """Let be written what has waited for more. As `answered`."""
+        return self._repeated.flush()
 
     def close(self) -> None:
         """Write what is left, and hear nobody any more."""
@@ -302,6 +227,7 @@ class StderrLog(logging.Handler):
             logger.removeHandler(self)
             logger.setLevel(level)
             logger.propagate = propagate
+        self.write_all()
         self._lines.close()
         super().close()
 

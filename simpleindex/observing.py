@@ -8,16 +8,19 @@ from simpleindex.events import Answered, Door, Event, Line
 
 
 class AccessLog(Protocol):
-    """Writes a line for each request."""
+    """Writes a line for each request. Tells of how many it finds that they had to be dropped."""
 
-    def answered(self, answered: Answered) -> bool:
-        """Write a line; False, if it had to be dropped."""
+    def answered(self, answered: Answered) -> int:
+        """Write a line."""
 
     def line_of(self, answered: Answered) -> Line:
         """What may be said `again`, whenever a request like this one is answered so."""
 
-    def again(self, line: Line) -> bool:
-        """As `answered`, of a request that was answered as another one was before."""
+    def again(self, line: Line) -> int:
+        """Write, at `write_all` at the latest, of a request answered as another one before."""
+
+    def write_all(self) -> int:
+        """Write what has waited for more."""
 
 
 class Learner(Protocol):
@@ -58,8 +61,7 @@ class Observer:
         # A probe every few seconds would be most of the log of a small site.
         if answered.door is Door.SERVER and answered.status < 400:
             return
-        if not self._access_log.answered(answered):
-            self.counted.count(Event.LOG_LINES_DROPPED)
+        self._count_dropped(self._access_log.answered(answered))
 
     def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
         """Count requests that came and went below ASGI, and what else happened with each."""
@@ -78,5 +80,16 @@ class Observer:
 
     def log_again(self, line: Line) -> None:
         """Let the access log have a request that was answered as another one was before."""
-        if self._access_log is not None and not self._access_log.again(line):
-            self.counted.count(Event.LOG_LINES_DROPPED)
+        if self._access_log is not None:
+            dropped = self._access_log.again(line)
+            if dropped:
+                self._count_dropped(dropped)
+
+    def log_all(self) -> None:
+        """Let the access log write what has waited for more of the same kind."""
+        if self._access_log is not None:
+            self._count_dropped(self._access_log.write_all())
+
+    def _count_dropped(self, dropped: int) -> None:
+        if dropped:
+            self.counted.count(Event.LOG_LINES_DROPPED, dropped)

@@ -34,6 +34,8 @@ class Site:
     """How often requests came in which bytes."""
     events: int = 0
     lines: list[str] = field(default_factory=list)
+    """What was logged, and what will be."""
+    waiting: list[str] = field(default_factory=list)
     agents: list[bytes | None] = field(default_factory=list)
     """Of the clients for whom lines were made up."""
 
@@ -67,7 +69,12 @@ class Site:
 
     def log_again(self, line: Line) -> None:
         """Hear of an answer, as the access log does."""
-        self.lines.append(line[0].decode())
+        self.waiting.append(line[0].decode())
+
+    def log_all(self) -> None:
+        """Take in what was heard, as the access log does."""
+        self.lines += self.waiting
+        self.waiting.clear()
 
     def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
         """Hear how many there were."""

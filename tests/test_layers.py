@@ -57,6 +57,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "simpleindex.version",
         "simpleindex.secrets_in_urls",
         "simpleindex.events",
+        "simpleindex.line_writer",
         "simpleindex.archive",
     ),
     ("simpleindex_storage.backup",),

@@ -7,14 +7,16 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simpleindex import log_lines
+from simpleindex import line_writer
 from simpleindex.events import Answered, Door
-from simpleindex.log_lines import JsonFormat, LineWriter, StderrLog, TextFormat
+from simpleindex.line_writer import LineWriter
+from simpleindex.log_lines import JsonFormat, StderrLog, TextFormat
 from simpleindex_storage.errors import Unavailable
 
 WHEN = 1_795_397_799.25  # 2026-11-23 01:36:39.25 UTC
@@ -112,6 +114,22 @@ def test_whatever_is_sent_stays_one_line_of_printable_text(field: str, raw: byte
 def test_bytes_that_are_text_are_told_as_that_in_json() -> None:
     assert parsed(SEEN._replace(user_agent="Grüße".encode()))["user_agent"] == "Grüße"
     assert parsed(SEEN._replace(user_agent=b"\xff"))["user_agent"] == "\\xff"
+
+
+def test_the_time_is_that_of_the_moment() -> None:
+    now = [WHEN]
+    text, parsed = TextFormat(lambda: now[0]), JsonFormat(lambda: now[0])
+    seen = []
+    for seconds in (0, 0.001, 0.75, 60, -60):
+        now[0] += seconds
+        seen.append((text.time(), parsed.time()))
+    assert seen == [
+        (b"23/Nov/2026:01:36:39 +0000", b"2026-11-23T01:36:39.250Z"),
+        (b"23/Nov/2026:01:36:39 +0000", b"2026-11-23T01:36:39.251Z"),
+        (b"23/Nov/2026:01:36:40 +0000", b"2026-11-23T01:36:40.001Z"),
+        (b"23/Nov/2026:01:37:40 +0000", b"2026-11-23T01:37:40.001Z"),
+        (b"23/Nov/2026:01:36:40 +0000", b"2026-11-23T01:36:40.001Z"),
+    ]
 
 
 @pytest.mark.parametrize("form", [TextFormat(), JsonFormat()], ids=["text", "json"])
@@ -248,7 +266,7 @@ def test_a_pipe_that_must_not_block_is_waited_for_and_loses_nothing() -> None:
 def test_a_pipe_that_must_not_block_keeps_nobody_who_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log_lines, "_CLOSE_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(line_writer, "_CLOSE_SECONDS_MAX", 0.1)
     with a_pipe() as (_, writing):
         os.set_blocking(writing, False)
         lines = LineWriter(writing, tell)
@@ -306,7 +324,7 @@ def test_the_log_of_a_server_takes_over_and_lets_go() -> None:
         logger = logging.getLogger("simpleindex")
         before = (logger.level, logger.propagate, list(logger.handlers))
         log = StderrLog(JsonFormat(), writing)
-        assert log.answered(SEEN)
+        assert not log.answered(SEEN)
         logger.warning("%s has happened", "something")
         try:
             raise Unavailable("upstream is down")
@@ -322,6 +340,70 @@ def test_the_log_of_a_server_takes_over_and_lets_go() -> None:
         "an answer was cut: upstream is down",
     ]
     assert "exception" not in told[-1]
+
+
+@contextmanager
+def a_log(descriptor: int) -> Iterator[StderrLog]:
+    log = StderrLog(TextFormat(lambda: WHEN), descriptor)
+    try:
+        yield log
+    finally:
+        log.close()
+        os.close(descriptor)
+
+
+def test_answers_that_are_given_again_wait_for_more_but_keep_their_turn() -> None:
+    with a_pipe() as (reading, writing):
+        with a_log(writing) as log:
+            first, second = (
+                log.line_of(SEEN._replace(target=path)) for path in (b"/first", b"/second")
+            )
+            for line in (first, second, first):
+                assert not log.again(line)
+            assert not log.answered(SEEN._replace(target=b"/third"))
+            assert not log.again(second)
+            assert not log.write_all()
+            assert not log.again(first)
+        lines = Reader(reading).all().decode().splitlines(keepends=True)
+    matches = [COMBINED.fullmatch(line) for line in lines]
+    asked = [match["request"].split()[1] for match in matches if match]
+    assert asked == ["/first", "/second", "/first", "/third", "/second", "/first"]
+    assert lines[0] == text(SEEN._replace(target=b"/first"))
+
+
+def test_what_waits_for_more_is_written_in_pieces_that_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes_bytes: list[int] = []
+    write = os.write
+
+    def noted(descriptor: int, content: bytes) -> int:
+        sizes_bytes.append(len(content))
+        return write(descriptor, content)
+
+    monkeypatch.setattr(os, "write", noted)
+    with a_pipe() as (reading, writing):
+        reader = Reader(reading)
+        with a_log(writing) as log:
+            line = log.line_of(SEEN)
+            for _ in range(1000):
+                assert not log.again(line)
+        assert reader.all().decode() == text(SEEN) * 1000
+    assert max(sizes_bytes) <= 4096
+    assert len(sizes_bytes) == ceil(1000 / (4096 // len(text(SEEN))))
+
+
+def test_of_answers_that_are_given_again_each_that_is_dropped_is_counted() -> None:
+    with a_pipe() as (reading, writing):
+        with a_log(writing) as log:
+            line = log.line_of(SEEN)
+            dropped = sum(log.again(line) for _ in range(30_000)) + log.write_all()
+            assert dropped
+            reader = Reader(reading)
+        written = reader.all().decode()
+    assert written.count(text(SEEN)) == 30_000 - dropped
+    told = re.findall(r" (\d+) lines of the log were dropped: whoever reads", written)
+    assert sum(map(int, told)) == dropped
 
 
 class Reader:

@@ -40,15 +40,18 @@ class Hearing:
     heard: list[Answered]
     takes: bool
 
-    def answered(self, answered: Answered) -> bool:
+    def answered(self, answered: Answered) -> int:
         self.heard.append(answered)
-        return self.takes
+        return 0 if self.takes else 1
 
     def line_of(self, answered: Answered) -> Line:
         return answered.target, b""
 
-    def again(self, line: Line) -> bool:
+    def again(self, line: Line) -> int:
         raise AssertionError("nothing is answered below ASGI here")
+
+    def write_all(self) -> int:
+        return 0
 
 
 @contextmanager
