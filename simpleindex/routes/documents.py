@@ -1,6 +1,5 @@
 """JSON documents beside the simple API: of projects and releases, and of searches."""
 
-import gzip
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from simpleindex.wire.browser_headers import OPEN_TO_OTHER_SITES
 from simpleindex.wire.conditional import matches_none
 from simpleindex.wire.locations import JsonAt, SearchAt
 from simpleindex.wire.negotiate import takes_gzip
+from simpleindex.wire.pieces import compress_whole
 from simpleindex_storage.errors import NotStored
 from simpleindex_storage.model import DistFile, ProjectStatus
 from simpleindex_storage.names import IndexName, ProjectName
@@ -124,7 +124,7 @@ def _packed(made: _Made, zipped: bool, *, is_public: bool) -> tuple[bytes, dict[
         "vary": "Accept-Encoding",
     }
     if zipped and len(body) >= _GZIP_BYTES_MIN:
-        body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        body = compress_whole(body, _GZIP_LEVEL)
         headers |= {"content-encoding": "gzip", "etag": f'"{digest}-gzip"'}
     return body, headers
 

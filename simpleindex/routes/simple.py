@@ -1,6 +1,5 @@
 """The pages that installers read: `+simple/` and its aliases, HTML and JSON."""
 
-import gzip
 import hashlib
 import zlib
 from collections.abc import Callable, Hashable, Iterator
@@ -349,11 +348,8 @@ def _compressed(page: RenderedPage, before: RenderedPage | None) -> RenderedPage
 
     What of a long page was in `before` is not compressed again.
     """
-    if page.pieces:
-        known = before.pieced if before is not None and before.encoding else NOTHING
-        zipped = compress(page.pieced, _GZIP_LEVEL, known)
-    else:
-        zipped = Pieced(gzip.compress(page.body, _GZIP_LEVEL, mtime=0))
+    known = before.pieced if before is not None and before.encoding else NOTHING
+    zipped = compress(page.pieced, _GZIP_LEVEL, known)
     if len(zipped.body) + _GZIP_GAIN_BYTES_MIN > len(page.body):
         return replace(page, fingerprint=page.etag)
     return replace(

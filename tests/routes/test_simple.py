@@ -10,7 +10,9 @@ from urllib.parse import urljoin
 
 import pytest
 
+from simpleindex.routes import simple
 from simpleindex.wire import simple_html
+from simpleindex.wire.pieces import Pieced, compress
 from simpleindex_storage.names import IndexName
 from tests.asgi import Answer
 from tests.builders import a_wheel, an_sdist
@@ -272,12 +274,11 @@ def test_a_page_is_compressed_once_for_each_change(
 ) -> None:
     compressed = []
 
-    def compress(data: bytes, level: int, *, mtime: float) -> bytes:
-        compressed.append(data)
-        return real_compress(data, level, mtime=mtime)
+    def noted(plain: Pieced, level: int, before: Pieced) -> Pieced:
+        compressed.append(plain)
+        return compress(plain, level, before)
 
-    real_compress = gzip.compress
-    monkeypatch.setattr(gzip, "compress", compress)
+    monkeypatch.setattr(simple, "compress", noted)
     for _ in range(3):
         long.get("/root/local/demo/", accept_encoding="gzip")
         long.get("/root/local/demo/")

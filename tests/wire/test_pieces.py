@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_a_compressed_body_is_one_member_of_gzip(contents: tuple[bytes, ...]) ->
     assert unpacker.decompress(packed) == plain.body
     assert unpacker.eof
     assert not unpacker.unused_data
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 5_000, 8_191, 8_192, 8_193, 40_000, 100_000])
+def test_a_body_without_pieces_is_one_member_that_is_as_small_as_others_make_it(
+    size_bytes: int,
+) -> None:
+    lines = b"".join(b"%d %s\n" % (n, sha256(b"%d" % n).hexdigest().encode()) for n in range(2_000))
+    # What stands at its end, stood at its start: as far as a window can reach.
+    body = (lines[: size_bytes // 2] + lines[: size_bytes - size_bytes // 2])[:size_bytes]
+    packed = compress(Pieced(body), 6).body
+    unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert unpacker.decompress(packed) == body
+    assert unpacker.eof and not unpacker.unused_data
+    assert len(packed) <= len(gzip.compress(body, 6)) * 1.05
 
 
 def test_a_body_is_compressed_to_the_same_bytes_whatever_was_before() -> None:
