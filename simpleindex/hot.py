@@ -219,7 +219,7 @@ class Watcher(Protocol):
         """Let the access log have a request, at `log_all` at the latest."""
 
     def log_all(self) -> None:
-        """There may be no more for a while."""
+        """Let the access log have all of them now: there may be no more for a while."""
 
     def note_often(self, answered: Answered, times: int, event: Event | None) -> None:
         """Count requests that were all like this one, and for each of them this event."""

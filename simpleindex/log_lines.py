@@ -20,6 +20,7 @@ from simpleindex.secrets_in_urls import without_account
 from simpleindex_storage.errors import StoreError
 
 _STDERR = 2
+_NO_MOMENT = -1
 
 _TARGET_BYTES_MAX = 2000
 _AGENT_BYTES_MAX = 300
@@ -56,7 +57,7 @@ class TextFormat(_Form):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._second = 0
+        self._second = _NO_MOMENT
         self._time = b""
 
     def line_of(self, answered: Answered) -> Line:
@@ -97,7 +98,7 @@ class JsonFormat(_Form):
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._millisecond = 0
+        self._millisecond = _NO_MOMENT
         self._time = b""
 
     def line_of(self, answered: Answered) -> Line:

@@ -8,16 +8,19 @@ from simpleindex.events import Answered, Door, Event, Line
 
 
 class AccessLog(Protocol):
-    """Writes a line for each request. Tells of how many it finds that they had to be dropped."""
+    """Writes a line for each request.
+
+    What writes tells how many lines it found that had to be dropped: its own, or some before it.
+    """
 
     def answered(self, answered: Answered) -> int:
-        """Write a line."""
+        """Write that a request was answered, behind what has waited for more."""
 
     def line_of(self, answered: Answered) -> Line:
         """What may be said `again`, whenever a request like this one is answered so."""
 
     def again(self, line: Line) -> int:
-        """Write, at `write_all` at the latest, of a request answered as another one before."""
+        """Write, at `write_all` at the latest, that one was answered as another one before."""
 
     def write_all(self) -> int:
         """Write what has waited for more."""
@@ -81,9 +84,7 @@ class Observer:
     def log_again(self, line: Line) -> None:
         """Let the access log have a request that was answered as another one was before."""
         if self._access_log is not None:
-            dropped = self._access_log.again(line)
-            if dropped:
-                self._count_dropped(dropped)
+            self._count_dropped(self._access_log.again(line))
 
     def log_all(self) -> None:
         """Let the access log write what has waited for more of the same kind."""

@@ -34,8 +34,9 @@ class Site:
     """How often requests came in which bytes."""
     events: int = 0
     lines: list[str] = field(default_factory=list)
-    """What was logged, and what will be."""
+    """What was logged."""
     waiting: list[str] = field(default_factory=list)
+    """What will be."""
     agents: list[bytes | None] = field(default_factory=list)
     """Of the clients for whom lines were made up."""
 

@@ -205,7 +205,7 @@ def test_each_answer_is_counted_and_logged_with_the_address_of_its_client(
     site.is_logging = True
     site.standing = Standing(event=Event.PAGE_REMEMBERED)
     line = heated(desk)
-    assert (site.waiting, site.answered_often) == ([], 0)
+    assert (site.lines, site.waiting, site.answered_often) == ([], [], 0)
     for _ in range(5):
         ask(line, REQUEST)
     ask(desk.connect(address="192.0.2.9"), REQUEST)
@@ -227,7 +227,8 @@ def test_what_a_proxy_that_is_trusted_has_asked_for_is_for_it_alone(site: Site) 
         ask(desk.connect(address="192.0.2.2"), REQUEST)
         ask(desk.connect(address="192.0.2.9"), REQUEST)
         assert site.calls == 4
-        assert site.waiting == [SPOKEN_FOR]
+        desk.clock.pass_time(1)
+        assert site.lines == [SPOKEN_FOR]
 
 
 def test_other_settings_know_nothing_of_what_was_kept(desk: Desk, site: Site) -> None:

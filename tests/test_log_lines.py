@@ -117,13 +117,14 @@ def test_bytes_that_are_text_are_told_as_that_in_json() -> None:
 
 
 def test_the_time_is_that_of_the_moment() -> None:
-    now = [WHEN]
+    now = [0.0]
     text, parsed = TextFormat(lambda: now[0]), JsonFormat(lambda: now[0])
     seen = []
-    for seconds in (0, 0.001, 0.75, 60, -60):
-        now[0] += seconds
+    # The first moment of a machine whose clock has no battery; and one that is put back.
+    for now[0] in (0, WHEN, WHEN + 0.001, WHEN + 0.751, WHEN + 60.751, WHEN + 0.751):
         seen.append((text.time(), parsed.time()))
     assert seen == [
+        (b"01/Jan/1970:00:00:00 +0000", b"1970-01-01T00:00:00.000Z"),
         (b"23/Nov/2026:01:36:39 +0000", b"2026-11-23T01:36:39.250Z"),
         (b"23/Nov/2026:01:36:39 +0000", b"2026-11-23T01:36:39.251Z"),
         (b"23/Nov/2026:01:36:40 +0000", b"2026-11-23T01:36:40.001Z"),
@@ -284,6 +285,7 @@ def test_lines_that_a_full_disk_refuses_are_told_of_when_there_is_room() -> None
         lines = LineWriter(descriptor, tell)
         for _ in range(3):
             lines.put(b"lost\n")
+        lines.put(b"lost\n" * 2, lines=2)
         lines.close()
         lines.put(b"lost too, and with it how many were\n")
         lines.close()
@@ -292,7 +294,7 @@ def test_lines_that_a_full_disk_refuses_are_told_of_when_there_is_room() -> None
         lines.close()
         os.close(writing)
         os.close(descriptor)
-        assert Reader(reading).all() == b"later\n4 dropped\n"
+        assert Reader(reading).all() == b"later\n6 dropped\n"
 
 
 def test_whoever_closes_while_lines_are_being_fetched_is_heard() -> None:
@@ -376,13 +378,14 @@ def test_what_waits_for_more_is_written_in_pieces_that_stay_whole(
 ) -> None:
     sizes_bytes: list[int] = []
     write = os.write
-
-    def noted(descriptor: int, content: bytes) -> int:
-        sizes_bytes.append(len(content))
-        return write(descriptor, content)
-
-    monkeypatch.setattr(os, "write", noted)
     with a_pipe() as (reading, writing):
+
+        def noted(descriptor: int, content: bytes) -> int:
+            if descriptor == writing:
+                sizes_bytes.append(len(content))
+            return write(descriptor, content)
+
+        monkeypatch.setattr(os, "write", noted)
         reader = Reader(reading)
         with a_log(writing) as log:
             line = log.line_of(SEEN)
@@ -391,6 +394,18 @@ def test_what_waits_for_more_is_written_in_pieces_that_stay_whole(
         assert reader.all().decode() == text(SEEN) * 1000
     assert max(sizes_bytes) <= 4096
     assert len(sizes_bytes) == ceil(1000 / (4096 // len(text(SEEN))))
+
+
+def test_a_line_that_fits_into_no_piece_is_written_whole_and_in_its_turn() -> None:
+    long, short = (SEEN._replace(target=path) for path in (b"\xff" * 2000, b"/short"))
+    with a_pipe() as (reading, writing):
+        reader = Reader(reading)
+        with a_log(writing) as log:
+            for answered in (short, long, short, long, long):
+                assert not log.again(log.line_of(answered))
+        told = reader.all().decode()
+    assert len(text(long)) > 4096
+    assert told == "".join(map(text, (short, long, short, long, long)))
 
 
 def test_of_answers_that_are_given_again_each_that_is_dropped_is_counted() -> None:

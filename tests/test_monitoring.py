@@ -25,6 +25,7 @@ NEEDS_PRLIMIT = pytest.mark.skipif(
 WHEEL = a_wheel("demo", "1.0")
 OTHER = a_wheel("demo", "1.0", extra_files={"demo/more.py": b"more = 1\n"})
 MIRRORED = a_wheel("far", "2.0")
+PAGE = "/root/local/+simple/demo/"
 
 
 class Figures(dict[tuple[str, ...], float]):
@@ -226,6 +227,19 @@ def test_requests_of_the_last_moment_are_in_the_log_when_the_server_has_stopped(
                 client.get("/+api")
         server.stop()
         assert server.log.read_text().count('"GET /+api HTTP/1.1" 200') == 50
+
+
+def test_so_are_those_that_were_answered_from_memory(tmp_path: Path) -> None:
+    content_type, body = an_upload_body(WHEEL)
+    with running_server(tmp_path / "data") as server:
+        with a_client(server.url) as client:
+            sent = {"content-type": content_type}
+            root = ("root", server.root_password)
+            assert client.post("/root/local/", content=body, headers=sent, auth=root).is_success
+            for _ in range(500):
+                assert client.get(PAGE).status_code == 200
+        server.stop()
+        assert server.log.read_text().count(f'"GET {PAGE} HTTP/1.1" 200') == 500
 
 
 def ask_raw(server: RunningServer, request_line: str) -> None:

@@ -61,7 +61,7 @@ def compress_whole(body: bytes, level: int) -> bytes:
     """A body under gzip.
 
     zlib works in 256 KB, which takes longer to prepare than the page of a few files to compress. A
-    body that fits into a small window needs a fifth of that, and gets no larger by it.
+    body that fits into a small window needs a fifth of that, and gets hardly larger by it.
     """
     if len(body) <= 1 << _SMALL_WINDOW_BITS:
         window_bits, memory_level = _SMALL_WINDOW_BITS, _SMALL_MEMORY_LEVEL

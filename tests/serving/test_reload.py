@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 
@@ -123,6 +124,23 @@ def test_a_request_that_is_under_way_goes_on_with_the_settings_of_its_beginning(
             assert line.recv(1024).startswith(b"HTTP/1.1 200 ")
         assert root_of(server).page("large").status == 200
         wait_until(lambda: len(list((server.serverdir / "incoming").glob("*.lock"))) == 1)
+
+
+def test_each_answer_is_in_the_log_whatever_settings_it_came_under(tmp_path: Path) -> None:
+    page = "/root/local/+simple/demo/"
+    with running_server(tmp_path / "data") as server:
+        root_of(server).upload(WHEEL)
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS_MAX)) as line:
+            for seconds in (60, 70, 80):
+                for _ in range(200):
+                    line.request("GET", page)
+                    answer = line.getresponse()
+                    answer.read()
+                    assert answer.status == 200
+                settle(server, f"login_seconds = {seconds}", "settings were read again")
+        server.stop()
+        log = server.log.read_text()
+    assert log.count(f'"GET {page} HTTP/1.1" 200') == 600
 
 
 def test_logins_outlive_new_settings(tmp_path: Path) -> None:
